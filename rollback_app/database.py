@@ -1,0 +1,380 @@
+"""All that differs between databases: reading rows, facts for checks, locks, timeouts and transactions.
+
+`Database` wraps one of Django's connections; what a vendor does differently is a subclass, found by `connection.vendor`.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from django.conf import settings
+from django.db import DEFAULT_DB_ALIAS, connections, router, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.utils import truncate_name
+from django.db.migrations.recorder import MigrationRecorder
+from django.db.utils import DatabaseError, InterfaceError, OperationalError
+from django.utils.connection import ConnectionDoesNotExist
+
+from .effects import Names
+from .errors import DatabaseUnusable, Locked, UsageError
+from .history import Key, Row
+from .safety import Count
+
+COUNTED_ROWS = 1_000_000  # a table is looked through up to here: about a second, even on a slow disk
+_COMPARABLE = (str, int, float, bool, Decimal, dt.date, dt.datetime, dt.time, uuid.UUID)
+
+
+@dataclass(frozen=True)
+class Timeouts:
+    """lock: seconds to wait for a lock of somebody else. statement: seconds that one statement may take; None for no limit."""
+
+    lock: float = 5.0
+    statement: float | None = None
+
+
+_DEFAULT_TIMEOUTS = Timeouts()
+
+
+def first_line(error: BaseException) -> str:
+    """The database's own words, without the position and the repetition of the statement."""
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+
+
+class Database:
+    """One database of the project, by its alias."""
+
+    def __init__(self, connection: BaseDatabaseWrapper, timeouts: Timeouts) -> None:
+        self.connection = connection
+        self.alias = connection.alias
+        self.timeouts = timeouts
+
+    @property
+    def vendor_name(self) -> str:
+        return str(self.connection.display_name)  # "PostgreSQL", "SQLite"
+
+    @property
+    def can_undo_ddl(self) -> bool:
+        return bool(self.connection.features.can_rollback_ddl)
+
+    @property
+    def title(self) -> str:
+        """Alias, engine, and where it is; never the password."""
+        return f"{self.alias}: {self.vendor_name}, {self.where}"
+
+    @property
+    def _history_table(self) -> str:
+        return self.connection.ops.quote_name(MigrationRecorder.Migration._meta.db_table)
+
+    @property
+    def where(self) -> str:
+        options = self.connection.settings_dict
+        host = str(options["HOST"] or "local")
+        return f"{options['NAME']} on {host}{':' if options['PORT'] else ''}{options['PORT']}"
+
+    # Reading
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """What surrounds looking at the database: it changes nothing, and does not wait for others for long.
+
+        Errors: DatabaseUnusable, if it cannot be reached or does not let itself be read; Locked.
+        """
+        try:
+            yield
+        except (DatabaseError, InterfaceError) as error:
+            raise DatabaseUnusable(
+                f"{self.title} cannot be read: {first_line(error)}",
+                hint="Look at DATABASES in the settings, at the rights of its user, and whether the server runs.",
+            ) from error
+
+    def rows(self) -> tuple[Row, ...]:
+        """The rows of `django_migrations`, in the order of recording, their times as Django stores them for this database
+        and USE_TZ.
+
+        Errors: DatabaseUnusable, if there is no such table; those of Django's database layer.
+        """
+        recorder = MigrationRecorder(self.connection)
+        if not recorder.has_table():
+            raise DatabaseUnusable(
+                f"{self.title} has no table django_migrations: Django has never migrated it.",
+                hint="It is more likely the wrong database. Look at DATABASES in the settings, or name another with --database.",
+            )
+        found = recorder.migration_qs.order_by("id").values_list("id", "app", "name", "applied")
+        return tuple(Row(id, Key(app, name), _in_utc(applied)) for id, app, name, applied in found)
+
+    def precision(self) -> dt.timedelta:
+        """What the column `applied` can tell apart."""
+        return dt.timedelta(microseconds=1)
+
+    def names(self) -> Names:
+        """How this database and this project name things."""
+        longest = self.connection.ops.max_name_length()
+        return Names(
+            shorten=lambda name: truncate_name(name, longest),
+            swapped=lambda setting: getattr(settings, setting, None),
+            allowed=lambda app, model: bool(router.allow_migrate(self.alias, app, model_name=model)),
+        )
+
+    def count(self, table: str, columns: Mapping[str, Any]) -> tuple[Count, dict[str, Count]] | None:
+        """See `safety.Inspector`. One query, which looks at COUNTED_ROWS rows at the most."""
+        quote = self.connection.ops.quote_name
+        with self.connection.cursor() as cursor:
+            if table not in self.connection.introspection.table_names(cursor, include_views=True):
+                return None
+            there = {column.name for column in self.connection.introspection.get_table_description(cursor, table)}
+            known = {name: field for name, field in columns.items() if name in there}
+            sums, params = ["count(*)"], []
+            for name, field in known.items():
+                condition = f"{quote(name)} IS NOT NULL"
+                default = self._default(field)
+                if default is not None:
+                    condition += f" AND {quote(name)} <> %s"
+                    params.append(default)
+                sums.append(f"sum(CASE WHEN {condition} THEN 1 ELSE 0 END)")
+            inner = ", ".join(map(quote, known)) or "1"
+            limited = f"SELECT {inner} FROM {quote(table)} LIMIT {COUNTED_ROWS + 1}"
+            cursor.execute(f"SELECT {', '.join(sums)} FROM ({limited}) looked_at", params or None)
+            rows, *values = cursor.fetchone()
+        more = rows > COUNTED_ROWS
+        found = {name: Count(int(value or 0), more) for name, value in zip(known, values, strict=True)}
+        return Count(min(rows, COUNTED_ROWS), more), found
+
+    def _default(self, field: Any) -> Any:
+        """What the column of a field holds where nobody set a value, if that can be compared with in SQL; else None."""
+        if field is None or callable(field.default):
+            return None
+        # The value that existing rows are given when the field is added: `default`, or '' for a text that may be blank.
+        value = self.connection.schema_editor().effective_default(field)
+        return value if isinstance(value, _COMPARABLE) else None
+
+    # Running
+
+    @contextmanager
+    def all_or_nothing(self) -> Iterator[None]:
+        """One transaction, begun with the lock that keeps others from migrating; anything raised inside undoes all of it.
+
+        Errors: Locked.
+        """
+        with self.settings_of_run(), transaction.atomic(using=self.alias, durable=True):
+            self.lock()
+            yield
+
+    def settings_of_run(self) -> AbstractContextManager[None]:
+        """What surrounds a run, outside of its transactions."""
+        return nullcontext()
+
+    def lock(self) -> None:
+        """Keep others from migrating until the transaction ends. Errors: Locked."""
+
+    def check_rows(self) -> None:
+        """Have the database check now what it would check at the end of the transaction."""
+        self.connection.check_constraints()
+
+    def orphans(self) -> int:
+        """Rows that point to rows that are not there; 0 where the database enforces that there are none."""
+        return 0
+
+    def is_lock_timeout(self, error: BaseException) -> bool:
+        """Did it wait for somebody else's lock in vain?"""
+        return False
+
+    def delete_rows(self, rows: tuple[Row, ...]) -> None:
+        """Delete rows from `django_migrations`, whichever router the project has."""
+        recorder = MigrationRecorder(self.connection)
+        recorder.migration_qs.filter(id__in=[row.id for row in rows]).delete()
+
+
+class PostgreSQL(Database):
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        with super().reading():
+            try:
+                with transaction.atomic(using=self.alias, durable=True), self.connection.cursor() as cursor:
+                    cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+                    self._set_timeouts()
+                    yield
+            except OperationalError as error:
+                if not self.is_lock_timeout(error):
+                    raise
+                raise _held(self, self._holders()) from error
+
+    def lock(self) -> None:
+        self._set_timeouts()
+        try:
+            # In a savepoint, so that the holders can be asked for afterwards.
+            with transaction.atomic(using=self.alias), self.connection.cursor() as cursor:
+                cursor.execute(f"LOCK TABLE {self._history_table} IN ACCESS EXCLUSIVE MODE")
+        except OperationalError as error:
+            if not self.is_lock_timeout(error):
+                raise
+            raise _held(self, self._holders()) from error
+
+    def _set_timeouts(self) -> None:
+        """For this transaction only: behind pgbouncer the next one may run in another session."""
+        statement = self.timeouts.statement
+        with self.connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT set_config('lock_timeout', %s, true), set_config('statement_timeout', %s, true)",
+                [f"{round(self.timeouts.lock * 1000)}ms", f"{round(statement * 1000)}ms" if statement else "0"],
+            )
+
+    def _holders(self) -> str:
+        with self.connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT 'process ' || a.pid || ' of ' || coalesce(a.usename, '?')"
+                " || coalesce(' (' || nullif(a.application_name, '') || ')', '')"
+                " || ', since ' || to_char(a.xact_start AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS') || ' UTC'"
+                " FROM pg_locks l JOIN pg_stat_activity a USING (pid)"
+                " WHERE l.relation = %s::regclass AND l.granted AND a.pid <> pg_backend_pid() ORDER BY a.xact_start",
+                [self._history_table],
+            )
+            return "; ".join(str(row[0]) for row in cursor.fetchall())
+
+    def is_lock_timeout(self, error: BaseException) -> bool:
+        return getattr(error.__cause__, "sqlstate", None) == "55P03"  # lock_not_available
+
+
+class SQLite(Database):
+    @property
+    def where(self) -> str:
+        return str(self.connection.settings_dict["NAME"])
+
+    def rows(self) -> tuple[Row, ...]:
+        name = str(self.connection.settings_dict["NAME"])
+        # sqlite3 would make an empty file, and then be asked why nothing is in it.
+        on_disk = self.connection.connection is None and not name.startswith("file:") and name != ":memory:"
+        if on_disk and not Path(name).is_file():
+            raise DatabaseUnusable(
+                f"{self.title}: there is no such file.",
+                hint="Look at DATABASES in the settings, or name another database with --database.",
+            )
+        return super().rows()
+
+    @contextmanager
+    def settings_of_run(self) -> Iterator[None]:
+        with self.connection.cursor() as cursor:
+            cursor.execute("PRAGMA busy_timeout")
+            (busy,) = cursor.fetchone()
+            cursor.execute(f"PRAGMA busy_timeout = {round(self.timeouts.lock * 1000)}")
+        # Tables cannot be remade while foreign keys are enforced, and this cannot be changed inside a transaction
+        # (https://www.sqlite.org/pragma.html#pragma_foreign_keys).
+        self.connection.disable_constraint_checking()
+        try:
+            yield
+        finally:
+            self.connection.enable_constraint_checking()
+            with self.connection.cursor() as cursor:
+                cursor.execute(f"PRAGMA busy_timeout = {busy}")
+
+    def lock(self) -> None:
+        try:
+            with self.connection.cursor() as cursor:
+                cursor.execute(
+                    f"DELETE FROM {self._history_table} WHERE 0"
+                )  # a write takes the write lock, even of nothing
+        except OperationalError as error:
+            if not self.is_lock_timeout(error):
+                raise
+            raise _held(self, "") from error
+
+    def check_rows(self) -> None:
+        """Not while the run is under way: foreign keys are counted before and after it (`orphans`)."""
+
+    def orphans(self) -> int:
+        with self.connection.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM pragma_foreign_key_check")
+            return int(cursor.fetchone()[0])
+
+    def is_lock_timeout(self, error: BaseException) -> bool:
+        return "database is locked" in str(error) or "database table is locked" in str(error)
+
+
+class MySQL(Database):
+    @property
+    def vendor_name(self) -> str:
+        if self.connection.connection is None:  # which of them it is, the server tells
+            return "MariaDB or MySQL"
+        return "MariaDB" if self.connection.mysql_is_mariadb else "MySQL"  # type: ignore[attr-defined]
+
+    def precision(self) -> dt.timedelta:
+        with self.connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT datetime_precision FROM information_schema.columns"
+                " WHERE table_schema = database() AND table_name = %s AND column_name = 'applied'",
+                [MigrationRecorder.Migration._meta.db_table],
+            )
+            (digits,) = cursor.fetchone()
+        return dt.timedelta(microseconds=10 ** (6 - int(digits)))
+
+    @contextmanager
+    def settings_of_run(self) -> Iterator[None]:
+        name = f"rollback_app.{self.connection.settings_dict['NAME']}"[:64]
+        with self.connection.cursor() as cursor:
+            cursor.execute("SELECT @@lock_wait_timeout, @@innodb_lock_wait_timeout")
+            before = cursor.fetchone()
+            seconds = max(1, round(self.timeouts.lock))
+            cursor.execute("SET lock_wait_timeout = %s, innodb_lock_wait_timeout = %s", [seconds, seconds])
+            cursor.execute("SELECT GET_LOCK(%s, %s)", [name, self.timeouts.lock])
+            (got,) = cursor.fetchone()
+            if not got:
+                cursor.execute(
+                    "SELECT concat('connection ', id, ' of ', user, ', from ', host)"
+                    " FROM information_schema.processlist WHERE id = IS_USED_LOCK(%s)",
+                    [name],
+                )
+                raise _held(self, "; ".join(str(row[0]) for row in cursor.fetchall()))
+        try:
+            yield
+        finally:
+            # A lost connection has released the lock itself, and forgotten its settings.
+            if self.connection.connection is not None and self.connection.is_usable():
+                with self.connection.cursor() as cursor:
+                    cursor.execute("SELECT RELEASE_LOCK(%s)", [name])
+                    cursor.execute("SET lock_wait_timeout = %s, innodb_lock_wait_timeout = %s", before)
+
+    def is_lock_timeout(self, error: BaseException) -> bool:
+        return error.args[:1] == (1205,)  # ER_LOCK_WAIT_TIMEOUT
+
+
+def _held(database: Database, holder: str) -> Locked:
+    return Locked(
+        f"Somebody else is working on {database.title}{': ' + holder if holder else ''}.",
+        hint="Nothing was changed. Wait until they are done and run the same command again; --lock-timeout SECONDS waits longer.",
+    )
+
+
+def _in_utc(stored: dt.datetime) -> dt.datetime:
+    """A stored time is aware with USE_TZ, and else in the project's zone (django.utils.timezone.now)."""
+    if stored.tzinfo is None:
+        stored = stored.replace(tzinfo=ZoneInfo(settings.TIME_ZONE))
+    return stored.astimezone(dt.timezone.utc)
+
+
+_VENDORS: dict[str, type[Database]] = {"postgresql": PostgreSQL, "sqlite": SQLite, "mysql": MySQL}
+
+
+def get(alias: str = DEFAULT_DB_ALIAS, timeouts: Timeouts = _DEFAULT_TIMEOUTS) -> Database:
+    """The database with this alias. Errors: UsageError, if there is none, or its engine is not one that this app knows."""
+    try:
+        connection = connections[alias]
+    except ConnectionDoesNotExist as error:
+        known = ", ".join(sorted(connections))
+        raise UsageError(f"There is no database '{alias}' in DATABASES.", hint=f"Known: {known}.") from error
+    if connection.in_atomic_block:
+        raise UsageError("A rollback cannot run inside a transaction.", hint="Call it outside of atomic().")
+    try:
+        kind = _VENDORS[connection.vendor]
+    except KeyError as error:
+        raise UsageError(
+            f"{connection.vendor} is not a database that this command can roll back.",
+            hint="legacyrollbacksql prints the migrate commands that do the same.",
+        ) from error
+    return kind(connection, timeouts)

@@ -1,0 +1,309 @@
+"""What undoing an operation does to the database, in words and in facts.
+
+Judged from Django's `Operation` objects and the states around them; nothing is rendered and no database is asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from django.db.migrations import operations as django_operations
+from django.db.migrations.operations.base import Operation
+from django.db.migrations.state import ModelState, ProjectState
+from django.db.models import Field
+
+from .states import Undo, database_operations
+
+
+def is_concurrent(kind: type) -> bool:
+    """Does this kind of operation refuse to run in a transaction (AddIndexConcurrently and its kin)?
+
+    Found by name: importing django.contrib.postgres needs psycopg, and who has such an operation has imported it.
+    """
+    return any(
+        (base.__module__, base.__name__) == ("django.contrib.postgres.operations", "NotInTransactionMixin")
+        for base in kind.__mro__
+    )
+
+
+class Kind(str, Enum):
+    """What kind of thing undoing an operation is."""
+
+    DROPS_TABLE = "drops table"
+    DROPS_COLUMN = "drops column"
+    CHANGES = "changes"
+    CODE = "runs code"
+    RUNS_SQL = "runs SQL"
+    NOOP = "reverses nothing"
+    NO_EFFECT = "no effect"
+    UNKNOWN = "unknown"
+    IRREVERSIBLE = "cannot be undone"
+
+
+@dataclass(frozen=True)
+class Effect:
+    """What undoing one operation does. words: for a person, a verb first. table, column, field: what is dropped, with the
+    names that the database has just before. renamed_to: the name that the table or column has afterwards, if it changes.
+    index: the operation's place in its migration, from 0. twin_locks: the table that the plain twin of a concurrent
+    operation locks."""
+
+    kind: Kind
+    words: str
+    index: int
+    table: str = ""
+    column: str = ""
+    field: Field[Any, Any] | None = field(default=None, compare=False, repr=False)
+    renamed_to: str = ""
+    twin_locks: str = ""
+
+
+@dataclass(frozen=True)
+class Names:
+    """How names of models become names in the database. shorten: what the database does to a table's name that is too
+    long. swapped: the settings of swappable models that name another model, as {"AUTH_USER_MODEL": "accounts.User"}."""
+
+    shorten: Callable[[str], str] = str
+    swapped: Callable[[str], str | None] = lambda setting: None
+    allowed: Callable[[str, str | None], bool] = lambda app_label, model_name: True
+
+    def table(self, model: ModelState) -> str:
+        return str(model.options.get("db_table") or self.shorten(f"{model.app_label}_{model.name_lower}"))
+
+    def column(self, name: str, model_field: Field[Any, Any]) -> str | None:
+        """The column of a field; None, if it has none of its own (many-to-many, composite keys)."""
+        bound = model_field.clone()
+        bound.set_attributes_from_name(name)
+        return None if bound.many_to_many else bound.column
+
+    def join_table(self, model: ModelState, name: str, model_field: Any) -> str | None:
+        """The table that Django makes for a many-to-many field; None, if the project has a model of its own for it."""
+        if not model_field.many_to_many or model_field.remote_field.through is not None:
+            return None
+        return str(model_field.db_table or self.shorten(f"{self.table(model)}_{name}"))
+
+    def lives_here(self, model: ModelState) -> bool:
+        """Has this model a table in this database, as far as the migrations know?"""
+        options = model.options
+        swappable = options.get("swappable")
+        swapped = self.swapped(swappable) if swappable else None
+        return (
+            options.get("managed", True)
+            and not options.get("proxy", False)
+            and (swapped is None or swapped.lower() == f"{model.app_label}.{model.name_lower}")
+            and self.allowed(model.app_label, model.name_lower)
+        )
+
+
+def effects(undo: Undo, app_label: str, names: Names) -> list[Effect]:
+    """What undoing this operation does, in the order in which it happens."""
+    if not undo.operation.reversible:
+        inner = [_judge(nested, app_label, names) for nested in database_operations(undo, app_label)]
+        found = [effect for judged in inner for effect in judged if effect.kind is Kind.IRREVERSIBLE]
+        return found or [_irreversible(undo)]
+    return [effect for nested in database_operations(undo, app_label) for effect in _judge(nested, app_label, names)]
+
+
+def _irreversible(undo: Undo) -> Effect:
+    return Effect(Kind.IRREVERSIBLE, f"cannot undo: {undo.operation.describe()}", undo.index)
+
+
+def _judge(undo: Undo, app_label: str, names: Names) -> list[Effect]:
+    operation = undo.operation
+    # Operation.database_backwards only raises NotImplementedError, whatever `reversible` claims.
+    if not operation.reversible or type(operation).database_backwards is Operation.database_backwards:
+        return [_irreversible(undo)]
+    for kind, judge in _JUDGES.items():
+        if isinstance(operation, kind):
+            return list(judge(undo, app_label, names))
+    return [Effect(Kind.UNKNOWN, f"undoes: {operation.describe()}", undo.index)]
+
+
+def _model(state: ProjectState, app_label: str, name: str) -> ModelState:
+    models: dict[tuple[str, str], ModelState] = state.models
+    return models[app_label, name.lower()]
+
+
+def _nothing(undo: Undo) -> Effect:
+    return Effect(Kind.NO_EFFECT, f"nothing in the database: {undo.operation.describe()}", undo.index)
+
+
+def _create_model(undo: Undo, app_label: str, names: Names) -> Iterator[Effect]:
+    model = _model(undo.from_state, app_label, undo.operation.name)  # type: ignore[attr-defined]
+    if not names.lives_here(model):
+        yield _nothing(undo)
+        return
+    for name, model_field in model.fields.items():
+        if table := names.join_table(model, name, model_field):
+            yield Effect(Kind.DROPS_TABLE, f"drops table {table}", undo.index, table=table)
+    table = names.table(model)
+    yield Effect(Kind.DROPS_TABLE, f"drops table {table}", undo.index, table=table)
+
+
+def _delete_model(undo: Undo, app_label: str, names: Names) -> Iterator[Effect]:
+    model = _model(undo.to_state, app_label, undo.operation.name)  # type: ignore[attr-defined]
+    words = f"makes table {names.table(model)} again, empty"
+    yield Effect(Kind.CHANGES, words, undo.index) if names.lives_here(model) else _nothing(undo)
+
+
+def _rename_model(undo: Undo, app_label: str, names: Names) -> Iterator[Effect]:
+    old = _model(undo.to_state, app_label, undo.operation.old_name)  # type: ignore[attr-defined]
+    new = _model(undo.from_state, app_label, undo.operation.new_name)  # type: ignore[attr-defined]
+    yield from _rename_tables(undo, new, old, names)
+
+
+def _alter_table(undo: Undo, app_label: str, names: Names) -> Iterator[Effect]:
+    name = undo.operation.name  # type: ignore[attr-defined]
+    yield from _rename_tables(
+        undo, _model(undo.from_state, app_label, name), _model(undo.to_state, app_label, name), names
+    )
+
+
+def _rename_tables(undo: Undo, new: ModelState, old: ModelState, names: Names) -> Iterator[Effect]:
+    """The model's own table, and those of its many-to-many fields, whose names begin with it."""
+    pairs = [(names.table(new), names.table(old))]
+    for name in new.fields.keys() & old.fields.keys():
+        before, after = names.join_table(new, name, new.fields[name]), names.join_table(old, name, old.fields[name])
+        pairs += [(before, after)] if before and after else []
+    pairs = [(before, after) for before, after in pairs if before != after] if names.lives_here(new) else []
+    for before, after in pairs:
+        words = f"renames table {before} back to {after}"
+        yield Effect(Kind.CHANGES, words, undo.index, table=before, renamed_to=after)
+    if not pairs:
+        yield _nothing(undo)
+
+
+def _add_field(undo: Undo, app_label: str, names: Names) -> Iterator[Effect]:
+    operation: Any = undo.operation
+    model = _model(undo.from_state, app_label, operation.model_name)
+    model_field = model.fields[operation.name]
+    if not names.lives_here(model):
+        yield _nothing(undo)
+    elif join_table := names.join_table(model, operation.name, model_field):
+        yield Effect(Kind.DROPS_TABLE, f"drops table {join_table}", undo.index, table=join_table)
+    elif column := names.column(operation.name, model_field):
+        table = names.table(model)
+        words = f"drops column {table}.{column}"
+        # The operation's own field knows the default that the existing rows were given, the state's may not.
+        yield Effect(Kind.DROPS_COLUMN, words, undo.index, table=table, column=column, field=operation.field)
+    else:
+        yield _nothing(undo)
+
+
+def _remove_field(undo: Undo, app_label: str, names: Names) -> Iterator[Effect]:
+    operation: Any = undo.operation
+    model = _model(undo.to_state, app_label, operation.model_name)
+    model_field = model.fields[operation.name]
+    if not names.lives_here(model):
+        yield _nothing(undo)
+    elif table := names.join_table(model, operation.name, model_field):
+        yield Effect(Kind.CHANGES, f"makes table {table} again, empty", undo.index)
+    elif column := names.column(operation.name, model_field):
+        yield Effect(Kind.CHANGES, f"adds column {names.table(model)}.{column} again, without its values", undo.index)
+    else:
+        yield _nothing(undo)
+
+
+def _alter_field(undo: Undo, app_label: str, names: Names) -> Iterator[Effect]:
+    operation: Any = undo.operation
+    model = _model(undo.to_state, app_label, operation.model_name)
+    old_table = names.join_table(model, operation.name, model.fields[operation.name])
+    what = old_table or f"{names.table(model)}.{names.column(operation.name, model.fields[operation.name])}"
+    words = f"changes {'table' if old_table else 'column'} {what} back"
+    yield Effect(Kind.CHANGES, words, undo.index) if names.lives_here(model) else _nothing(undo)
+
+
+def _rename_field(undo: Undo, app_label: str, names: Names) -> Iterator[Effect]:
+    operation: Any = undo.operation
+    new = _model(undo.from_state, app_label, operation.model_name)
+    old = _model(undo.to_state, app_label, operation.model_name)
+    before = names.column(operation.new_name, new.fields[operation.new_name])
+    after = names.column(operation.old_name, old.fields[operation.old_name])
+    if before == after or not names.lives_here(new):
+        yield _nothing(undo)
+    else:
+        table = names.table(new)
+        words = f"renames column {table}.{before} back to {after}"
+        yield Effect(Kind.CHANGES, words, undo.index, table=table, column=before or "", renamed_to=after or "")
+
+
+def _alter_order(undo: Undo, app_label: str, names: Names) -> Iterator[Effect]:
+    name = undo.operation.name  # type: ignore[attr-defined]
+    new, old = _model(undo.from_state, app_label, name), _model(undo.to_state, app_label, name)
+    was, is_now = old.options.get("order_with_respect_to"), new.options.get("order_with_respect_to")
+    table = names.table(new)
+    if bool(was) == bool(is_now) or not names.lives_here(new):
+        yield _nothing(undo)
+    elif is_now:
+        yield Effect(Kind.DROPS_COLUMN, f"drops column {table}._order", undo.index, table=table, column="_order")
+    else:
+        yield Effect(Kind.CHANGES, f"adds column {table}._order again, without its values", undo.index)
+
+
+def _on_table(words: str) -> Callable[[Undo, str, Names], Iterator[Effect]]:
+    """For operations on one table that take no data with them. `words` may use {table} and the operation as {op}."""
+
+    def judge(undo: Undo, app_label: str, names: Names) -> Iterator[Effect]:
+        operation: Any = undo.operation
+        name = getattr(operation, "model_name", None) or operation.name
+        model = _model(undo.from_state, app_label, name)
+        table = names.table(model)
+        twin = table if is_concurrent(type(operation)) else ""
+        text = words.format(table=table, op=operation)
+        if names.lives_here(model):
+            yield Effect(Kind.CHANGES, text, undo.index, twin_locks=twin)
+        else:
+            yield _nothing(undo)
+
+    return judge
+
+
+def _run_python(undo: Undo, app_label: str, names: Names) -> Iterator[Effect]:
+    reverse = undo.operation.reverse_code  # type: ignore[attr-defined]
+    if reverse == django_operations.RunPython.noop:
+        forward = getattr(undo.operation.code, "__name__", "code")  # type: ignore[attr-defined]
+        yield Effect(Kind.NOOP, f"reverses nothing: what {forward} did to the data stays", undo.index)
+    else:
+        yield Effect(Kind.CODE, f"runs code: {getattr(reverse, '__name__', reverse)}", undo.index)
+
+
+def _run_sql(undo: Undo, app_label: str, names: Names) -> Iterator[Effect]:
+    if undo.operation.reverse_sql in ("", [], ()):  # type: ignore[attr-defined]
+        yield Effect(Kind.NOOP, "reverses nothing: what its SQL did stays", undo.index)
+    else:
+        yield Effect(Kind.RUNS_SQL, "runs SQL of its own", undo.index)
+
+
+def _no_effect(undo: Undo, app_label: str, names: Names) -> Iterator[Effect]:
+    yield _nothing(undo)
+
+
+_JUDGES: dict[type[Operation], Callable[[Undo, str, Names], Iterator[Effect]]] = {
+    django_operations.CreateModel: _create_model,
+    django_operations.DeleteModel: _delete_model,
+    django_operations.RenameModel: _rename_model,
+    django_operations.AlterModelTable: _alter_table,
+    django_operations.AddField: _add_field,
+    django_operations.RemoveField: _remove_field,
+    django_operations.AlterField: _alter_field,
+    django_operations.RenameField: _rename_field,
+    django_operations.AlterOrderWithRespectTo: _alter_order,
+    django_operations.AddIndex: _on_table("drops index {op.index.name} of {table}"),
+    django_operations.RemoveIndex: _on_table("makes index {op.name} of {table} again"),
+    django_operations.RenameIndex: _on_table("renames index {op.new_name} of {table} back"),
+    django_operations.AddConstraint: _on_table("drops constraint {op.constraint.name} of {table}"),
+    django_operations.RemoveConstraint: _on_table("makes constraint {op.name} of {table} again"),
+    django_operations.AlterUniqueTogether: _on_table("sets unique_together of {table} back"),
+    django_operations.AlterIndexTogether: _on_table("sets index_together of {table} back"),
+    django_operations.AlterModelTableComment: _on_table("sets the comment of {table} back"),
+    django_operations.AlterModelOptions: _no_effect,
+    django_operations.AlterModelManagers: _no_effect,
+    django_operations.RunPython: _run_python,
+    django_operations.RunSQL: _run_sql,
+    # Django 6.0 and later; it changes only what Python validates.
+    **{
+        getattr(django_operations, name): _no_effect for name in ["AlterConstraint"] if hasattr(django_operations, name)
+    },
+}

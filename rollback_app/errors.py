@@ -1,0 +1,44 @@
+"""The errors that a user can meet, each with its facts and the next thing to do.
+
+Everything below the commands raises these; the border in `rollback_app.management.base` turns them into one message.
+Anything else that is raised is a bug, and is left to show itself.
+"""
+
+from __future__ import annotations
+
+
+class RollbackError(Exception):
+    """Something a user must be told: what is wrong, what to type or do next, and the exit status that goes with it.
+
+    message: what happened, one sentence, with the facts. hint: the next thing to type or do.
+    """
+
+    returncode = 1
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message}\n{self.hint}" if self.hint else self.message
+
+
+class UsageError(RollbackError):
+    """What was typed cannot be understood or does not exist."""
+
+    returncode = 2
+
+
+class DatabaseUnusable(RollbackError):
+    """The database cannot be reached, or is not one that Django has migrated."""
+
+
+class CodeUnusable(RollbackError):
+    """The migrations on disk cannot be loaded or do not form a graph."""
+
+
+class Locked(RollbackError):
+    """Somebody else holds a lock that the run needs."""
+
+    returncode = 4

@@ -1,0 +1,325 @@
+"""Unapplies a plan with Django's own operations and schema editor: in one transaction, or step by step.
+
+Django's executor is not used: it computes states for another order, records a step outside of the step's transaction, and
+cannot put a whole plan into one transaction. What an operation does is Django's; what surrounds it is here.
+"""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+from django.apps import apps as installed_apps
+from django.core.management.sql import emit_post_migrate_signal, emit_pre_migrate_signal
+from django.db import transaction
+from django.db.backends.base.schema import BaseDatabaseSchemaEditor
+from django.db.migrations.operations import RunPython, RunSQL
+from django.db.migrations.operations.base import Operation
+from django.db.migrations.state import ModelState, ProjectState
+from django.db.utils import DatabaseError, InterfaceError
+from django.utils.module_loading import module_has_submodule
+
+from .database import Database, first_line
+from .effects import is_concurrent
+from .errors import DatabaseUnusable, Locked, RollbackError
+from .planner import Plan, Step
+from .safety import Refused
+from .states import Undo, database_operations
+
+
+@dataclass(frozen=True)
+class Done:
+    """A step that was unapplied, and how many seconds it took."""
+
+    step: Step
+    seconds: float
+
+
+class StepFailed(RollbackError):
+    """A run broke off. Facts: the step (None outside of one), what was going on (words), its SQL (empty if the failure was
+    not in a statement), the database's or Python's own words, and what state the database is in now."""
+
+    def __init__(self, step: Step | None, doing: str, words: str, *, sql: str = "", locked: bool = False) -> None:
+        self.step, self.doing, self.words, self.sql = step, doing, words, sql
+        self.state = ""
+        self.returncode = Locked.returncode if locked else RollbackError.returncode
+        super().__init__("")
+
+    def settle(self, state: str, hint: str) -> None:
+        """Say what state the database is in, and what to do next, once that is known."""
+        at = f" at {self.step.key}" if self.step else ""
+        statement = f"\nThe statement was: {self.sql}" if self.sql else ""
+        self.message = f"The rollback failed{at}, {self.doing}: {self.words}{statement}\n{state}"
+        faked = (
+            f" If {self.step.key} was recorded without ever being run, add --fake {self.step.key}." if self.step else ""
+        )
+        self.state, self.hint = state, hint + faked
+
+
+class Progress:
+    """What a run tells while it is under way; a caller overrides what it wants to know.
+
+    shows_sql: does `ran` want to be told? (Putting the values into a statement takes time.)
+    """
+
+    shows_sql = False
+
+    def began(self, step: Step) -> None:
+        """A step begins."""
+
+    def finished(self, done: Done) -> None:
+        """A step is undone (with --step-by-step: committed)."""
+
+    def ran(self, sql: str) -> None:
+        """A statement was sent to the database."""
+
+
+_Prepare = Callable[[], Plan]
+
+
+def run(
+    database: Database,
+    expected: Plan,
+    prepare: _Prepare,
+    progress: Progress,
+    *,
+    one_transaction: bool,
+) -> list[Done]:
+    """Unapply a plan. prepare: reads the history again and plans anew, called under the lock.
+
+    Errors: Locked; Refused, if the history changed since `expected` was planned; StepFailed, which says what state the
+    database is in.
+    """
+    watch = _Watch(database, progress)
+    work = _in_one_transaction if one_transaction else _step_by_step
+    with database.connection.execute_wrapper(watch):
+        return work(database, expected, prepare, watch)
+
+
+def _in_one_transaction(database: Database, expected: Plan, prepare: _Prepare, watch: _Watch) -> list[Done]:
+    done: list[Done] = []
+    try:
+        with _failures(database, watch, None, "committing"), database.all_or_nothing():
+            plan = _same(expected, prepare())
+            with _signals(database, plan, watch), _no_new_orphans(database, None):
+                for step, undos in _walk(plan):
+                    done.append(_undo(database, step, undos, watch, in_transaction=True))
+                database.delete_rows(plan.bookkeeping)
+    except StepFailed as error:
+        error.settle(*_after_all_or_nothing(database, expected))
+        raise
+    return done
+
+
+def _step_by_step(database: Database, expected: Plan, prepare: _Prepare, watch: _Watch) -> list[Done]:
+    done: list[Done] = []
+    with database.settings_of_run():
+        plan = _same(expected, prepare())
+        try:
+            with _signals(database, plan, watch):
+                for step, undos in _walk(plan):
+                    done.append(_one_step(database, plan, step, undos, done, watch))
+                database.delete_rows(plan.bookkeeping)
+        except StepFailed as error:
+            error.settle(*_after_some_steps(database, plan, done, error))
+            raise
+    return done
+
+
+def _one_step(database: Database, plan: Plan, step: Step, undos: list[Undo], done: list[Done], watch: _Watch) -> Done:
+    """A step in a transaction of its own, if the database and the migration allow one."""
+    gone = {row.id for finished in done for row in finished.step.rows}
+    expected = {row.id for row in plan.rows} - gone
+    in_transaction = database.can_undo_ddl and step.migration.atomic
+    with _failures(database, watch, step, "committing"), ExitStack() as stack:
+        if in_transaction:
+            stack.enter_context(transaction.atomic(using=database.alias, durable=True))
+            database.lock()
+            stack.enter_context(_no_new_orphans(database, step))
+        if {row.id for row in database.rows()} != expected:
+            raise StepFailed(step, "before it began", "somebody else changed django_migrations meanwhile")
+        return _undo(database, step, undos, watch, in_transaction=in_transaction)
+
+
+@contextmanager
+def _failures(database: Database, watch: _Watch, step: Step | None, doing: str) -> Iterator[None]:
+    """Whatever goes wrong inside becomes a StepFailed, with the facts; the original is chained to it."""
+    try:
+        yield
+    except Locked as error:
+        if step is None:
+            raise  # before anything was done
+        raise StepFailed(step, "taking the lock", error.message, locked=True) from error
+    except RollbackError:
+        raise
+    except KeyboardInterrupt as error:
+        raise StepFailed(step, doing, "it was interrupted") from error
+    # Reverse code and signal receivers may raise anything.
+    except Exception as error:
+        if isinstance(error, (DatabaseError, InterfaceError)):
+            locked = database.is_lock_timeout(error)
+            raise StepFailed(step, doing, first_line(error), sql=watch.sql, locked=locked) from error
+        raise StepFailed(step, doing, f"{type(error).__name__}: {first_line(error)}") from error
+
+
+@contextmanager
+def _no_new_orphans(database: Database, step: Step | None) -> Iterator[None]:
+    before = database.orphans()
+    yield
+    more = database.orphans() - before
+    if more > 0:
+        raise StepFailed(step, "checking foreign keys", f"{more} rows would point to rows that are not there")
+
+
+def _same(expected: Plan, found: Plan) -> Plan:
+    if expected.digest != found.digest:
+        raise Refused(
+            "The history changed meanwhile: what is recorded now is not what the plan was made from. Nothing was changed.",
+            hint="Run the same command with --plan again, and look at the new plan.",
+        )
+    return found
+
+
+def _walk(plan: Plan) -> Iterator[tuple[Step, list[Undo]]]:
+    """The steps with their operations; a faked step has none, and no states either."""
+    steps = {step.key: step for step in plan.steps}
+    walk = plan.states().backwards()
+    for step in steps.values():
+        yield step, [] if step.fake else next(walk)[1]
+
+
+def _undo(database: Database, step: Step, undos: list[Undo], watch: _Watch, *, in_transaction: bool) -> Done:
+    """Undo one step and delete its rows."""
+    watch.progress.began(step)
+    start = time.monotonic()
+    editor = database.connection.schema_editor(atomic=False)
+    # Never left with __exit__: on SQLite it checks constraints even while an error is under way, which hides the error.
+    editor.__enter__()
+    for undo in undos:
+        for nested in database_operations(undo, step.key.app):
+            with _failures(database, watch, step, f"undoing '{nested.operation.describe()}'"):
+                watch.changed_rows = isinstance(nested.operation, (RunPython, RunSQL))
+                _undo_operation(nested, step, editor, in_transaction)
+                if watch.changed_rows and in_transaction:
+                    database.check_rows()  # PostgreSQL alters no table with pending trigger events
+    with _failures(database, watch, step, "in what its operations put off to its end"):
+        for statement in editor.deferred_sql:
+            editor.execute(statement, None)
+        database.delete_rows(step.rows)
+        if in_transaction:
+            database.check_rows()
+    done = Done(step, time.monotonic() - start)
+    watch.progress.finished(done)
+    return done
+
+
+def _undo_operation(undo: Undo, step: Step, editor: BaseDatabaseSchemaEditor, in_transaction: bool) -> None:
+    # A copy, because RenameModel and RenameField swap their own attributes while they run, and stay so when they fail.
+    operation = copy.copy(undo.operation)
+    backwards = type(operation).database_backwards
+    if in_transaction and is_concurrent(type(operation)):
+        backwards = _plain_twin(operation)
+    # As in Migration.unapply: what is atomic by itself is so too in a migration that is not.
+    alone = not in_transaction and (operation.atomic or (step.migration.atomic and operation.atomic is not False))
+    with transaction.atomic(using=editor.connection.alias) if alone else nullcontext():
+        backwards(operation, step.key.app, editor, undo.from_state, undo.to_state)
+
+
+def _plain_twin(operation: Operation) -> Any:
+    """The reverse of AddIndex for AddIndexConcurrently, and so on: the nearest class that may run in a transaction."""
+    for base in type(operation).__mro__:
+        if "database_backwards" in vars(base) and not is_concurrent(base):
+            return vars(base)["database_backwards"]
+    raise AssertionError(f"{operation!r} has no plain twin")
+
+
+class _Watch:
+    """Sees each statement of a run: remembers the last one, for the message, and whether rows were changed."""
+
+    def __init__(self, database: Database, progress: Progress) -> None:
+        self.database = database
+        self.progress = progress
+        self.sql = ""
+        self.changed_rows = False
+
+    def __call__(self, execute: Any, sql: str, params: Any, many: bool, context: dict[str, Any]) -> Any:
+        self.sql = sql
+        self.changed_rows = self.changed_rows or sql.split(None, 1)[:1] not in _NO_ROWS
+        result = execute(sql, params, many, context)
+        if self.progress.shows_sql:
+            operations = self.database.connection.ops
+            self.progress.ran(operations.last_executed_query(context["cursor"].cursor, sql, params))
+        return result
+
+
+_NO_ROWS = (["ALTER"], ["CREATE"], ["DROP"], ["COMMENT"], ["SET"], ["SELECT"], ["PRAGMA"])
+
+
+# What `migrate` does around a run
+
+
+@contextmanager
+def _signals(database: Database, plan: Plan, watch: _Watch) -> Iterator[None]:
+    """pre_migrate and post_migrate, once for the whole run, as the migrate command sends them."""
+    for app_config in installed_apps.get_app_configs():
+        if module_has_submodule(app_config.module, "management"):
+            import_module(".management", app_config.name)
+    sent = [(step.migration, True) for step in plan.steps if not step.fake]
+    # Receivers may add operations to these migrations: contenttypes does, to rename its rows.
+    before = plan.states().start().apps
+    with _failures(database, watch, None, "in a receiver of pre_migrate"):
+        emit_pre_migrate_signal(0, False, database.alias, apps=before, plan=sent)
+    yield
+    after = _with_relations(plan.states().end())
+    with _failures(database, watch, None, "in a receiver of post_migrate"):
+        emit_post_migrate_signal(0, False, database.alias, apps=after, plan=sent)
+
+
+def _with_relations(state: ProjectState) -> Any:
+    """The models of a final state; those of apps without migrations are rendered without relations at first."""
+    apps: Any = state.apps
+    with apps.bulk_update():
+        keys = [(model.app_label, model.name_lower) for model in apps.real_models]
+        for key in keys:
+            apps.unregister_model(*key)
+    apps.render_multiple([ModelState.from_model(installed_apps.get_model(*key)) for key in keys])
+    return apps
+
+
+# What state the database is in after a failure
+
+
+def _after_all_or_nothing(database: Database, plan: Plan) -> tuple[str, str]:
+    again = "Mend what is named above and run the same command again."
+    database.connection.close()
+    try:
+        with database.reading():
+            found = database.rows()
+    except (DatabaseUnusable, Locked):
+        return (
+            f"{database.title} cannot be reached now. The run was not committed, so it undoes itself.",
+            "When it is back, run the same command with --plan to see where it is.",
+        )
+    if found == plan.rows:
+        return "Nothing was changed: everything is as it was before.", again
+    return (
+        "The connection was lost while the run was committed: it is done.",
+        "Run the same command with --plan: it has nothing left to do.",
+    )
+
+
+def _after_some_steps(database: Database, plan: Plan, done: list[Done], failed: StepFailed) -> tuple[str, str]:
+    left = plan.steps[len(done) :]
+    state = f"{len(done)} of {len(plan.steps)} steps are undone and stay so"
+    if done:
+        state += f", the last is {done[-1].step.key}"
+    if failed.step and not (database.can_undo_ddl and failed.step.migration.atomic):
+        state += f". Of {failed.step.key} a part may be undone; its row is still there"
+    names = ", ".join(str(step.key) for step in left[:5]) + (", …" if len(left) > 5 else "")
+    left_over = f" Left: {names}." if left else ""
+    return f"{state}.{left_over}", "Mend what is named above and run the same command again: it goes on from there."

@@ -1,0 +1,326 @@
+"""What was applied, and how it hangs together: rows, deployments, and the graph that the code on disk gives.
+
+Everything here works on plain data: the rows of `django_migrations` and Django's `Migration` objects. Squash migrations
+are resolved here and nowhere else, because which of them stand in for their originals depends on the rows and the cut.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from django.db.migrations import Migration
+
+from .errors import CodeUnusable
+
+_OTHER_CODE = "Run this from a release in which 'python manage.py migrate --plan' works."
+
+
+class Key(NamedTuple):
+    """The name of a migration: its app's label and its own name."""
+
+    app: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.app}.{self.name}"
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of `django_migrations`. `applied` is aware, in UTC."""
+
+    id: int
+    key: Key
+    applied: datetime
+
+
+@dataclass(frozen=True)
+class Cut:
+    """The line between what stays and what goes.
+
+    at: the moment, aware, in UTC. precision: what the column `applied` can tell apart; a row within it counts as at the
+    moment, and so as late.
+    """
+
+    at: datetime
+    precision: timedelta = timedelta(microseconds=1)
+
+    def is_late(self, row: Row) -> bool:
+        return row.applied > self.at - self.precision
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """Rows that were applied together, oldest first."""
+
+    rows: tuple[Row, ...]
+
+    @property
+    def start(self) -> datetime:
+        return self.rows[0].applied
+
+    @property
+    def end(self) -> datetime:
+        return self.rows[-1].applied
+
+
+def deployments(rows: Iterable[Row], gap: timedelta) -> list[Deployment]:
+    """The rows grouped into deployments, oldest first; a new one begins after a pause longer than `gap`."""
+    groups: list[list[Row]] = []
+    for row in sorted(rows, key=lambda row: (row.applied, row.id)):
+        if not groups or row.applied - groups[-1][-1].applied > gap:
+            groups.append([])
+        groups[-1].append(row)
+    return [Deployment(tuple(group)) for group in groups]
+
+
+@dataclass(frozen=True)
+class Code:
+    """The migrations on disk, as Django's loader reads them, before it builds a graph of its own."""
+
+    migrations: Mapping[Key, Migration]
+    unmigrated: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, migrations: Iterable[Migration], unmigrated: Collection[str] = ()) -> Code:
+        return cls({Key(m.app_label, m.name): m for m in migrations}, frozenset(unmigrated))
+
+
+@dataclass(frozen=True)
+class Torn:
+    """A squash migration that cannot stand in for its originals here, and the originals whose files are gone."""
+
+    squash: Key
+    missing: tuple[Key, ...]
+
+
+@dataclass(frozen=True)
+class History:
+    """Rows and code brought together for one cut.
+
+    migrations: the nodes of the graph. parents, children: its edges. rows_of: for each applied node the rows that stand
+    for it (a squash in use: also those of its originals), deciding rows first. decisive: for each applied node the rows
+    that tell when it was applied. bookkeeping: rows of squashes whose originals decide and that belong to no step of
+    their own. ghosts: rows without a file. apart: squashes in whose place their originals are used.
+    """
+
+    migrations: Mapping[Key, Migration]
+    parents: Mapping[Key, frozenset[Key]]
+    children: Mapping[Key, frozenset[Key]]
+    rows_of: Mapping[Key, tuple[Row, ...]]
+    decisive: Mapping[Key, tuple[Row, ...]]
+    bookkeeping: tuple[Row, ...]
+    ghosts: tuple[Row, ...]
+    torn: tuple[Torn, ...]
+    apart: frozenset[Key]
+
+    def recorded(self, key: Key) -> int:
+        """The place of an applied node in the order of recording; the id tells it even if the clock was set back."""
+        return max(row.id for row in self.decisive[key])
+
+    def order(self, rank: Callable[[Key], int]) -> list[Key]:
+        """All nodes, dependants before what they depend on; where that leaves a choice, the highest rank first.
+
+        Errors: CodeUnusable, if the dependencies form a circle.
+        """
+        waiting = {key: len(children) for key, children in self.children.items()}
+        ready = [(-rank(key), key) for key, count in waiting.items() if not count]
+        heapq.heapify(ready)
+        ordered = []
+        while ready:
+            _, key = heapq.heappop(ready)
+            ordered.append(key)
+            for parent in self.parents[key]:
+                waiting[parent] -= 1
+                if not waiting[parent]:
+                    heapq.heappush(ready, (-rank(parent), parent))
+        if len(ordered) < len(waiting):
+            circle = ", ".join(str(key) for key in sorted(set(waiting) - set(ordered))[:5])
+            raise CodeUnusable(
+                f"The migrations on disk depend on each other in a circle: {circle}.",
+                hint=_OTHER_CODE,
+            )
+        return ordered
+
+
+def read(code: Code, rows: Iterable[Row], cut: Cut) -> History:
+    """Bring rows and code together for a cut.
+
+    Errors: CodeUnusable, if a migration depends on one that is not on disk, or the dependencies form a circle.
+    """
+    rows = tuple(rows)
+    squashes = _Squashes(code, rows, cut)
+    parents = _edges(code, squashes)
+    children: dict[Key, set[Key]] = {key: set() for key in parents}
+    for key, above in parents.items():
+        for parent in above:
+            children[parent].add(key)
+    rows_of, decisive, owned = {}, {}, set[int]()
+    for key in parents:
+        if decisions := squashes.decisive(key):
+            names = squashes.everything_in(key)
+            mine = [row for name in names for row in squashes.rows_by_key.get(name, ())]
+            decisive[key] = tuple(squashes.oldest[name] for name in sorted(decisions))
+            rows_of[key] = tuple(sorted(mine, key=lambda row: row.id))
+            owned.update(row.id for row in mine)
+    return History(
+        migrations={key: code.migrations[key] for key in parents},
+        parents={key: frozenset(value) for key, value in parents.items()},
+        children={key: frozenset(value) for key, value in children.items()},
+        rows_of=rows_of,
+        decisive=decisive,
+        bookkeeping=tuple(row for row in rows if row.key in code.migrations and squashes.is_bookkeeping(row.key)),
+        ghosts=tuple(
+            row
+            for row in rows
+            if row.id not in owned and row.key not in code.migrations and row.key not in squashes.gone
+        ),
+        torn=tuple(squashes.torn),
+        apart=frozenset(squashes.apart),
+    )
+
+
+class _Squashes:
+    """Which squash migrations stand in for their originals, given the rows and the cut.
+
+    Django decides by "all or none of the originals are recorded" (MigrationLoader.replace_migration). Two rules are
+    added: originals on both sides of the cut must stay apart, and a row of the squash alone counts as applied.
+    """
+
+    def __init__(self, code: Code, rows: tuple[Row, ...], cut: Cut) -> None:
+        self.code = code
+        self.rows_by_key: dict[Key, list[Row]] = {}
+        for row in rows:
+            self.rows_by_key.setdefault(row.key, []).append(row)
+        # Two `migrate` at once record a migration twice; the oldest counts.
+        self.oldest = {
+            key: min(found, key=lambda row: (row.applied, row.id)) for key, found in self.rows_by_key.items()
+        }
+        self.cut = cut
+        self.stand_in: dict[Key, Key] = {}
+        self.apart: dict[Key, tuple[Key, ...]] = {}
+        self.torn: list[Torn] = []
+        squashes = [key for key in code.migrations if self.members(key)]
+        for key in squashes:
+            if any(key in self.everything_in(member) for member in self.members(key)):
+                raise CodeUnusable(f"Squash migration {key} replaces itself.", hint=_OTHER_CODE)
+        replaced = {member for key in squashes for member in self.members(key)}
+        for key in sorted(squashes, key=lambda key: (-len(self.everything_in(key)), key)):
+            if key not in replaced:
+                self._settle(key)
+
+    @property
+    def gone(self) -> set[Key]:
+        """Originals whose files are needed and are not there."""
+        return {name for torn in self.torn for name in torn.missing}
+
+    def members(self, key: Key) -> tuple[Key, ...]:
+        migration = self.code.migrations.get(key)
+        return tuple(Key(*name) for name in migration.replaces) if migration else ()
+
+    def everything_in(self, key: Key) -> set[Key]:
+        """The key itself, and all that it replaces, at any depth."""
+        found, todo = set(), [key]
+        while todo:
+            name = todo.pop()
+            if name not in found:
+                found.add(name)
+                todo.extend(self.members(name))
+        return found
+
+    def decisive(self, key: Key) -> frozenset[Key]:
+        """The recorded names that tell whether and when this migration was applied."""
+        found = frozenset[Key]().union(*(self.decisive(member) for member in self.members(key)))
+        return found or (frozenset([key]) if key in self.oldest else frozenset())
+
+    def is_bookkeeping(self, key: Key) -> bool:
+        """Is the row of this squash only a note that all its originals are there?"""
+        return bool(self.members(key)) and key not in self.decisive(key)
+
+    def _complete(self, key: Key) -> bool:
+        members = self.members(key)
+        if any(self.decisive(member) for member in members):
+            return all(self._complete(member) for member in members)
+        return key in self.oldest
+
+    def _settle(self, key: Key) -> None:
+        """Put a squash in the place of all that it replaces, or leave the originals in its place."""
+        inside = self.everything_in(key)
+        decisions = self.decisive(key)
+        one_side = len({self.cut.is_late(self.oldest[name]) for name in decisions}) <= 1
+        claimed = any(name in self.stand_in for name in inside)
+        if not claimed and one_side and (not decisions or self._complete(key)):
+            self.stand_in.update(dict.fromkeys(inside, key))
+            return
+        self.apart[key] = self.members(key)
+        for member in self.members(key):
+            if self.members(member) and member not in self.stand_in and member not in self.apart:
+                self._settle(member)
+        missing = [name for name in self.members(key) if name not in self.code.migrations and name not in self.stand_in]
+        if missing:
+            self.torn.append(Torn(key, tuple(missing)))
+
+    def place(self, key: Key) -> set[Key]:
+        """The nodes of the graph that stand where this name stands; none, if its file is gone."""
+        if key in self.stand_in:
+            return {self.stand_in[key]}
+        if key in self.apart:
+            return set().union(*(self.place(member) for member in self.apart[key]))
+        return {key} if key in self.code.migrations else set()
+
+
+def _edges(code: Code, squashes: _Squashes) -> dict[Key, set[Key]]:
+    parents: dict[Key, set[Key]] = {node: set() for key in code.migrations for node in squashes.place(key)}
+    for child, parent in _declared(code):
+        if child in squashes.apart:
+            continue  # its originals have their own dependencies, as in MigrationGraph.remove_replacement_node
+        above = squashes.place(parent)
+        if not above and parent not in squashes.gone:
+            raise CodeUnusable(
+                f"Migration {child} depends on {parent}, which is not in this code.",
+                hint=_OTHER_CODE,
+            )
+        for node in squashes.place(child):
+            parents[node] |= above - {node}
+    return parents
+
+
+def _declared(code: Code) -> Iterable[tuple[Key, Key]]:
+    """(child, parent) for each dependency and each run_before, with __first__ and __latest__ looked up."""
+    inside = {
+        (key, Key(*dependency))
+        for key, migration in code.migrations.items()
+        for dependency in migration.dependencies
+        if dependency[0] == key.app and dependency[1] != "__first__"
+    }
+    yield from inside
+    with_parent = {child for child, _ in inside}
+    with_child = {parent for _, parent in inside}
+    first = {key.app: key for key in sorted(code.migrations, reverse=True) if key not in with_parent}
+    latest = {key.app: key for key in sorted(code.migrations, reverse=True) if key not in with_child}
+
+    def look_up(owner: Key, name: tuple[str, str]) -> Key | None:
+        key = Key(*name)
+        if key.name not in ("__first__", "__latest__"):
+            return key
+        if key.app == owner.app or key.app in code.unmigrated:
+            return None
+        found = (first if key.name == "__first__" else latest).get(key.app)
+        if found is None:
+            raise CodeUnusable(
+                f"Migration {owner} depends on the app {key.app}, which is not installed.",
+                hint="Add it to INSTALLED_APPS, or run this from a release whose own 'migrate' works.",
+            )
+        return found
+
+    for key, migration in code.migrations.items():
+        for dependency in migration.dependencies:
+            if dependency[0] != key.app and (parent := look_up(key, dependency)):
+                yield key, parent
+        for dependant in migration.run_before:
+            if child := look_up(key, dependant):
+                yield child, key

@@ -1,0 +1,280 @@
+"""The main job: take the database back to where it was at a moment."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+from django.core.management.base import CommandParser, no_translations
+from django.db import DEFAULT_DB_ALIAS
+
+from rollback_app import reports, workflow
+from rollback_app.database import Timeouts
+from rollback_app.errors import RollbackError
+from rollback_app.executor import Done, Progress
+from rollback_app.management.base import RollbackCommand
+from rollback_app.planner import Choices, Step
+from rollback_app.reports import Report
+from rollback_app.safety import Level, Preview, Refused
+
+
+class Command(RollbackCommand):
+    help = (
+        "Takes the database back to where it was at a moment: unapplies, in one run over all apps, every migration that was "
+        "applied at or after it, and nothing else. Shows the plan first; --plan stops there and changes nothing."
+    )
+    missing_args_message = (
+        "say to which moment to go back, for example:\n"
+        'python manage.py rollbackmigrationsafter "2024-05-01 10:00" --plan'
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "moment",
+            nargs="+",
+            metavar="MOMENT",
+            help='The date and time to go back to, as "2024-05-01 10:00" or "2024-05-01T10:00:00+02:00". What was applied at '
+            "or after it goes. A date alone means its first instant.",
+        )
+        parser.add_argument(
+            "--plan",
+            "--dry-run",
+            action="store_true",
+            help="Show what would be done and what speaks against it; change nothing, ask nothing. Exit status 3 if "
+            "something blocks.",
+        )
+        parser.add_argument(
+            "--timezone",
+            metavar="ZONE",
+            help="The zone of a moment without an offset, as Europe/Berlin. Default: the project's TIME_ZONE.",
+        )
+        parser.add_argument(
+            "--database",
+            action="append",
+            metavar="ALIAS",
+            help=f"The database to take back, by its alias in DATABASES; may be repeated. Default: {DEFAULT_DB_ALIAS}.",
+        )
+        parser.add_argument(
+            "--exclude",
+            action="append",
+            default=[],
+            metavar="APP[.NAME]",
+            help="Keep this app or migration applied; may be repeated.",
+        )
+        parser.add_argument(
+            "--fake",
+            action="append",
+            default=[],
+            metavar="APP.NAME",
+            help="Delete the row of this step without undoing it, for a migration that was never really run; may be repeated.",
+        )
+        parser.add_argument(
+            "--cascade",
+            action="store_true",
+            help="Also unapply older migrations that depend on what goes.",
+        )
+        parser.add_argument(
+            "--split-deployment",
+            action="store_true",
+            help="Allow a moment that cuts a deployment in two.",
+        )
+        parser.add_argument(
+            "--gap",
+            type=float,
+            default=5.0,
+            metavar="MINUTES",
+            help="A pause longer than this begins a new deployment. Default: 5.",
+        )
+        parser.add_argument(
+            "--destroy-data",
+            action="store_true",
+            help="Agree that the rows and values that the plan names are lost.",
+        )
+        parser.add_argument(
+            "--no-input",
+            "--noinput",
+            action="store_false",
+            dest="interactive",
+            help="Ask nothing; if data would be lost, only --destroy-data agrees to it.",
+        )
+        parser.add_argument(
+            "--no-count",
+            action="store_false",
+            dest="count",
+            help="Do not look at live rows; every drop then counts as a loss.",
+        )
+        parser.add_argument(
+            "--step-by-step",
+            action="store_true",
+            help="Give up all-or-nothing: a transaction for each migration, as migrate does.",
+        )
+        parser.add_argument(
+            "--lock-timeout",
+            type=float,
+            default=5.0,
+            metavar="SECONDS",
+            help="How long to wait for a lock that somebody else holds. Default: 5.",
+        )
+        parser.add_argument(
+            "--statement-timeout",
+            type=float,
+            metavar="SECONDS",
+            help="How long one statement may take (PostgreSQL). Default: no limit.",
+        )
+        parser.add_argument(
+            "--format",
+            choices=sorted(reports.FORMATS),
+            default="text",
+            help="text for a person; json for a program; commands for the migrate commands that do the same (implies --plan).",
+        )
+
+    @no_translations
+    def handle(self, *args: Any, **options: Any) -> None:
+        format = options["format"]
+        databases = options["database"] or [DEFAULT_DB_ALIAS]
+        previews = workflow.preview(
+            _joined(options["moment"]),
+            using=[databases] if isinstance(databases, str) else databases,
+            zone=options["timezone"],
+            choices=Choices(
+                cascade=options["cascade"],
+                split_deployment=options["split_deployment"],
+                exclude=tuple(options["exclude"]),
+                fake=tuple(options["fake"]),
+                gap=timedelta(minutes=options["gap"]),
+            ),
+            step_by_step=options["step_by_step"],
+            count=options["count"],
+            timeouts=_timeouts(options),
+        )
+        report = reports.joined(
+            [reports.of_preview(preview, all_steps=options["verbosity"] > 1) for preview in previews], "plans"
+        )
+        if format == "commands":
+            self._commands(previews, report)
+        elif options["plan"]:
+            self.show(report, format)
+            workflow.check_nothing_blocks(previews)
+            if format == "text" and not all(preview.plan.empty for preview in previews):
+                self.stdout.write(f"\nTo run it: {_again(options, previews)}")
+        elif format == "json":
+            self._json(previews, report, options)
+        else:
+            self._text(previews, report, options)
+
+    def _commands(self, previews: Sequence[Preview], report: Report) -> None:
+        workflow.check_nothing_blocks(previews)
+        if report.problem:
+            raise Refused(
+                f"No list of migrate commands does this: {report.problem}.",
+                hint="Use this command itself, without --format commands.",
+            )
+        self.show(report, "commands")
+
+    def _json(self, previews: Sequence[Preview], report: Report, options: dict[str, Any]) -> None:
+        """One object with the plans and what became of them."""
+        data = dict(report.data)
+        try:
+            results = self._run(previews, options, Progress(), destroy_data=options["destroy_data"])
+            data["results"] = reports.joined(results, "results").data["results"]
+            data["outcome"] = "done"
+        except RollbackError as error:
+            data["outcome"] = "refused" if isinstance(error, Refused) else "failed"
+            data["error"] = {"message": error.message, "hint": error.hint, "status": error.returncode}
+            raise
+        finally:
+            self.show(Report((), data), "json")
+
+    def _text(self, previews: Sequence[Preview], report: Report, options: dict[str, Any]) -> None:
+        self.show(report)
+        workflow.check_nothing_blocks(previews)
+        if all(preview.plan.empty for preview in previews):
+            return
+        destroy_data = options["destroy_data"]
+        if options["interactive"] and sys.stdin.isatty():
+            self._ask(previews)
+            destroy_data = True
+        workflow.check_nothing_lost(previews, agreed=destroy_data)
+        self.stdout.write("")
+        for result in self._run(previews, options, _Printed(self, options["verbosity"]), destroy_data=destroy_data):
+            self.show(result)
+
+    def _run(
+        self, previews: Sequence[Preview], options: dict[str, Any], progress: Progress, *, destroy_data: bool
+    ) -> list[Report]:
+        results = workflow.roll_back(
+            previews, destroy_data=destroy_data, progress=progress, timeouts=_timeouts(options)
+        )
+        return [
+            reports.of_result(
+                result.preview.alias,
+                [(done.step.key, done.seconds) for done in result.done],
+                result.preview.plan.bookkeeping,
+            )
+            for result in results
+        ]
+
+    def _ask(self, previews: Sequence[Preview]) -> None:
+        """Errors: Refused, unless the answer is yes."""
+        losses = [finding for preview in previews for finding in preview.of_level(Level.LOSS)]
+        self.stdout.write("")
+        if losses:
+            self.stdout.write(self.style.WARNING("This destroys data that only a backup brings back:"))
+            for finding in losses:
+                self.stdout.write(f"  {finding.text}")
+        steps = reports.number_of(sum(len(preview.plan.steps) for preview in previews), "migration")
+        names = ", ".join(preview.title for preview in previews)
+        try:
+            answer = input(f"Unapply {steps} on {names}? [y/N] ")
+        except (EOFError, KeyboardInterrupt):
+            answer = ""
+        if answer.strip().lower() not in ("y", "yes"):
+            raise Refused("You did not say yes. Nothing was changed.", hint="Run the same command again to go on.")
+
+
+class _Printed(Progress):
+    """Progress for a person: a line for each step, the SQL at -v 3."""
+
+    def __init__(self, command: RollbackCommand, verbosity: int) -> None:
+        self.command = command
+        self.verbosity = verbosity
+        self.shows_sql = verbosity > 2
+
+    def began(self, step: Step) -> None:
+        if self.verbosity:
+            self.command.stdout.write(f"  Unapplying {step.key}...", ending="\n" if self.shows_sql else "")
+            self.command.stdout.flush()
+
+    def finished(self, done: Done) -> None:
+        if self.verbosity:
+            word = "FAKED" if done.step.fake else "OK"
+            self.command.stdout.write(self.command.style.SUCCESS(f" {word}") + f" ({reports.seconds(done.seconds)})")
+
+    def ran(self, sql: str) -> None:
+        self.command.stdout.write(f"    {sql}")
+
+
+def _joined(moment: str | Sequence[str]) -> str:
+    return moment if isinstance(moment, str) else " ".join(moment)
+
+
+def _timeouts(options: dict[str, Any]) -> Timeouts:
+    return Timeouts(options["lock_timeout"], options["statement_timeout"])
+
+
+def _again(options: dict[str, Any], previews: Sequence[Preview]) -> str:
+    """The command line that runs the plan that was shown."""
+    words = ["python", "manage.py", "rollbackmigrationsafter", _joined(options["moment"])]
+    for name in ("timezone", "database", "exclude", "fake"):
+        given = options[name] or []
+        for value in [given] if isinstance(given, str) else given:
+            words += [f"--{name}", value]
+    words += [
+        f"--{name.replace('_', '-')}" for name in ("cascade", "split_deployment", "step_by_step") if options[name]
+    ]
+    if any(preview.of_level(Level.LOSS) for preview in previews):
+        words.append("--destroy-data")
+    return shlex.join(words)

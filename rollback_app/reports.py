@@ -1,0 +1,304 @@
+"""Any result -> one Report; a Report -> text, JSON, or commands.
+
+A result knows only how to become a Report, a format sees only a Report: M formats and N results cost M + N functions.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from typing import Any
+
+from .history import Deployment, Key, Row
+from .moments import Moment
+from .planner import Plan, Step, migrate_commands
+from .safety import Finding, Level, Preview
+
+SCHEMA = 1
+SHOWN_STEPS = 20
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line for a person. style: a name of django.core.management.color's palette, or empty."""
+
+    text: str = ""
+    style: str = ""
+
+
+@dataclass(frozen=True)
+class Report:
+    """A result, ready for each format. lines: for a person. data: for a program. commands: for a shell. problem: why there
+    are no commands."""
+
+    lines: tuple[Line, ...]
+    data: dict[str, Any] = field(default_factory=dict)
+    commands: tuple[str, ...] = ()
+    problem: str = ""
+
+
+Paint = Callable[[str, str], str]  # (style, text) -> text
+
+
+def as_text(report: Report, paint: Paint) -> str:
+    return "\n".join(paint(line.style, line.text) if line.style else line.text for line in report.lines)
+
+
+def as_json(report: Report, paint: Paint) -> str:
+    return json.dumps({"schema": SCHEMA, **report.data}, indent=2, ensure_ascii=False)
+
+
+def as_commands(report: Report, paint: Paint) -> str:
+    return "\n".join(report.commands)
+
+
+FORMATS: dict[str, Callable[[Report, Paint], str]] = {"text": as_text, "json": as_json, "commands": as_commands}
+
+
+# Words
+
+
+def number_of(count: int, one: str, many: str = "") -> str:
+    """`1 step`, `12 steps`."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}".replace(",", " ", 1)
+
+
+def seconds(value: float) -> str:
+    return f"{value:.2f} s"
+
+
+def _local(at: datetime, moment: Moment) -> str:
+    return f"{at.astimezone(moment.zone):%Y-%m-%d %H:%M:%S}"
+
+
+_BADGES = {
+    Level.BLOCKER: ("BLOCKED", "ERROR"),
+    Level.LOSS: ("LOST", "WARNING"),
+    Level.REMARK: ("Note", ""),
+}
+
+
+# Results
+
+
+def of_preview(preview: Preview, *, all_steps: bool = False) -> Report:
+    """The plan for one database. all_steps: in full also where there are many."""
+    commands = migrate_commands(preview.plan)
+    suffix = "" if preview.alias == "default" else f" --database {shlex.quote(preview.alias)}"
+    return Report(
+        lines=tuple(_lines(preview, all_steps)),
+        data=_data(preview),
+        commands=tuple(
+            f"python manage.py migrate {shlex.quote(app)} {shlex.quote(target)}{suffix}"
+            for app, target in commands.targets
+        ),
+        problem=commands.why_not,
+    )
+
+
+def _lines(preview: Preview, all_steps: bool) -> Iterator[Line]:
+    plan = preview.plan
+    yield Line(f"Database {preview.title}", "MIGRATE_HEADING")
+    yield Line(f"Moment   {preview.moment.describe(preview.now)}")
+    if preview.moment.date_only:
+        yield Line("         A date alone means its first instant.")
+    yield Line("         What was applied at or after it goes, what was applied before it stays.")
+    if plan.empty and not preview.of_level(Level.BLOCKER):
+        yield _nothing_to_do(preview)
+    else:
+        yield from _deployments(preview)
+        yield from _targets(plan)
+        yield from _steps(preview, all_steps)
+    yield from _findings(preview)
+    if not plan.empty:
+        yield Line()
+        if preview.one_transaction:
+            yield Line("All of it runs as one transaction: it is done completely, or nothing is changed.")
+        else:
+            yield Line("NOT all or nothing: what is undone stays undone if a later step fails.", "WARNING")
+        yield Line(f"Digest of this plan: {plan.digest}")
+
+
+def _nothing_to_do(preview: Preview) -> Line:
+    newest = preview.plan.newest
+    if newest is None:
+        return Line("Nothing to do: no migration was ever applied here.")
+    when = f"{_local(newest.applied, preview.moment)} {preview.moment.zone_name}"
+    reason = "is left alone" if preview.plan.cut.is_late(newest) else "was applied before the moment"
+    return Line(f"Nothing to do: the newest migration, {newest.key} of {when}, {reason}.", "SUCCESS")
+
+
+def _deployments(preview: Preview) -> Iterator[Line]:
+    """The last two kept and the first two undone, and how many there are beyond."""
+    cut = preview.plan.cut
+    groups = preview.plan.deployments
+    stays = [group for group in groups if not cut.is_late(group.rows[0])]
+    goes = [group for group in groups if cut.is_late(group.rows[-1])]
+    yield Line()
+    yield Line(f"Deployments around it, in {preview.moment.zone_name}", "MIGRATE_LABEL")
+    if len(stays) > 2:
+        yield Line(f"  stays  ({len(stays) - 2} more before)")
+    for group in stays[-2:]:
+        if group not in goes:
+            yield Line(f"  stays  {_deployment(group, preview.moment)}")
+    for group in goes[:2]:
+        if group in stays:
+            yield Line(f"  CUT    {_deployment(group, preview.moment)}", "WARNING")
+        else:
+            yield Line(f"  goes   {_deployment(group, preview.moment)}")
+    if len(goes) > 2:
+        yield Line(f"  goes   ({len(goes) - 2} more after)")
+
+
+def _deployment(group: Deployment, moment: Moment) -> str:
+    apps = sorted({row.key.app for row in group.rows})
+    shown = ", ".join(apps[:6]) + (", …" if len(apps) > 6 else "")
+    end = f" to {group.end.astimezone(moment.zone):%H:%M:%S}" if group.end != group.start else ""
+    return f"{_local(group.start, moment)}{end}, {number_of(len(group.rows), 'migration')}: {shown}"
+
+
+def _targets(plan: Plan) -> Iterator[Line]:
+    if not plan.targets:
+        return
+    yield Line()
+    yield Line("Each app goes back to", "MIGRATE_LABEL")
+    for app, targets in sorted(plan.targets.items()):
+        yield Line(f"  {app}: {' and '.join(key.name for key in targets) or 'zero'}")
+
+
+def _steps(preview: Preview, all_steps: bool) -> Iterator[Line]:
+    plan = preview.plan
+    yield Line()
+    if not plan.steps:
+        yield Line("No migration is unapplied, and no data is touched.", "MIGRATE_LABEL")
+    elif len(plan.steps) <= SHOWN_STEPS or all_steps:
+        yield Line(f"{number_of(len(plan.steps), 'step')}, newest first", "MIGRATE_LABEL")
+        for index, step in enumerate(plan.steps, start=1):
+            yield from _step(index, step, preview)
+    else:
+        yield Line(f"{len(plan.steps)} steps; -v 2 shows each", "MIGRATE_LABEL")
+        for app in sorted(plan.targets):
+            yield Line(f"  {app}: {number_of(sum(step.key.app == app for step in plan.steps), 'step')}")
+    for row in plan.bookkeeping:
+        yield Line(f"  Deletes the row of {row.key}: a note that its originals are applied, which they stay.")
+
+
+def _step(index: int, step: Step, preview: Preview) -> Iterator[Line]:
+    style = "WARNING" if step.fake else ""
+    fake = "  FAKED: only its row is deleted" if step.fake else ""
+    yield Line(f"  {index}. {step.key}  applied {_local(step.applied, preview.moment)}{fake}", style)
+    if step.because:
+        yield Line(f"       goes because it depends on {step.because[0]}")
+    for words in dict.fromkeys(_worded(step, preview.findings)):
+        yield Line(f"       {words}")
+
+
+def _worded(step: Step, findings: Sequence[Finding]) -> Iterator[str]:
+    """What undoing the step does; where data is lost, the finding says it better."""
+    lost = {
+        finding.facts["effect"]: finding.text
+        for finding in findings
+        if finding.id == "rollback.W001" and finding.about == str(step.key)
+    }
+    for effect in step.effects:
+        yield lost.get(effect.words, effect.words)
+
+
+def _findings(preview: Preview) -> Iterator[Line]:
+    if not preview.findings:
+        return
+    yield Line()
+    for finding in preview.findings:
+        badge, style = _BADGES[finding.level]
+        about = f"{finding.about}: " if finding.id == "rollback.W001" else ""
+        yield Line(f"{badge} {about}{finding.text} [{finding.id}]", style)
+        if finding.hint:
+            yield Line(f"    {finding.hint}")
+
+
+def _data(preview: Preview) -> dict[str, Any]:
+    plan = preview.plan
+    return {
+        "database": preview.alias,
+        "engine": preview.title,
+        "moment": {
+            "text": preview.moment.text,
+            "utc": _stamp(preview.moment.at),
+            "zone": preview.moment.zone_name,
+            "in_zone": preview.moment.at.astimezone(preview.moment.zone).isoformat(),
+        },
+        "digest": plan.digest,
+        "one_transaction": preview.one_transaction,
+        "steps": [
+            {
+                "migration": str(step.key),
+                "applied": _stamp(step.applied),
+                "because": [str(key) for key in step.because],
+                "fake": step.fake,
+                "effects": [{"kind": effect.kind.value, "words": effect.words} for effect in step.effects],
+            }
+            for step in plan.steps
+        ],
+        "deleted_rows": [{"migration": str(row.key), "applied": _stamp(row.applied)} for row in plan.bookkeeping],
+        "targets": {app: [key.name for key in targets] for app, targets in sorted(plan.targets.items())},
+        "deployments": [_deployment_data(group, plan) for group in plan.deployments],
+        "findings": [
+            {
+                "id": finding.id,
+                "level": finding.level.value,
+                "about": finding.about,
+                "text": finding.text,
+                "hint": finding.hint,
+                "facts": dict(finding.facts),
+            }
+            for finding in preview.findings
+        ],
+    }
+
+
+def _deployment_data(group: Deployment, plan: Plan) -> dict[str, Any]:
+    late = sum(plan.cut.is_late(row) for row in group.rows)
+    return {
+        "start": _stamp(group.start),
+        "end": _stamp(group.end),
+        "migrations": [str(row.key) for row in group.rows],
+        "fate": "goes" if late == len(group.rows) else "cut" if late else "stays",
+    }
+
+
+def _stamp(at: datetime) -> str:
+    return at.astimezone(timezone.utc).isoformat()
+
+
+def of_result(alias: str, done: Iterable[tuple[Key, float]], deleted: Sequence[Row]) -> Report:
+    """What a run did to one database. done: each unapplied migration, with its seconds."""
+    steps = list(done)
+    total = sum(spent for _, spent in steps)
+    number = number_of(len(steps), "migration")
+    lines = [Line(f"Done: {number} unapplied on {alias} in {seconds(total)}.", "SUCCESS")]
+    if deleted:
+        lines.append(Line(f"{number_of(len(deleted), 'row')} of squash migrations deleted."))
+    if steps:
+        lines.append(
+            Line("Next: start the older release. Do not run migrate from this one: it would apply them again.")
+        )
+    return Report(
+        tuple(lines),
+        {"steps": [{"migration": str(key), "seconds": spent} for key, spent in steps], "deleted_rows": len(deleted)},
+    )
+
+
+def joined(reports: Sequence[Report], key: str) -> Report:
+    """Reports about several databases as one; in `data` a list under `key`."""
+    lines: list[Line] = []
+    for report in reports:
+        lines.extend(([Line()] if lines else []) + list(report.lines))
+    return Report(
+        tuple(lines),
+        {key: [report.data for report in reports]},
+        tuple(command for report in reports for command in report.commands),
+        "; ".join(report.problem for report in reports if report.problem),
+    )

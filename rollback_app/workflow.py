@@ -1,0 +1,159 @@
+"""The Python API: look at a rollback, and run it. The only place that knows the order of the stages.
+
+    previews = workflow.preview("2024-05-01 10:00+00:00")
+    results = workflow.roll_back(previews, destroy_data=True)
+
+Nothing here prints or asks: what is under way is told to a `Progress`, what cannot be done is raised as a RollbackError.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+
+from django.conf import settings
+from django.db import DEFAULT_DB_ALIAS
+from django.db.migrations.loader import MigrationLoader
+
+from . import database as databases
+from . import executor, moments, planner, safety
+from .database import Database, Timeouts
+from .errors import CodeUnusable, RollbackError
+from .executor import Done, Progress
+from .history import Code, Cut
+from .moments import Moment
+from .planner import Choices, Plan
+from .safety import Level, Preview, Refused
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run did to one database."""
+
+    preview: Preview
+    done: tuple[Done, ...]
+
+
+class Unfinished(RollbackError):
+    """A run over several databases broke off. results: the databases that are done; cause: what happened to the next."""
+
+    def __init__(self, cause: RollbackError, results: Sequence[Result], left: Sequence[Preview]) -> None:
+        done = ", ".join(result.preview.alias for result in results)
+        names = ", ".join(preview.alias for preview in left)
+        summary = f"Databases rolled back before that: {done or 'none'}; not begun: {names or 'none'}."
+        super().__init__(f"{cause.message}\n{summary}", hint=cause.hint)
+        self.cause, self.results, self.returncode = cause, tuple(results), cause.returncode
+
+
+def preview(
+    moment: str | Moment,
+    *,
+    using: Sequence[str] = (DEFAULT_DB_ALIAS,),
+    zone: str | None = None,
+    choices: Choices = planner.NO_CHOICES,
+    step_by_step: bool = False,
+    count: bool = True,
+    timeouts: Timeouts | None = None,
+) -> list[Preview]:
+    """What going back to the moment would do to each database; changes nothing.
+
+    moment: as `moments.parse` reads it, in `zone` (an IANA name; the project's TIME_ZONE without one) if it has no offset.
+    count: look at live rows to tell what would be lost; without it every drop counts as a loss.
+
+    Errors: UsageError, DatabaseUnusable, CodeUnusable.
+    """
+    now = datetime.now(timezone.utc)
+    if isinstance(moment, str):
+        moment = moments.parse(moment, default_zone=zone or settings.TIME_ZONE, now=now)
+    found = []
+    for alias in dict.fromkeys(using):
+        database = databases.get(alias, timeouts or Timeouts())
+        one_transaction = database.can_undo_ddl and not step_by_step
+        with database.reading():
+            plan = _plan(database, moment, choices)
+            findings = safety.judge(plan, database, one_transaction=one_transaction, count=count)
+        found.append(Preview(alias, database.title, moment, plan, findings, one_transaction, now))
+    return found
+
+
+def roll_back(
+    previews: Sequence[Preview],
+    *,
+    destroy_data: bool = False,
+    progress: Progress | None = None,
+    timeouts: Timeouts | None = None,
+) -> list[Result]:
+    """Run what was looked at. destroy_data: the consent to lose what the findings say would be lost.
+
+    Errors: Refused, if something blocks, consent is missing, or the history changed since; Locked; StepFailed, which says
+    what state the database is in; Unfinished, if that happened to one of several databases.
+    """
+    check_nothing_blocks(previews)
+    check_nothing_lost(previews, agreed=destroy_data)
+    results: list[Result] = []
+    for index, looked_at in enumerate(previews):
+        try:
+            results.append(_run(looked_at, progress or Progress(), timeouts or Timeouts()))
+        except RollbackError as error:
+            if len(previews) == 1:
+                raise
+            raise Unfinished(error, results, previews[index + 1 :]) from error
+    return results
+
+
+def check_nothing_blocks(previews: Sequence[Preview]) -> None:
+    """Errors: Refused, with all blockers of all databases."""
+    blockers = [finding for preview in previews for finding in preview.of_level(Level.BLOCKER)]
+    if blockers:
+        number = "1 blocker" if len(blockers) == 1 else f"{len(blockers)} blockers"
+        raise Refused(
+            f"Refused: {number}. Nothing was changed.",
+            hint="Do what the hint of each blocker says, or choose another moment.",
+            findings=blockers,
+        )
+
+
+def check_nothing_lost(previews: Sequence[Preview], *, agreed: bool) -> None:
+    """Errors: Refused, with all losses of all databases, unless the user agreed to them."""
+    losses = [] if agreed else [finding for preview in previews for finding in preview.of_level(Level.LOSS)]
+    if losses:
+        raise Refused(
+            "Refused: data would be lost, and nobody agreed to it. Nothing was changed.",
+            hint="If that is what you want, add --destroy-data. Take a backup first.",
+            findings=losses,
+        )
+
+
+def _run(looked_at: Preview, progress: Progress, timeouts: Timeouts) -> Result:
+    if looked_at.plan.empty:
+        return Result(looked_at, ())
+    database = databases.get(looked_at.alias, timeouts)
+    done = executor.run(
+        database,
+        looked_at.plan,
+        lambda: _plan(database, looked_at.moment, looked_at.plan.choices),
+        progress,
+        one_transaction=looked_at.one_transaction,
+    )
+    return Result(looked_at, tuple(done))
+
+
+def _plan(database: Database, moment: Moment, choices: Choices) -> Plan:
+    rows = database.rows()
+    return planner.plan(_code(), rows, Cut(moment.at, database.precision()), choices, database.names())
+
+
+def _code() -> Code:
+    """The migrations on disk. Errors: CodeUnusable."""
+    loader = MigrationLoader(None, load=False, replace_migrations=False)
+    try:
+        loader.load_disk()
+    # A migration file is code of the project's and may raise anything; that is a broken file, and not a bug of ours.
+    except Exception as error:
+        place = f"{error.filename}, line {error.lineno}: " if isinstance(error, SyntaxError) else ""
+        raise CodeUnusable(
+            f"The migrations on disk cannot be loaded: {place}{type(error).__name__}: {error}",
+            hint="Mend that file, or run this from a release in which 'python manage.py showmigrations' works.",
+        ) from error
+    return Code.of(loader.disk_migrations.values(), loader.unmigrated_apps)

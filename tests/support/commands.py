@@ -1,0 +1,47 @@
+"""Running a command as a user does, and keeping all that it said."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from io import StringIO
+from typing import Any
+
+from django.core.management import call_command
+from django.core.management.base import CommandError
+
+from tests.support.databases import Database
+
+
+@dataclass(frozen=True)
+class Said:
+    """status: the exit status. out: what went to stdout. error: the message of a failure."""
+
+    status: int
+    out: str
+    error: str
+
+    @property
+    def all(self) -> str:
+        return self.out + self.error
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+def call(name: str, /, *args: str, **options: Any) -> Said:
+    out = StringIO()
+    try:
+        call_command(name, *args, stdout=out, no_color=True, **options)
+    except CommandError as error:
+        return Said(error.returncode, out.getvalue(), str(error))
+    return Said(0, out.getvalue(), "")
+
+
+def roll_back(database: Database, moment: datetime | str, /, **options: Any) -> Said:
+    """The main command with consent given, since most tests are not about it."""
+    text = moment if isinstance(moment, str) else moment.isoformat()
+    defaults = {"database": [database.alias], "interactive": False, "destroy_data": True}
+    return call("rollbackmigrationsafter", text, **{**defaults, **options})
