@@ -152,7 +152,7 @@ class Database:
         if field is None or callable(field.default):
             return None
         # The value that existing rows are given when the field is added: `default`, or '' for a text that may be blank.
-        value = self.connection.schema_editor().effective_default(field)
+        value: Any = self.connection.schema_editor().effective_default(field)
         return value if isinstance(value, _COMPARABLE) else None
 
     # Running

@@ -13,7 +13,9 @@ from rollback_app.reports import FORMATS, Report
 class RollbackCommand(BaseCommand):
     """Parses, calls, prints. A RollbackError leaves it as a CommandError that ends with what to do next."""
 
-    requires_system_checks: tuple[str, ...] = ()  # a rollback must not be stopped by what the newer code complains about
+    requires_system_checks: tuple[
+        str, ...
+    ] = ()  # a rollback must not be stopped by what the newer code complains about
 
     def execute(self, *args: Any, **options: Any) -> str | None:
         try:

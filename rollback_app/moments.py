@@ -1,0 +1,159 @@
+"""What the user typed -> the moment to go back to.
+
+Nothing is guessed and nothing is filled in from today: what is doubtful is refused, with texts that can be pasted.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone, tzinfo
+from zoneinfo import ZoneInfo
+
+from dateutil import parser
+
+from .errors import UsageError
+
+_EXAMPLES = 'Give year, month and day, as "2024-05-01 10:00", "2024-05-01T10:00:00+02:00" or "1 May 2024 10am".'
+_WORDS = re.compile(
+    r"(jan(uary)?|feb(ruary)?|mar(ch)?|apr(il)?|may|june?|july?|aug(ust)?|sept?(ember)?|oct(ober)?|nov(ember)?|dec(ember)?"
+    r"|mon(day)?|tue(s(day)?)?|wed(nesday)?|thu(r(s(day)?)?)?|fri(day)?|sat(urday)?|sun(day)?"
+    r"|am|pm|t|z|utc|gmt|at|on|of|st|nd|rd|th)",
+    re.IGNORECASE,
+)
+_SWAPPABLE = re.compile(r"(?<!\d)(\d{1,2})([./-])(\d{1,2})\2(\d{2}|\d{4})(?!\d)")
+_ODD_OFFSET = re.compile(r"(utc|gmt)\s*[+-]\s*\d|[\d\s][+-](\d|\d{3}|\d:\d{2})$", re.IGNORECASE)
+
+# Without a zone, as dateutil wants them: whether the text has one is still to be seen.
+_DEFAULTS = (datetime(2004, 1, 1, 0), datetime(2005, 2, 2, 1))  # noqa: DTZ001
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A point in time, and how it was said.
+
+    text: as typed. at: aware, in UTC. zone, zone_name: in which it was read ("Europe/Berlin", "UTC", "+02:00"). date_only: no
+    time was given, so that it means the first instant of that date.
+    """
+
+    text: str
+    at: datetime
+    zone: tzinfo
+    zone_name: str
+    date_only: bool = False
+
+    def describe(self, now: datetime) -> str:
+        """The moment in its zone, in UTC, and how long ago it was at `now`."""
+        here = clock(self.at.astimezone(self.zone))
+        utc = "" if self.zone_name == "UTC" else f" = {clock(self.at.astimezone(timezone.utc))} UTC"
+        return f"{here} {self.zone_name}{utc}, {ago(now - self.at)}"
+
+
+def clock(at: datetime) -> str:
+    """Date and time without a zone, microseconds only where there are some."""
+    return at.replace(tzinfo=None).isoformat(sep=" ")
+
+
+def ago(distance: timedelta) -> str:
+    """`3 h 12 min ago`: the two largest units."""
+    minutes, seconds = divmod(int(distance.total_seconds()), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    units = [(days, "days" if days != 1 else "day"), (hours, "h"), (minutes, "min"), (seconds, "s")]
+    first = next((place for place, (number, _) in enumerate(units) if number), len(units) - 1)
+    return " ".join(f"{number} {unit}" for number, unit in units[first : first + 2] if number or first == 3) + " ago"
+
+
+def parse(text: str, *, default_zone: str | None, now: datetime) -> Moment:
+    """Read an absolute date and time.
+
+    default_zone: the IANA name of the zone of a text without an offset; None refuses such a text. now: aware.
+    Errors: UsageError, for whatever is partial, doubtful, impossible, or later than `now`.
+    """
+    typed = text.strip().strip("\"'").strip()
+    _refuse_doubtful(typed)
+    local, date_only = _read(typed)
+    if local.tzinfo is not None:
+        offset = local.utcoffset() or timedelta()
+        name = "UTC" if not offset else f"{local:%z}"[:3] + ":" + f"{local:%z}"[3:5]
+        moment = Moment(text, _in_utc(local, typed), timezone(offset), name, date_only)
+    else:
+        moment = _in_zone(text, local, default_zone, date_only=date_only)
+    if moment.at > now:
+        raise UsageError(
+            f"{clock(moment.at)} UTC lies in the future: it is {clock(now.astimezone(timezone.utc).replace(microsecond=0))} UTC"
+            " now.",
+            hint="Nothing can have been applied after it. If the zone is wrong, give an offset, as +02:00, or --timezone.",
+        )
+    return moment
+
+
+def _refuse_doubtful(typed: str) -> None:
+    if not typed.isascii() or not re.search(r"\d", typed):
+        raise UsageError(f"'{typed}' is not a date.", hint=_EXAMPLES)
+    if swappable := _SWAPPABLE.search(typed):
+        first, second, year = int(swappable[1]), int(swappable[3]), swappable[4]
+        if len(year) == 2:
+            raise UsageError(f"'{typed}' has a year of two digits.", hint=_EXAMPLES)
+        if first != second and first <= 12 and second <= 12:
+            rest = typed[swappable.end() :]
+            raise UsageError(
+                f"'{typed}' can be read with the day first or the month first.",
+                hint=f'Say "{year}-{second:02}-{first:02}{rest}" or "{year}-{first:02}-{second:02}{rest}".',
+            )
+    if _ODD_OFFSET.search(typed):
+        raise UsageError(
+            f"The offset in '{typed}' can be read in two ways.", hint='Write it as "+02:00" behind the time.'
+        )
+    for word in re.findall(r"[A-Za-z/_]*[A-Za-z]", typed):
+        if not _WORDS.fullmatch(word.strip("/")):
+            raise UsageError(
+                f"'{word}' in '{typed}' is not understood; abbreviations of zones mean several things.",
+                hint="Give an offset, as +02:00, or a zone by its full name, as --timezone Europe/Berlin.",
+            )
+
+
+def _read(typed: str) -> tuple[datetime, bool]:
+    """The date and time, and whether only a date was given. Read twice, to see what is filled in."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            one, other = (parser.parse(typed, default=default) for default in _DEFAULTS)
+            one.isoformat(), one.utcoffset()
+    except (ValueError, OverflowError, TypeError, AttributeError, Warning) as error:
+        raise UsageError(f"'{typed}' is not a date and time.", hint=_EXAMPLES) from error
+    if one.date() != other.date() or f"{one.year:04}" not in typed:
+        raise UsageError(f"'{typed}' leaves out a part of the date, or has a year of two digits.", hint=_EXAMPLES)
+    return one, one.hour != other.hour
+
+
+def _in_utc(local: datetime, typed: str) -> datetime:
+    try:
+        return local.astimezone(timezone.utc)
+    except OverflowError as error:
+        raise UsageError(f"'{typed}' is outside of the calendar.", hint=_EXAMPLES) from error
+
+
+def _in_zone(text: str, local: datetime, name: str | None, *, date_only: bool) -> Moment:
+    if name is None:
+        raise UsageError(
+            f"'{text}' does not say in which zone.", hint="Give an offset, as +02:00, or --timezone Europe/Berlin."
+        )
+    try:
+        zone = ZoneInfo(name)
+    # A name that is a folder, or has odd characters, raises other errors than ZoneInfoNotFoundError, which is a KeyError.
+    except (KeyError, ValueError, OSError) as error:
+        raise UsageError(
+            f"There is no time zone '{name}'.", hint="Give an IANA name, as --timezone Europe/Berlin."
+        ) from error
+    readings = [local.replace(tzinfo=zone, fold=fold) for fold in (0, 1)]
+    utc = [_in_utc(reading, text) for reading in readings]
+    if utc[0] != utc[1] and not date_only:
+        exists = utc[0].astimezone(zone).replace(tzinfo=None) == local
+        both = " or ".join(f'"{at.astimezone(zone).isoformat(sep=" ")}"' for at in sorted(utc))
+        raise UsageError(
+            f"'{text}' {'happened twice' if exists else 'never happened'} in {name}, because the clocks were changed.",
+            hint=f"Say {both}.",
+        )
+    return Moment(text, utc[0], zone, name, date_only)  # where a midnight is skipped, the first instant after it
