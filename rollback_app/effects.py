@@ -34,6 +34,7 @@ class Kind(str, Enum):
 
     DROPS_TABLE = "drops table"
     DROPS_COLUMN = "drops column"
+    MAKES = "makes"
     CHANGES = "changes"
     CODE = "runs code"
     RUNS_SQL = "runs SQL"
@@ -45,8 +46,8 @@ class Kind(str, Enum):
 
 @dataclass(frozen=True)
 class Effect:
-    """What undoing one operation does. words: for a person, a verb first. table, column, field: what is dropped, with the
-    names that the database has just before. renamed_to: the name that the table or column has afterwards, if it changes.
+    """What undoing one operation does. words: for a person, a verb first. table, column, field: what is dropped, made or
+    renamed, with the names that the database has just before. renamed_to: the name that the table or column has afterwards, if it changes.
     index: the operation's place in its migration, from 0. twin_locks: the table that the plain twin of a concurrent
     operation locks."""
 
@@ -144,8 +145,12 @@ def _create_model(undo: Undo, app_label: str, names: Names) -> Iterator[Effect]:
 
 def _delete_model(undo: Undo, app_label: str, names: Names) -> Iterator[Effect]:
     model = _model(undo.to_state, app_label, undo.operation.name)  # type: ignore[attr-defined]
-    words = f"makes table {names.table(model)} again, empty"
-    yield Effect(Kind.CHANGES, words, undo.index) if names.lives_here(model) else _nothing(undo)
+    if not names.lives_here(model):
+        yield _nothing(undo)
+        return
+    tables = [names.join_table(model, name, model_field) for name, model_field in model.fields.items()]
+    for table in [names.table(model), *filter(None, tables)]:
+        yield Effect(Kind.MAKES, f"makes table {table} again, empty", undo.index, table=table)
 
 
 def _rename_model(undo: Undo, app_label: str, names: Names) -> Iterator[Effect]:
@@ -198,10 +203,12 @@ def _remove_field(undo: Undo, app_label: str, names: Names) -> Iterator[Effect]:
     model_field = model.fields[operation.name]
     if not names.lives_here(model):
         yield _nothing(undo)
-    elif table := names.join_table(model, operation.name, model_field):
-        yield Effect(Kind.CHANGES, f"makes table {table} again, empty", undo.index)
+    elif join_table := names.join_table(model, operation.name, model_field):
+        yield Effect(Kind.MAKES, f"makes table {join_table} again, empty", undo.index, table=join_table)
     elif column := names.column(operation.name, model_field):
-        yield Effect(Kind.CHANGES, f"adds column {names.table(model)}.{column} again, without its values", undo.index)
+        table = names.table(model)
+        words = f"adds column {table}.{column} again, without its values"
+        yield Effect(Kind.MAKES, words, undo.index, table=table, column=column)
     else:
         yield _nothing(undo)
 
@@ -239,7 +246,8 @@ def _alter_order(undo: Undo, app_label: str, names: Names) -> Iterator[Effect]:
     elif is_now:
         yield Effect(Kind.DROPS_COLUMN, f"drops column {table}._order", undo.index, table=table, column="_order")
     else:
-        yield Effect(Kind.CHANGES, f"adds column {table}._order again, without its values", undo.index)
+        words = f"adds column {table}._order again, without its values"
+        yield Effect(Kind.MAKES, words, undo.index, table=table, column="_order")
 
 
 def _on_table(words: str) -> Callable[[Undo, str, Names], Iterator[Effect]]:

@@ -242,26 +242,26 @@ def loss(judged: Judged) -> Iterator[Finding]:
         if column and table not in dropped_tables:
             columns[column] = effect.field
     counts = {
-        table: judged.inspector.count(table, columns) if judged.count else (Count(0, more=True), {})
-        for table, columns in wanted.items()
+        table: judged.inspector.count(table, columns) if judged.count else None for table, columns in wanted.items()
     }
     for step, effect, table, column in drops:
-        found = counts[table]
-        if found is None or (column and table in dropped_tables):
+        if column and table in dropped_tables:
             continue
-        rows, values = found
-        count = values.get(column, Count(0, more=True)) if column else rows
-        if count.lossless:
+        rows, values = counts[table] or (None, {})
+        count = values.get(column) if column else rows
+        if count and count.lossless:
             continue
-        facts = {"table": table, "column": column, "rows": count.number, "more": count.more, "effect": effect.words}
+        facts = {"table": table, "column": column, "rows": count and count.number, "effect": effect.words}
         yield Finding(
             "rollback.W001", Level.LOSS, str(step.key), f"{effect.words}{_lost(count, column, judged)}.", "", facts
         )
 
 
-def _lost(count: Count, column: str, judged: Judged) -> str:
+def _lost(count: Count | None, column: str, judged: Judged) -> str:
     if not judged.count:
         return ": not counted, so taken for lost"
+    if count is None:
+        return ", which was not found: was this migration ever really run?"
     if not count.number:
         return ": too large to look through, so taken for lost"
     plural = count.number > 1 or count.more
@@ -270,7 +270,11 @@ def _lost(count: Count, column: str, judged: Judged) -> str:
 
 
 def _live_drops(plan: Plan) -> list[tuple[Step, Effect, str, str]]:
-    """(step, effect, table, column) of each drop, under the names that table and column have now, before the run."""
+    """(step, effect, table, column) of each drop, under the names that table and column have now, before the run.
+
+    What the run itself makes and drops again is left out: nothing can be in it.
+    """
+    made: set[tuple[str, str]] = set()
     tables: dict[str, str] = {}
     columns: dict[tuple[str, str], str] = {}
     found = []
@@ -285,7 +289,9 @@ def _live_drops(plan: Plan) -> list[tuple[Step, Effect, str, str]]:
                 columns.update(
                     {(effect.renamed_to, name): live for (of, name), live in columns.items() if of == effect.table}
                 )
-            elif effect.kind in (Kind.DROPS_TABLE, Kind.DROPS_COLUMN):
+            elif effect.kind is Kind.MAKES:
+                made.add((table, column))
+            elif effect.kind in (Kind.DROPS_TABLE, Kind.DROPS_COLUMN) and not made & {(table, ""), (table, column)}:
                 found.append((step, effect, table, column))
     return found
 
