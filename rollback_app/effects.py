@@ -46,10 +46,12 @@ class Kind(str, Enum):
 
 @dataclass(frozen=True)
 class Effect:
-    """What undoing one operation does. words: for a person, a verb first. table, column, field: what is dropped, made or
-    renamed, with the names that the database has just before. renamed_to: the name that the table or column has afterwards, if it changes.
-    index: the operation's place in its migration, from 0. twin_locks: the table that the plain twin of a concurrent
-    operation locks."""
+    """What undoing one operation does.
+
+    words: for a person, a verb first. table, column, field: what is dropped, made or renamed, as the database names it before.
+    renamed_to: the name that the table or column has afterwards, if it changes. index: the operation's place in its migration,
+    from 0. twin_locks: the table that the plain twin of a concurrent operation locks.
+    """
 
     kind: Kind
     words: str

@@ -29,7 +29,7 @@ from .effects import is_concurrent
 from .errors import DatabaseUnusable, Locked, RollbackError
 from .planner import Plan, Step
 from .safety import Refused
-from .states import Undo, database_operations
+from .states import States, Undo, database_operations
 
 
 @dataclass(frozen=True)
@@ -106,8 +106,8 @@ def _in_one_transaction(database: Database, expected: Plan, prepare: _Prepare, w
     try:
         with _failures(database, watch, None, "committing"), database.all_or_nothing():
             plan = _same(expected, prepare())
-            with _signals(database, plan, watch), _no_new_orphans(database, None):
-                for step, undos in _walk(plan):
+            with _signals(database, plan, watch) as states, _no_new_orphans(database, None):
+                for step, undos in _walk(plan, states):
                     done.append(_undo(database, step, undos, watch, in_transaction=True))
                 database.delete_rows(plan.bookkeeping)
     except StepFailed as error:
@@ -121,8 +121,8 @@ def _step_by_step(database: Database, expected: Plan, prepare: _Prepare, watch: 
     with database.settings_of_run():
         plan = _same(expected, prepare())
         try:
-            with _signals(database, plan, watch):
-                for step, undos in _walk(plan):
+            with _signals(database, plan, watch) as states:
+                for step, undos in _walk(plan, states):
                     done.append(_one_step(database, plan, step, undos, done, watch))
                 database.delete_rows(plan.bookkeeping)
         except StepFailed as error:
@@ -185,11 +185,10 @@ def _same(expected: Plan, found: Plan) -> Plan:
     return found
 
 
-def _walk(plan: Plan) -> Iterator[tuple[Step, list[Undo]]]:
+def _walk(plan: Plan, states: States) -> Iterator[tuple[Step, list[Undo]]]:
     """The steps with their operations; a faked step has none, and no states either."""
-    steps = {step.key: step for step in plan.steps}
-    walk = plan.states().backwards()
-    for step in steps.values():
+    walk = states.backwards()
+    for step in plan.steps:
         yield step, [] if step.fake else next(walk)[1]
 
 
@@ -264,18 +263,22 @@ _NO_ROWS = (["ALTER"], ["CREATE"], ["DROP"], ["COMMENT"], ["SET"], ["SELECT"], [
 
 
 @contextmanager
-def _signals(database: Database, plan: Plan, watch: _Watch) -> Iterator[None]:
+def _signals(database: Database, plan: Plan, watch: _Watch) -> Iterator[States]:
     """pre_migrate and post_migrate, once for the whole run, as the migrate command sends them."""
     for app_config in installed_apps.get_app_configs():
         if module_has_submodule(app_config.module, "management"):
             import_module(".management", app_config.name)
     sent = [(step.migration, True) for step in plan.steps if not step.fake]
-    # Receivers may add operations to these migrations: contenttypes does, to rename its rows.
-    before = plan.states().start().apps
+    states = plan.states()
+    before = states.start().apps
+    operations = sum(len(migration.operations) for migration, _ in sent)
     with _failures(database, watch, None, "in a receiver of pre_migrate"):
         emit_pre_migrate_signal(0, False, database.alias, apps=before, plan=sent)
-    yield
-    after = _with_relations(plan.states().end())
+    # Receivers may add operations to these migrations: contenttypes does, to rename its rows.
+    if operations != sum(len(migration.operations) for migration, _ in sent):
+        states = plan.states()
+    yield states
+    after = _with_relations(states.end())
     with _failures(database, watch, None, "in a receiver of post_migrate"):
         emit_post_migrate_signal(0, False, database.alias, apps=after, plan=sent)
 

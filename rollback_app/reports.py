@@ -205,6 +205,8 @@ def _worded(step: Step, findings: Sequence[Finding]) -> Iterator[str]:
     }
     for effect in step.effects:
         yield lost.get(effect.words, effect.words)
+    if not step.effects:
+        yield "nothing in the database"
 
 
 def _findings(preview: Preview) -> Iterator[Line]:
@@ -278,7 +280,9 @@ def of_result(alias: str, done: Iterable[tuple[Key, float]], deleted: Sequence[R
     steps = list(done)
     total = sum(spent for _, spent in steps)
     number = number_of(len(steps), "migration")
-    lines = [Line(f"Done: {number} unapplied on {alias} in {seconds(total)}.", "SUCCESS")]
+    lines = [
+        Line(f"Done: {number} unapplied on {alias} in {seconds(total)}." if steps else f"Done on {alias}.", "SUCCESS")
+    ]
     if deleted:
         lines.append(Line(f"{number_of(len(deleted), 'row')} of squash migrations deleted."))
     if steps:

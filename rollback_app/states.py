@@ -4,8 +4,9 @@ Django's executor computes its states in the order of the full forward plan, whi
 it can drop a kept column in silence. Here the states are computed for the very order of the plan: first all migrations
 that stay, then those of the plan, oldest first.
 
-A state is not copied for each operation. An operation changes one or two models, so only these are copied, and what they
-were before is noted; walking backwards puts the notes back, one operation at a time.
+Two things keep the cost at what the operations touch, instead of the size of the project. A state is not copied for each
+operation: only the models that it changes are, and what they were before is noted; walking backwards puts the notes back.
+And a state is not rendered whole (into model classes) for an operation that can see only one model and its neighbourhood.
 """
 
 from __future__ import annotations
@@ -21,7 +22,10 @@ from django.db.migrations.operations import (
     SeparateDatabaseAndState,
 )
 from django.db.migrations.operations.base import Operation
-from django.db.migrations.state import ModelState, ProjectState
+from django.db.migrations.state import ModelState, ProjectState, StateApps, get_related_models_recursive
+from django.db.migrations.utils import resolve_relation
+from django.db.models import Field
+from django.utils.functional import cached_property
 
 Model = tuple[str, str]  # app label, lower-case model name
 
@@ -53,7 +57,7 @@ class States:
     """
 
     def __init__(self, kept: Iterable[Migration], undone: Sequence[Migration], real_apps: Iterable[str]) -> None:
-        self._real_apps = set(real_apps)
+        self._renderer = _Renderer(set(real_apps))
         models: dict[Model, ModelState] = {}
         for migration in kept:
             for operation in migration.operations:
@@ -99,19 +103,19 @@ class States:
             yield migration, undos
 
     def _state(self, models: dict[Model, ModelState]) -> ProjectState:
-        return ProjectState(models=models, real_apps=self._real_apps)
+        return _State(models, self._renderer)
 
 
 def database_operations(undo: Undo, app_label: str) -> list[Undo]:
     """What really runs on the database, last first: the operation itself, or those inside a SeparateDatabaseAndState, at any
     depth, each with its own states (as SeparateDatabaseAndState.database_backwards computes them)."""
     if not isinstance(undo.operation, SeparateDatabaseAndState):
-        return [undo]
+        return [_with_what_it_sees(undo, app_label)]
     inner = []
-    state = undo.to_state
+    state: Any = undo.to_state
     for operation in undo.operation.database_operations:
         models, before = _forwards(state.models, operation, app_label)
-        after = ProjectState(models=models, real_apps=state.real_apps) if before else state
+        after = _State(models, state.renderer) if before else state
         inner.append(Undo(undo.index, operation, from_state=after, to_state=state))
         state = after
     return [found for nested in reversed(inner) for found in database_operations(nested, app_label)]
@@ -201,3 +205,157 @@ class _CopyOnTouch(dict[Model, ModelState]):
         value = self._touch(key)
         super().__delitem__(key)
         return value
+
+
+# Rendering
+
+
+class _Renderer:
+    """Renders whole states one after the other: only what differs from the last one rendered, and what is related to it, as
+    Django does when it goes from state to state (ProjectState.reload_models)."""
+
+    def __init__(self, real_apps: set[str]) -> None:
+        self.real_apps = real_apps
+        self.last: tuple[Mapping[Model, ModelState], StateApps] | None = None
+
+    def render(self, state: ProjectState) -> StateApps:
+        if self.last is None:
+            apps = StateApps(sorted(self.real_apps), state.models)
+        else:
+            models, last = self.last
+            apps = last.clone()
+            state.apps = apps
+            changed = {
+                key for key in models.keys() | state.models.keys() if models.get(key) is not state.models.get(key)
+            }
+            gone = changed - state.models.keys()
+            for key in gone:
+                changed |= get_related_models_recursive(apps.get_model(*key))
+            state.reload_models(sorted(changed & state.models.keys()), delay=False)
+            for key in gone:
+                apps.all_models[key[0]].pop(key[1], None)
+            apps.clear_cache()
+        self.last = state.models, apps
+        return apps
+
+
+class _State(ProjectState):
+    """A state that is rendered when somebody looks at its models, starting from the last one that was."""
+
+    def __init__(self, models: dict[Model, ModelState], renderer: _Renderer) -> None:
+        super().__init__(real_apps=renderer.real_apps)
+        self.models = models
+        self.renderer = renderer
+
+    @cached_property
+    def apps(self) -> StateApps:
+        return self.renderer.render(self)
+
+
+class _Neighbourhood(ProjectState):
+    """A state of which only some models are rendered."""
+
+    def __init__(self, state: ProjectState, rendered: dict[Model, ModelState]) -> None:
+        super().__init__(real_apps=state.real_apps)
+        self.models = state.models
+        self.rendered = rendered
+
+    @cached_property
+    def apps(self) -> StateApps:
+        return StateApps([], self.rendered)
+
+
+# Undone by looking at their own model, its parents, and the columns that its relations point to. Renames are not among them:
+# they look at what points to their model.
+_LOCAL = frozenset(
+    [
+        *(
+            "CreateModel",
+            "DeleteModel",
+            "AddField",
+            "RemoveField",
+            "AlterField",
+            "AddIndex",
+            "RemoveIndex",
+            "RenameIndex",
+        ),
+        *("AddConstraint", "RemoveConstraint", "AlterUniqueTogether", "AlterIndexTogether", "AlterModelTableComment"),
+        *("AlterOrderWithRespectTo", "AddIndexConcurrently", "RemoveIndexConcurrently"),
+    ]
+)
+
+
+def _with_what_it_sees(undo: Undo, app_label: str) -> Undo:
+    """The same, with states of which only the neighbourhood of the operation's model is rendered, where that is known to be
+    all that it looks at."""
+    operation: Any = undo.operation
+    kind = type(operation)
+    if kind.__name__ not in _LOCAL or not kind.__module__.startswith("django."):
+        return undo
+    key = app_label, str(getattr(operation, "model_name", None) or operation.name).lower()
+    if kind.__name__ == "AlterField" and not all(
+        _plain(state.models[key].fields[operation.name]) for state in (undo.from_state, undo.to_state)
+    ):
+        return undo
+    states = []
+    for state in (undo.from_state, undo.to_state):
+        rendered = _neighbourhood(state.models, key) if key in state.models else {}
+        if rendered is None:
+            return undo
+        states.append(_Neighbourhood(state, rendered))
+    return Undo(undo.index, undo.operation, *states)
+
+
+def _plain(field: Field[Any, Any]) -> bool:
+    """Can no other table have a column that follows this one?"""
+    return not (field.primary_key or field.unique or field.is_relation)
+
+
+def _neighbourhood(models: Mapping[Model, ModelState], focus: Model) -> dict[Model, ModelState] | None:
+    """The model and its parents, and of what they point to just the columns that can be pointed to. None, if that cannot be
+    told."""
+    found: dict[Model, ModelState] = {}
+    whole, stubs = [focus], set[Model]()
+    while whole:
+        key = whole.pop()
+        model = models.get(key)
+        if model is None or any(_is_table(base) for base in model.bases):
+            return None
+        found[key] = model
+        whole += [resolve_relation(base, key[0]) for base in model.bases if isinstance(base, str)]
+        stubs |= _targets(model.fields.values(), key)
+    while stubs:
+        key = stubs.pop()
+        if key not in found:
+            model = models.get(key)
+            if model is None or any(isinstance(base, str) for base in model.bases) or _composite(model):
+                return None
+            found[key] = stub = _stub(model)
+            stubs |= _targets(stub.fields.values(), key)
+    return found
+
+
+def _is_table(base: Any) -> bool:
+    """Is this base the class of a model with a table, of an app without migrations?"""
+    return not isinstance(base, str) and hasattr(base, "_meta") and not base._meta.abstract
+
+
+def _targets(fields: Iterable[Any], owner: Model) -> set[Model]:
+    """The models that these fields point to, or go through."""
+    remotes = [field.remote_field for field in fields if field.is_relation]
+    names = [name for remote in remotes for name in (remote.model, getattr(remote, "through", None)) if name]
+    return {resolve_relation(name, *owner) for name in names} - {owner}
+
+
+def _composite(model: ModelState) -> bool:
+    return any(type(field).__name__ == "CompositePrimaryKey" for field in model.fields.values())
+
+
+def _stub(model: ModelState) -> ModelState:
+    """A model with only the columns that a foreign key can point to, and what says where it lives."""
+    return ModelState(
+        model.app_label,
+        model.name,
+        [(name, field) for name, field in model.fields.items() if field.primary_key or not field.is_relation],
+        {name: value for name, value in model.options.items() if name in ("db_table", "managed", "swappable")},
+    )
