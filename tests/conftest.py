@@ -55,8 +55,19 @@ def _emptied(database: Database, blocker: DjangoDbBlocker) -> Iterator[Database]
         connections.close_all()
 
 
+@pytest.fixture(scope="session")
+def all_databases(django_db_blocker: DjangoDbBlocker) -> None:
+    """Every database exists, for a command that runs Django's checks connects to all of them."""
+    with django_db_blocker.unblock():
+        for vendor in django_settings.TEST_DATABASES:
+            empty(Database(ALIASES[vendor], vendor))
+            empty(Database(OTHER_ALIASES[vendor], vendor))
+
+
 @pytest.fixture
-def database(request: pytest.FixtureRequest, django_db_blocker: DjangoDbBlocker) -> Iterator[Database]:
+def database(
+    request: pytest.FixtureRequest, all_databases: None, django_db_blocker: DjangoDbBlocker
+) -> Iterator[Database]:
     """An empty database: the test runs once on each vendor, or on those that `@pytest.mark.databases(…)` names."""
     yield from _emptied(Database(ALIASES[request.param], request.param), django_db_blocker)
 

@@ -1,0 +1,85 @@
+"""`python -m example_project.demo`: the shop goes through three deployments, and then back before the last, in front of you."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import sys
+
+import django
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+
+def say(text: str) -> None:
+    print(f"\n# {text}", flush=True)
+
+
+def manage(line: str) -> int:
+    """Run a line of the shell that begins with `python manage.py`, and show it."""
+    print(f"$ {line}", flush=True)
+    return subprocess.run([sys.executable, *shlex.split(line)[1:]], cwd=ROOT, check=False).returncode
+
+
+def show_database() -> None:
+    """Each table of the shop with its columns, and the orders and users as they are."""
+    from django.db import connection
+
+    with connection.cursor() as cursor:
+        for table in sorted(connection.introspection.table_names(cursor)):
+            if table.partition("_")[0] in ("accounts", "catalog", "orders") and not table.startswith("accounts_user_"):
+                columns = [column.name for column in connection.introspection.get_table_description(cursor, table)]
+                shown = [
+                    name for name in columns if table != "accounts_user" or name in ("id", "username", "loyalty_points")
+                ]
+                cursor.execute(f"SELECT {', '.join(map(connection.ops.quote_name, shown))} FROM {table} ORDER BY 1")
+                print(f"  {table} ({', '.join(shown)})")
+                for row in cursor.fetchall():
+                    print(f"      {', '.join(str(value) for value in row)}")
+    connection.close()
+
+
+def main() -> None:
+    os.environ["DJANGO_SETTINGS_MODULE"] = "example_project.settings"
+    os.environ.pop("EXAMPLE_DATABASE_URL", None)  # a demonstration needs nothing, and must not touch a server
+    django.setup()
+    from django.conf import settings
+
+    from example_project import history
+
+    path = str(settings.DATABASES["default"]["NAME"])
+    if os.path.exists(path):
+        os.remove(path)
+    say("A small shop: three releases are deployed, with Django's own migrate, and people use it in between.")
+    history.build()
+    for deployment in history.DEPLOYMENTS:
+        print(f"  {deployment.release} on {deployment.at:%d %B %Y, %H:%M} UTC")
+    say(
+        "The database after release 2.2. New in it: order notes, invoices, loyalty points, lower-case states of orders."
+    )
+    show_database()
+    say("2.2 went wrong. What would going back before it do? This only looks.")
+    manage('python manage.py rollbackmigrationsafter "2024-05-15 11:00" --plan')
+    say("Without a terminal, nothing is destroyed unasked: exit status 3.")
+    status = manage('python manage.py rollbackmigrationsafter "2024-05-15 11:00" --no-input -v 0')
+    print(f"(exit status {status})")
+    say("So we agree to the loss that the plan named.")
+    manage('python manage.py rollbackmigrationsafter "2024-05-15 11:00" --no-input --destroy-data')
+    say("The database is what it was under 2.1: the columns and the table are gone, and the orders are OPEN again.")
+    show_database()
+    say(
+        "One deployment further back there is a migration that its author made irreversible. That is found before anything changes."
+    )
+    status = manage('python manage.py rollbackmigrationsafter "2024-04-08 11:00" --plan')
+    print(f"(exit status {status})")
+    say("What to try next, on the same database (example_project/demo.sqlite3):")
+    print("  python manage.py migrate                                                 forward again, to 2.2")
+    print('  python manage.py rollbackmigrationsafter "2024-05-15 11:00" --plan -v 2  the plan, every step')
+    print('  python manage.py rollbackmigrationsafter "2024-05-15" --format json --plan')
+    print("  python manage.py rollbackmigrationsafter --help")
+    print("with the Python of .venv (.venv/bin/python). README.md says the rest.")
+
+
+if __name__ == "__main__":
+    main()
