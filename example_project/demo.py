@@ -6,10 +6,11 @@ import os
 import shlex
 import subprocess
 import sys
+from pathlib import Path
 
 import django
 
-ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+ROOT = Path(__file__).resolve().parent.parent
 
 
 def say(text: str) -> None:
@@ -19,7 +20,9 @@ def say(text: str) -> None:
 def manage(line: str) -> int:
     """Run a line of the shell that begins with `python manage.py`, and show it."""
     print(f"$ {line}", flush=True)
-    return subprocess.run([sys.executable, *shlex.split(line)[1:]], cwd=ROOT, check=False).returncode
+    return subprocess.run(
+        [sys.executable, *shlex.split(line)[1:]], cwd=ROOT, check=False, stderr=subprocess.STDOUT
+    ).returncode
 
 
 def show_database() -> None:
@@ -48,9 +51,7 @@ def main() -> None:
 
     from example_project import history
 
-    path = str(settings.DATABASES["default"]["NAME"])
-    if os.path.exists(path):
-        os.remove(path)
+    Path(settings.DATABASES["default"]["NAME"]).unlink(missing_ok=True)
     say("A small shop: three releases are deployed, with Django's own migrate, and people use it in between.")
     history.build()
     for deployment in history.DEPLOYMENTS:
@@ -69,7 +70,7 @@ def main() -> None:
     say("The database is what it was under 2.1: the columns and the table are gone, and the orders are OPEN again.")
     show_database()
     say(
-        "One deployment further back there is a migration that its author made irreversible. That is found before anything changes."
+        "One deployment further back stands a migration that cannot be undone. That is found before anything is changed."
     )
     status = manage('python manage.py rollbackmigrationsafter "2024-04-08 11:00" --plan')
     print(f"(exit status {status})")

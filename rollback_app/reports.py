@@ -199,7 +199,7 @@ def _step(index: int, step: Step, preview: Preview) -> Iterator[Line]:
 def _worded(step: Step, findings: Sequence[Finding]) -> Iterator[str]:
     """What undoing the step does; where data is lost, the finding says it better."""
     lost = {
-        finding.facts["effect"]: finding.text
+        finding.facts["effect"]: finding.text.removesuffix(".")
         for finding in findings
         if finding.id == "rollback.W001" and finding.about == str(step.key)
     }

@@ -129,8 +129,7 @@ def irreversible(judged: Judged) -> Iterator[Finding]:
             Level.BLOCKER,
             str(step.key),
             f"{step.key} {effect.words}.",
-            f"Choose a later moment, or keep it applied with --exclude {step.key}, or restore a backup. If what it did may "
-            f"stay as it is, --fake {step.key} deletes its row and undoes nothing of it.",
+            f"Choose a later moment, or restore a backup. If what it did may stay as it is: --fake {step.key}",
             {"operation": effect.index},
         )
 

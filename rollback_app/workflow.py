@@ -24,7 +24,7 @@ from .executor import Done, Progress
 from .history import Code, Cut
 from .moments import Moment
 from .planner import Choices, Plan
-from .safety import Level, Preview, Refused
+from .safety import Finding, Level, Preview, Refused
 
 
 @dataclass(frozen=True)
@@ -106,10 +106,9 @@ def check_nothing_blocks(previews: Sequence[Preview]) -> None:
     """Errors: Refused, with all blockers of all databases."""
     blockers = [finding for preview in previews for finding in preview.of_level(Level.BLOCKER)]
     if blockers:
-        number = "1 blocker" if len(blockers) == 1 else f"{len(blockers)} blockers"
         raise Refused(
-            f"Refused: {number}. Nothing was changed.",
-            hint="Do what the hint of each blocker says, or choose another moment.",
+            f"Refused, nothing was changed. {_listed(blockers)}",
+            hint="Do what the plan says below each blocker, or choose another moment.",
             findings=blockers,
         )
 
@@ -119,10 +118,15 @@ def check_nothing_lost(previews: Sequence[Preview], *, agreed: bool) -> None:
     losses = [] if agreed else [finding for preview in previews for finding in preview.of_level(Level.LOSS)]
     if losses:
         raise Refused(
-            "Refused: data would be lost, and nobody agreed to it. Nothing was changed.",
-            hint="If that is what you want, add --destroy-data. Take a backup first.",
+            f"Refused, nothing was changed: data would be lost, and nobody agreed to it. {_listed(losses)}",
+            hint="Take a backup. Then, if that is what you want, add --destroy-data",
             findings=losses,
         )
+
+
+def _listed(findings: Sequence[Finding]) -> str:
+    more = f" And {len(findings) - 3} more." if len(findings) > 3 else ""
+    return " ".join(finding.text for finding in findings[:3]) + more
 
 
 def _run(looked_at: Preview, progress: Progress, timeouts: Timeouts) -> Result:

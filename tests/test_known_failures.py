@@ -169,8 +169,8 @@ def test_k05_irreversible_is_found_first(database: Database, project: Project) -
 
     assert said.status == 3
     assert said.out.count("rollback.E001") == 2
-    assert "b.0001_u cannot undo" in said.out
-    assert "b.0002_v cannot undo" in said.out
+    assert "b.0001_u cannot be undone: its code forwards has no reverse." in said.out
+    assert "b.0002_v cannot be undone: its SQL has no reverse." in said.out
     assert everything(database.connection) == before
 
 

@@ -189,7 +189,8 @@ class Command(RollbackCommand):
             self.show(Report((), data), "json")
 
     def _text(self, previews: Sequence[Preview], report: Report, options: dict[str, Any]) -> None:
-        self.show(report)
+        if options["verbosity"]:
+            self.show(report)
         workflow.check_nothing_blocks(previews)
         if all(preview.plan.empty for preview in previews):
             return
@@ -198,9 +199,9 @@ class Command(RollbackCommand):
             self._ask(previews)
             destroy_data = True
         workflow.check_nothing_lost(previews, agreed=destroy_data)
-        self.stdout.write("")
         for result in self._run(previews, options, _Printed(self, options["verbosity"]), destroy_data=destroy_data):
-            self.show(result)
+            if options["verbosity"]:
+                self.show(result)
 
     def _run(
         self, previews: Sequence[Preview], options: dict[str, Any], progress: Progress, *, destroy_data: bool
@@ -240,6 +241,8 @@ class _Printed(Progress):
 
     def __init__(self, command: RollbackCommand, verbosity: int) -> None:
         self.command = command
+        if verbosity:
+            command.stdout.write("")
         self.verbosity = verbosity
         self.shows_sql = verbosity > 2
 
@@ -277,4 +280,9 @@ def _again(options: dict[str, Any], previews: Sequence[Preview]) -> str:
     ]
     if any(preview.of_level(Level.LOSS) for preview in previews):
         words.append("--destroy-data")
-    return shlex.join(words)
+    return " ".join(word if word == shlex.quote(word) else _quoted(word) for word in words)
+
+
+def _quoted(word: str) -> str:
+    """In double quotes, which every shell knows, where that is enough."""
+    return shlex.quote(word) if set(word) & set('"$`\\!') else f'"{word}"'
