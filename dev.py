@@ -92,10 +92,12 @@ def apt_unpack(*packages: str) -> bool:
     apt = ["apt-get", "-qq", *(word for option in [*options, "Debug::NoLocking=1"] for word in ("-o", option))]
     if not run(*apt, "update", quiet=True):
         return False
-    plan = subprocess.check_output([*apt, "--simulate", "--no-install-recommends", "install", *packages], text=True)
+    simulate = [*apt, "--simulate", "--no-install-recommends", "install", *packages]
+    plan = subprocess.run(simulate, check=False, stdout=subprocess.PIPE, text=True).stdout
     names = [line.split()[1] for line in plan.splitlines() if line.startswith("Inst ")]
-    done = subprocess.run([*apt, "download", *names], cwd=target, check=False).returncode == 0
-    return done and all(run("dpkg", "-x", package, target) for package in target.glob("*.deb"))
+    if subprocess.run([*apt, "download", *names], cwd=target, check=False).returncode:
+        return False
+    return all(run("dpkg", "-x", package, target) for package in target.glob("*.deb"))
 
 
 def provide(server: str) -> bool:

@@ -118,7 +118,7 @@ def check_nothing_lost(previews: Sequence[Preview], *, agreed: bool) -> None:
     losses = [] if agreed else [finding for preview in previews for finding in preview.of_level(Level.LOSS)]
     if losses:
         raise Refused(
-            f"Refused, nothing was changed: data would be lost, and nobody agreed to it. {_listed(losses)}",
+            f"Refused, nothing was changed: data would be lost, and nobody agreed to it: {_listed(losses)}",
             hint="Take a backup. Then, if that is what you want, add --destroy-data",
             findings=losses,
         )

@@ -9,6 +9,7 @@ import atexit
 import ctypes
 import importlib.util
 import os
+import pwd
 import shutil
 import signal
 import socket
@@ -24,8 +25,9 @@ PREFIX = "rollback-tests-"
 URLS = {"postgresql": "TEST_POSTGRES_URL", "mariadb": "TEST_MARIADB_URL"}
 SECONDS_TO_START = 60
 # Neither server agrees to run as root.
-ROOT = sys.platform != "win32" and os.geteuid() == 0
-AS_NOBODY: dict[str, Any] = {"user": "nobody", "group": "nogroup", "extra_groups": []} if ROOT else {}
+ROOT = os.geteuid() == 0
+NOBODY = pwd.getpwnam("nobody")
+AS_NOBODY: dict[str, Any] = {"user": NOBODY.pw_uid, "group": NOBODY.pw_gid, "extra_groups": []} if ROOT else {}
 
 
 class ServerError(RuntimeError):
@@ -108,7 +110,7 @@ def start_postgresql() -> str:
     command = [bin_folder / "initdb", "-D", data / "data", "-U", "postgres", "-A", "trust", "-E", "UTF8"]
     quietly([*command, "--locale=C", "--no-sync"])
     quick = ["fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=200"]
-    command = [bin_folder / "postgres", "-D", data / "data", "-p", str(port), "-k", data, "-h", "127.0.0.1"]
+    command = [bin_folder / "postgres", "-D", data / "data", "-p", str(port), "-k", "", "-h", "127.0.0.1"]
     server = serve([*command, *(word for setting in quick for word in ("-c", setting))], log, signal.SIGQUIT)
     status = data / "data/postmaster.pid"
     wait(server, log, lambda: status.exists() and "ready" in status.read_text())
@@ -118,17 +120,22 @@ def start_postgresql() -> str:
 def start_mariadb() -> str:
     bin_folder, data, port = programs("mariadb"), private_folder("mariadb"), free_port()
     log, usr = data / "log", bin_folder.parent
+    # Where dev.py has unpacked it, its libraries lie beside it.
+    libraries = {"LD_LIBRARY_PATH": os.pathsep.join(map(str, usr.glob("lib/*-linux-gnu")))}
     command = [usr / "bin/mariadb-install-db", "--no-defaults", f"--basedir={usr}", f"--datadir={data / 'data'}"]
-    quietly([*command, "--auth-root-authentication-method=normal", "--skip-test-db", "--skip-name-resolve"])
+    quietly(
+        [*command, "--auth-root-authentication-method=normal", "--skip-test-db", "--skip-name-resolve"], **libraries
+    )
     server = serve(
         [
             *(bin_folder / "mariadbd", "--no-defaults", f"--basedir={usr}", f"--datadir={data / 'data'}"),
-            *(f"--port={port}", f"--socket={data / 'socket'}", "--bind-address=127.0.0.1", "--skip-name-resolve"),
+            *(f"--port={port}", "--socket=socket", "--bind-address=127.0.0.1", "--skip-name-resolve"),
             *("--innodb-flush-log-at-trx-commit=0", "--innodb-use-native-aio=0", "--max-connections=200"),
             *("--character-set-server=utf8mb4", "--skip-log-bin"),
         ],
         log,
         signal.SIGKILL,
+        **libraries,
     )
     wait(server, log, lambda: "ready for connections" in log.read_text() and accepts(port))
     return f"mysql://root@127.0.0.1:{port}"
@@ -138,7 +145,7 @@ def private_folder(name: str) -> Path:
     path = folder() / name
     path.mkdir(mode=0o700)
     if ROOT:
-        shutil.chown(path, "nobody", "nogroup")
+        os.chown(path, NOBODY.pw_uid, NOBODY.pw_gid)
     return path
 
 
@@ -153,15 +160,22 @@ def accepts(port: int) -> bool:
         return client.connect_ex(("127.0.0.1", port)) == 0
 
 
-def quietly(command: list[Any]) -> None:
+def quietly(command: list[Any], **environment: str) -> None:
     done = subprocess.run(
-        command, check=False, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd="/", **AS_NOBODY
+        command,
+        check=False,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        cwd="/",
+        env={**os.environ, **environment},
+        **AS_NOBODY,
     )
     if done.returncode:
         raise ServerError(f"{command[0]} failed:\n{done.stdout}")
 
 
-def serve(command: list[Any], log: Path, farewell: int) -> subprocess.Popen[bytes]:
+def serve(command: list[Any], log: Path, farewell: int, **environment: str) -> subprocess.Popen[bytes]:
     """Start a server that leaves with this process: by `atexit`, or by the kernel's hand when this one is killed."""
     library = ctypes.CDLL(None)  # loaded here: a forked child should do as little as possible
 
@@ -177,6 +191,7 @@ def serve(command: list[Any], log: Path, farewell: int) -> subprocess.Popen[byte
             stderr=subprocess.STDOUT,
             preexec_fn=dying,  # noqa: PLW1509 - no threads run here
             cwd="/",
+            env={**os.environ, **environment},
             **AS_NOBODY,
         )
     owner = os.getpid()

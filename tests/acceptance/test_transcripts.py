@@ -1,0 +1,124 @@
+"""Every transcript in README and docs is what a run prints: `UPDATE_TRANSCRIPTS=1 pytest tests/acceptance` writes them anew.
+
+A transcript stands between `<!-- transcript: NAME -->` and `<!-- end -->`. What differs from run to run (how long ago, seconds,
+paths) is put in one form on both sides.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+BLOCK = re.compile(r"(<!-- transcript: (\S+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
+
+BEFORE_2_2 = 'python manage.py rollbackmigrationsafter "2024-05-15 11:00"'
+TRANSCRIPTS = {
+    "plan": [f"{BEFORE_2_2} --plan"],
+    "run": [f"{BEFORE_2_2} --no-input --destroy-data"],
+    "refused": ['python manage.py rollbackmigrationsafter "2024-04-08 11:00" --plan'],
+    "json": [f"{BEFORE_2_2} --plan --format json"],
+    "commands": [f"{BEFORE_2_2} --format commands"],
+}
+
+
+def shell(line: str, database: Path) -> str:
+    """What a line prints; `python` is the Python of the tests."""
+    words = [sys.executable if word == "python" else word.strip('"') for word in re.findall(r'"[^"]*"|\S+', line)]
+    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "example_project.settings"}
+    environment["EXAMPLE_DATABASE_URL"] = f"sqlite://{database}"
+    process = subprocess.run(
+        words,
+        cwd=ROOT,
+        env=environment,
+        check=False,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        timeout=120,
+    )
+    return process.stdout
+
+
+def same_form(text: str, database: Path | None = None) -> str:
+    if database:
+        text = text.replace(str(database), "shop.sqlite3")
+    text = re.sub(r"\d+ days?( \d+ h)? ago", "… ago", text)
+    text = re.sub(r"\d+\.\d\d s\b", "… s", text)
+    return re.sub(r"(Digest of this plan: |\"digest\": \")[0-9a-f]{12}", r"\1…", text)
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file with the shop after its three deployments."""
+    database = tmp_path_factory.mktemp("shop") / "shop.sqlite3"
+    code = "import django; django.setup(); from example_project import history; history.build()"
+    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "example_project.settings"}
+    environment["EXAMPLE_DATABASE_URL"] = f"sqlite://{database}"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, check=True, timeout=120)
+    return database
+
+
+def made(name: str, shop: Path, folder: Path) -> str:
+    """The transcript as it should stand, run on a copy of the shop."""
+    database = folder / "shop.sqlite3"
+    database.write_bytes(shop.read_bytes())
+    lines = "".join(f"$ {line}\n{same_form(shell(line, database), database)}" for line in TRANSCRIPTS[name])
+    return f"```console\n{lines}```\n"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_transcripts_are_true(page: Path, shop: Path, tmp_path: Path) -> None:
+    text = page.read_text()
+    renewed = BLOCK.sub(lambda block: f"{block[1]}{made(block[2], shop, tmp_path)}{block[4]}", text)
+    if os.environ.get("UPDATE_TRANSCRIPTS"):
+        page.write_text(renewed)
+    assert renewed == text
+
+
+def test_every_transcript_is_used() -> None:
+    used = {block[2] for page in PAGES for block in BLOCK.finditer(page.read_text()) if block[3]}
+    assert used == set(TRANSCRIPTS)
+
+
+def test_the_demonstration_runs() -> None:
+    """`python3 dev.py demo`, without the installing."""
+    process = subprocess.run(
+        [sys.executable, "-m", "example_project.demo"],
+        cwd=ROOT,
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert process.returncode == 0
+    assert process.stderr == ""
+    assert "Done: 5 migrations unapplied on default" in process.stdout
+    assert "(exit status 3)" in process.stdout
+    before, after = (part for part in process.stdout.split("# ") if part.startswith("The database "))
+    assert "orders_invoice (" in before
+    assert "orders_invoice (" not in after
+    assert ", OPEN" in after
+
+
+def test_older_code_without_the_app_says_unknown_command(shop: Path) -> None:
+    """What Django itself says then; docs/howto/containers.md tells what to do."""
+    code = (
+        "import os; from django.conf import settings; from django.core.management import execute_from_command_line;"
+        "from example_project import settings as shop;"
+        "apps = [app for app in shop.INSTALLED_APPS if app != 'rollback_app'];"
+        "settings.configure(INSTALLED_APPS=apps, DATABASES=shop.DATABASES, AUTH_USER_MODEL='accounts.User');"
+        "execute_from_command_line(['manage.py', 'rollbackmigrationsafter', '2024-05-15'])"
+    )
+    process = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, check=False, capture_output=True, text=True, timeout=60
+    )
+    assert process.returncode == 1
+    assert process.stderr.startswith("Unknown command: 'rollbackmigrationsafter'")
+    assert "Unknown command: 'rollbackmigrationsafter'" in (ROOT / "docs/howto/containers.md").read_text()

@@ -1,0 +1,86 @@
+"""A command, option, finding or format without documentation fails the suite."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from django.core.management import get_commands, load_command_class
+from django.core.management.base import BaseCommand
+
+from rollback_app import planner, reports, workflow
+from tests.support.databases import Database
+from tests.support.projects import Project
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+COMMANDS = sorted(name for name, app in get_commands().items() if app == "rollback_app")
+REFERENCE = (ROOT / "docs/reference/command.md").read_text()
+
+
+def own_options(name: str) -> dict[str, str | None]:
+    """Option -> help text, without Django's own options."""
+    parser = load_command_class("rollback_app", name).create_parser("manage.py", name)
+    django = BaseCommand().create_parser("manage.py", "x")
+    known = {option for action in django._actions for option in action.option_strings}
+    return {
+        option: action.help for action in parser._actions for option in action.option_strings if option not in known
+    }
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_each_command_and_option_is_documented(name: str) -> None:
+    pages = "\n".join(page.read_text() for page in PAGES)
+    command = load_command_class("rollback_app", name)
+    assert name in pages
+    assert command.help
+    for option, text in own_options(name).items():
+        assert text, option
+        if option != "--noinput":  # Django's older spelling
+            assert f"`{option}" in pages, option
+
+
+def test_each_finding_is_documented_and_no_other() -> None:
+    source = (ROOT / "rollback_app/safety.py").read_text()
+    assert set(re.findall(r"rollback\.[EWI]\d{3}", REFERENCE)) == set(re.findall(r"rollback\.[EWI]\d{3}", source))
+
+
+def test_each_format_and_choice_is_documented() -> None:
+    for format in reports.FORMATS:
+        assert f"`{format}`" in REFERENCE or f"--format {format}" in REFERENCE
+    api = (ROOT / "docs/reference/api.md").read_text()
+    for name in planner.Choices.__dataclass_fields__:
+        assert f"`{name}`" in api
+
+
+@pytest.mark.databases("sqlite")
+def test_each_field_of_the_json_is_documented(database: Database, project: Project) -> None:
+    project(a={"0001_t": 'migrations.CreateModel("T", [("id", models.BigAutoField(primary_key=True))])'})
+    from tests.support.history import migrate
+
+    migrate(database.alias)
+    (preview,) = workflow.preview("2001-01-01", using=[database.alias])
+    data = reports.of_preview(preview).data
+    fields = [*data, *data["moment"], *data["steps"][0], *data["deployments"][0], *data["findings"][0]]
+    for field in fields:
+        assert re.search(rf"[`.]{field}`", REFERENCE), field
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+        if not target.startswith("http"):
+            assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs").rglob("*.md")), ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_page_can_be_reached(page: Path) -> None:
+    if page.name != "index.md":
+        assert str(page.relative_to(ROOT / "docs")) in (ROOT / "docs/index.md").read_text()
+
+
+def test_the_readme_names_the_two_commands() -> None:
+    readme = (ROOT / "README.md").read_text()
+    assert "python3 dev.py demo" in readme
+    assert "python3 dev.py test" in readme
