@@ -66,7 +66,7 @@ def sweep() -> None:
 def programs(name: str) -> Path:
     """The folder with the server's programs."""
     for path in {"postgresql": postgresql_folders, "mariadb": mariadb_folders}[name]():
-        if (path / {"postgresql": "postgres", "mariadb": "mariadbd"}[name]).exists():
+        if os.access(path / {"postgresql": "postgres", "mariadb": "mariadbd"}[name], os.X_OK):
             return path
     raise ServerError(f"no {name} server found: install one, set {URLS[name]}, or leave {name} out of TEST_DATABASES")
 
