@@ -279,7 +279,7 @@ def _edges(code: Code, squashes: _Squashes) -> dict[Key, set[Key]]:
         if child in squashes.apart:
             continue  # its originals have their own dependencies, as in MigrationGraph.remove_replacement_node
         above = squashes.place(parent)
-        if not above and parent not in squashes.gone:
+        if not above and parent not in squashes.gone and parent not in squashes.apart:
             raise CodeUnusable(
                 f"Migration {child} depends on {parent}, which is not in this code.",
                 hint=_OTHER_CODE,

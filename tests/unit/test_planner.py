@@ -1,0 +1,213 @@
+"""Which migrations go, in which order, and why."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from django.db import models
+from django.db.migrations.operations import AddField, AlterField, CreateModel, RunPython
+
+from rollback_app.errors import UsageError
+from rollback_app.history import Row
+from rollback_app.planner import Choices, Plan, migrate_commands, plan
+from tests.support.plain import CUT, NOON, code, key, made, recorded
+
+
+def steps(found: Plan) -> list[str]:
+    return [str(step.key) for step in found.steps]
+
+
+CHAIN = (made("a.1"), made("a.2", "a.1"), made("b.1", "a.1"), made("b.2", "b.1", "a.2"), made("c.1", "b.2"))
+
+
+def test_what_is_late_goes_over_all_apps_dependants_first() -> None:
+    found = plan(code(*CHAIN), recorded("a.1", "b.1", late=["a.2", "b.2", "c.1"]), CUT)
+    assert steps(found) == ["c.1", "b.2", "a.2"]
+    assert [str(m) for m in found.kept] == ["a.1", "b.1"]
+    assert {app: [str(k) for k in names] for app, names in found.targets.items()} == {
+        "a": ["a.1"],
+        "b": ["b.1"],
+        "c": [],
+    }
+    assert not found.empty
+    assert not found.nothing_left
+    assert [step.because for step in found.steps] == [(), (), ()]
+    assert [str(m) for m in found.undone_oldest_first] == ["a.2", "b.2", "c.1"]
+
+
+def test_later_recorded_goes_first_where_the_dependencies_leave_a_choice() -> None:
+    graph = code(made("a.1"), made("b.1"), made("c.1"))
+    assert steps(plan(graph, recorded(late=["b.1", "a.1", "c.1"]), CUT)) == ["c.1", "a.1", "b.1"]
+
+
+def test_a_clock_that_was_set_back_does_not_change_the_order() -> None:
+    rows = [Row(1, key("a.1"), NOON + timedelta(hours=2)), Row(2, key("b.1"), NOON)]
+    assert steps(plan(code(made("a.1"), made("b.1")), rows, CUT)) == ["b.1", "a.1"]
+
+
+def test_targets_of_an_app_with_branches() -> None:
+    graph = code(made("a.1"), made("a.2a", "a.1"), made("a.2b", "a.1"), made("a.3", "a.2a", "a.2b"))
+    found = plan(graph, recorded("a.1", "a.2a", "a.2b", late=["a.3"]), CUT)
+    assert [k.name for k in found.targets["a"]] == ["2a", "2b"]
+
+
+def test_early_dependants_block_and_cascade_takes_them_along() -> None:
+    rows = recorded("b.1", "c.1", late=["a.1"])
+    graph = code(made("a.1"), made("b.1", "a.1"), made("c.1", "b.1"))
+    found = plan(graph, rows, CUT)
+    assert steps(found) == ["a.1"]
+    assert [[str(k) for k in pull.path] for pull in found.dependants] == [["a.1", "b.1"], ["a.1", "b.1", "c.1"]]
+
+    with_them = plan(graph, rows, CUT, Choices(cascade=True))
+    assert with_them.dependants == ()
+    assert steps(with_them) == ["c.1", "b.1", "a.1"]
+    assert [[str(k) for k in step.because] for step in with_them.steps] == [["a.1", "b.1", "c.1"], ["a.1", "b.1"], []]
+
+
+def test_exclude_keeps_apps_and_migrations() -> None:
+    rows = recorded("a.1", late=["a.2", "b.1", "b.2", "c.1"])
+    assert steps(plan(code(*CHAIN), rows, CUT, Choices(exclude=("c",)))) == ["b.2", "b.1", "a.2"]
+    found = plan(code(*CHAIN), rows, CUT, Choices(exclude=("c.1",)))
+    assert [str(pull.key) for pull in found.held] == ["c.1"]
+    assert not plan(code(*CHAIN), rows, CUT, Choices(exclude=("a", "b", "c"))).held
+
+
+def test_exclude_leaves_a_late_ghost_alone() -> None:
+    rows = recorded("a.1", "a.old", late=["a.gone"])
+    found = plan(code(made("a.1")), rows, CUT)
+    assert [str(row.key) for row in found.ghosts] == ["a.gone"]
+    assert [str(row.key) for row in found.early_ghosts] == ["a.old"]
+    assert plan(code(made("a.1")), rows, CUT, Choices(exclude=("a.gone",))).ghosts == ()
+
+
+def test_unknown_names_are_wrong_usage() -> None:
+    rows = recorded("a.1", late=["a.2"])
+    graph = code(made("a.1"), made("a.2", "a.1"))
+    with pytest.raises(UsageError, match="--exclude a.3: there is no such app or migration") as caught:
+        plan(graph, rows, CUT, Choices(exclude=("a.3",)))
+    assert "Did you mean" in caught.value.hint
+    with pytest.raises(UsageError, match="--fake a.1: is not among the steps of this plan"):
+        plan(graph, rows, CUT, Choices(fake=("a.1",)))
+    with pytest.raises(UsageError, match="--fake zzzz: there is no such migration") as caught:
+        plan(graph, rows, CUT, Choices(fake=("zzzz",)))
+    assert "--plan" in caught.value.hint
+
+
+def test_a_deployment_cut_in_two() -> None:
+    rows = [Row(1, key("a.1"), NOON - timedelta(minutes=1)), Row(2, key("a.2"), NOON)]
+    graph = code(made("a.1"), made("a.2", "a.1"))
+    found = plan(graph, rows, CUT)
+    assert found.split
+    assert found.split.rows == tuple(rows)
+    assert plan(graph, rows, CUT, Choices(split_deployment=True)).split is None
+    assert plan(graph, rows, CUT, Choices(gap=timedelta(seconds=30))).split is None
+
+
+def test_bookkeeping_of_squashes_is_deleted_with_the_run() -> None:
+    graph = code(made("a.1"), made("a.2", "a.1"), made("a.sq", replaces=["a.1", "a.2"]))
+    found = plan(graph, recorded("a.1", "a.2", late=["a.sq"]), CUT)
+    assert found.steps == ()
+    assert [str(row.key) for row in found.bookkeeping] == ["a.sq"]
+    assert not found.empty
+    assert plan(graph, recorded("a.1", "a.2", late=["a.sq"]), CUT, Choices(exclude=("a.sq",))).empty
+    # Early ones stay; and one whose originals all go, goes with them.
+    assert plan(graph, recorded("a.1", "a.2", "a.sq"), CUT).empty
+    whole = plan(graph, recorded(late=["a.1", "a.2", "a.sq"]), CUT)
+    assert steps(whole) == ["a.sq"]
+    assert [str(row.key) for row in whole.steps[0].rows] == ["a.1", "a.2", "a.sq"]
+    assert whole.bookkeeping == ()
+
+
+def test_nothing_recorded_and_nothing_left() -> None:
+    empty = plan(code(made("a.1")), [], CUT)
+    assert empty.empty
+    assert empty.newest is None
+    assert not empty.nothing_left
+    everything = plan(code(made("a.1")), recorded(late=["a.1"]), CUT)
+    assert everything.nothing_left
+    assert everything.newest
+    assert str(everything.newest.key) == "a.1"
+
+
+def test_the_digest_is_of_what_the_plan_rests_on() -> None:
+    graph, rows = code(*CHAIN), recorded("a.1", "b.1", late=["a.2", "b.2", "c.1"])
+    found = plan(graph, rows, CUT)
+    assert found.digest == plan(graph, reversed(rows), CUT).digest
+    assert len(found.digest) == 12
+    others = [
+        plan(graph, rows[:-1], CUT),
+        plan(graph, [*rows[:-1], Row(9, key("c.1"), rows[-1].applied)], CUT),
+        plan(graph, rows, CUT, Choices(exclude=("c.1",))),
+        plan(graph, rows, CUT, Choices(fake=("c.1",))),
+    ]
+    assert found.digest not in {other.digest for other in others}
+
+
+def test_states_that_cannot_be_worked_out_are_no_crash_where_the_history_explains_it() -> None:
+    graph = code(
+        made("a.1", operations=[CreateModel("T", [("id", models.AutoField(primary_key=True))])]),
+        made("a.2", "a.1", operations=[AddField("T", "x", models.IntegerField(null=True))]),
+    )
+    rows = recorded(late=["a.2"])  # a.1 is not recorded
+    found = plan(graph, rows, CUT)
+    assert "KeyError" in found.unclear
+    assert [(str(key), str(parent)) for key, parent in found.inconsistent] == [("a.2", "a.1")]
+
+
+def test_a_migration_that_never_fitted_is_a_bug_that_shows() -> None:
+    graph = code(made("a.1", operations=[AlterField("Missing", "x", models.IntegerField())]))
+    with pytest.raises(KeyError):
+        plan(graph, recorded(late=["a.1"]), CUT)
+
+
+def test_rows_within_the_precision_are_near() -> None:
+    cut = type(CUT)(NOON, precision=timedelta(seconds=1))
+    rows = [Row(1, key("a.1"), NOON - timedelta(milliseconds=500))]
+    found = plan(code(made("a.1")), rows, cut)
+    assert steps(found) == ["a.1"]
+    assert found.near == tuple(rows)
+
+
+def commands(*rows: Row, graph: object = None, choices: Choices | None = None) -> tuple[list[tuple[str, str]], str]:
+    found = migrate_commands(plan(graph or code(*CHAIN), rows, CUT, choices or Choices()))  # type: ignore[arg-type]
+    return list(found.targets), found.why_not
+
+
+def test_commands_undo_exactly_the_plan() -> None:
+    rows = recorded("a.1", "b.1", late=["a.2", "b.2", "c.1"])
+    assert commands(*rows) == ([("a", "1")], "")  # what depends on a.2 goes with it
+    assert commands(*recorded("a.1", "b.1")) == ([], "")
+
+
+def test_commands_use_what_one_command_takes_along() -> None:
+    graph = code(made("a.1"), made("a.2", "a.1"), made("b.1", "a.2"))
+    found, why_not = commands(*recorded("a.1", late=["a.2", "b.1"]), graph=graph)
+    assert why_not == ""
+    assert found in ([("b", "zero"), ("a", "1")], [("a", "1")])
+
+
+def test_commands_say_what_they_cannot() -> None:
+    branches = code(made("a.1"), made("a.2a", "a.1"), made("a.2b", "a.1"))
+    found, why_not = commands(*recorded("a.1", "a.2a", late=["a.2b"]), graph=branches)
+    assert not found
+    assert why_not == "no migrate command unapplies a.2b without unapplying something that stays"
+
+    chain = code(made("a.1"), made("a.2", "a.1"))
+    found, why_not = commands(*recorded("a.1", late=["a.2"]), graph=chain, choices=Choices(fake=("a.2",)))
+    assert not found
+    assert why_not == "no migrate command unapplies others and fakes a.2"
+
+    squashed = code(made("a.1"), made("a.2", "a.1"), made("a.sq", replaces=["a.1", "a.2"]))
+    found, why_not = commands(*recorded("a.1", late=["a.2"]), graph=squashed)
+    assert not found
+    assert why_not == "migrate cannot stop between the migrations that a.sq replaces"
+
+
+def test_effects_of_what_only_pulls_are_left_out_of_the_steps() -> None:
+    graph = code(
+        made("a.1", operations=[CreateModel("T", [("id", models.AutoField(primary_key=True))])]),
+        made("b.1", "a.1", operations=[RunPython(RunPython.noop, RunPython.noop)]),
+    )
+    found = plan(graph, recorded("b.1", late=["a.1"]), CUT)
+    assert [effect.words for effect in found.steps[0].effects] == ["drops table a_t"]
