@@ -181,7 +181,7 @@ def _alter_table(undo: Undo, app_label: str, names: Names) -> Iterator[Effect]:
 def _rename_tables(undo: Undo, new: ModelState, old: ModelState, names: Names) -> Iterator[Effect]:
     """The model's own table, and those of its many-to-many fields, whose names begin with it."""
     pairs = [(names.table(new), names.table(old))]
-    for name in new.fields.keys() & old.fields.keys():
+    for name in [name for name in new.fields if name in old.fields]:
         before, after = names.join_table(new, name, new.fields[name]), names.join_table(old, name, old.fields[name])
         pairs += [(before, after)] if before and after else []
     pairs = [(before, after) for before, after in pairs if before != after] if names.lives_here(new) else []

@@ -124,7 +124,7 @@ def database_operations(undo: Undo, app_label: str) -> list[Undo]:
 def _put_back(models: dict[Model, ModelState], before: Mapping[Model, ModelState | None]) -> None:
     for key, old in before.items():
         if old is None:
-            del models[key]
+            models.pop(key, None)  # an operation may make a model and take it away again
         else:
             models[key] = old
 
