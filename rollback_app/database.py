@@ -174,6 +174,10 @@ class Database:
     def lock(self) -> None:
         """Keep others from migrating until the transaction ends. Errors: Locked."""
 
+    def columns(self) -> frozenset[tuple[str, str]]:
+        """(table, column) of all that could be lost by remaking tables; none where tables are changed in place."""
+        return frozenset()
+
     def check_rows(self) -> None:
         """Have the database check now what it would check at the end of the transaction."""
         self.connection.check_constraints()
@@ -284,6 +288,13 @@ class SQLite(Database):
             if not self.is_lock_timeout(error):
                 raise
             raise _held(self, "") from error
+
+    def columns(self) -> frozenset[tuple[str, str]]:
+        with self.connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT t.name, c.name FROM sqlite_master t, pragma_table_info(t.name) c WHERE t.type = 'table'"
+            )
+            return frozenset(cursor.fetchall())
 
     def check_rows(self) -> None:
         """Not while the run is under way: foreign keys are counted before and after it (`orphans`)."""

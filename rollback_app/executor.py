@@ -18,14 +18,14 @@ from django.apps import apps as installed_apps
 from django.core.management.sql import emit_post_migrate_signal, emit_pre_migrate_signal
 from django.db import transaction
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
-from django.db.migrations.operations import RunPython, RunSQL
+from django.db.migrations.operations import RenameModel, RunPython, RunSQL
 from django.db.migrations.operations.base import Operation
 from django.db.migrations.state import ModelState, ProjectState
 from django.db.utils import DatabaseError, InterfaceError
 from django.utils.module_loading import module_has_submodule
 
 from .database import Database, first_line
-from .effects import is_concurrent
+from .effects import Kind, is_concurrent
 from .errors import DatabaseUnusable, Locked, RollbackError
 from .planner import Plan, Step
 from .safety import Refused
@@ -108,7 +108,8 @@ def _in_one_transaction(database: Database, expected: Plan, prepare: _Prepare, w
             plan = _same(expected, prepare())
             with _signals(database, plan, watch) as states, _no_new_orphans(database, None):
                 for step, undos in _walk(plan, states):
-                    done.append(_undo(database, step, undos, watch, in_transaction=True))
+                    with _nothing_lost_in_silence(database, plan, step):
+                        done.append(_undo(database, step, undos, watch, in_transaction=True))
                 database.delete_rows(plan.bookkeeping)
     except StepFailed as error:
         error.settle(*_after_all_or_nothing(database, expected))
@@ -141,6 +142,7 @@ def _one_step(database: Database, plan: Plan, step: Step, undos: list[Undo], don
             stack.enter_context(transaction.atomic(using=database.alias, durable=True))
             database.lock()
             stack.enter_context(_no_new_orphans(database, step))
+            stack.enter_context(_nothing_lost_in_silence(database, plan, step))
         if {row.id for row in database.rows()} != expected:
             raise StepFailed(step, "before it began", "somebody else changed django_migrations meanwhile")
         return _undo(database, step, undos, watch, in_transaction=in_transaction)
@@ -174,6 +176,24 @@ def _no_new_orphans(database: Database, step: Step | None) -> Iterator[None]:
     more = database.orphans() - before
     if more > 0:
         raise StepFailed(step, "checking foreign keys", f"{more} rows would point to rows that are not there")
+
+
+_OPAQUE = (Kind.CODE, Kind.RUNS_SQL, Kind.UNKNOWN)  # these may drop what they like
+
+
+@contextmanager
+def _nothing_lost_in_silence(database: Database, plan: Plan, step: Step) -> Iterator[None]:
+    """What a faked step made may still be there, unknown to the states; a table that is remade from them would lose it."""
+    renames = any(isinstance(operation, RenameModel) for operation in step.migration.operations)
+    if renames or not any(other.fake for other in plan.steps) or any(e.kind in _OPAQUE for e in step.effects):
+        yield
+        return
+    before = database.columns()
+    yield
+    named = {(effect.table, effect.column) for effect in step.effects}
+    for table, column in sorted(before - database.columns()):
+        if not named & {(table, ""), (table, column)}:
+            raise StepFailed(step, "remaking tables", f"column {table}.{column} would be lost, and no step drops it")
 
 
 def _same(expected: Plan, found: Plan) -> Plan:

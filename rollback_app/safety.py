@@ -260,7 +260,7 @@ def _lost(count: Count | None, column: str, judged: Judged) -> str:
     if not judged.count:
         return ": not counted, so taken for lost"
     if count is None:
-        return ", which was not found: was this migration ever really run?"
+        return ", which was not found; perhaps this migration was never really run"
     if not count.number:
         return ": too large to look through, so taken for lost"
     plural = count.number > 1 or count.more

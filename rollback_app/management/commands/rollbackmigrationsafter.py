@@ -13,7 +13,7 @@ from django.db import DEFAULT_DB_ALIAS
 
 from rollback_app import reports, workflow
 from rollback_app.database import Timeouts
-from rollback_app.errors import RollbackError
+from rollback_app.errors import RollbackError, UsageError
 from rollback_app.executor import Done, Progress
 from rollback_app.management.base import RollbackCommand
 from rollback_app.planner import Choices, Step
@@ -26,15 +26,11 @@ class Command(RollbackCommand):
         "Takes the database back to where it was at a moment: unapplies, in one run over all apps, every migration that was "
         "applied at or after it, and nothing else. Shows the plan first; --plan stops there and changes nothing."
     )
-    missing_args_message = (
-        "say to which moment to go back, for example:\n"
-        'python manage.py rollbackmigrationsafter "2024-05-01 10:00" --plan'
-    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
             "moment",
-            nargs="+",
+            nargs="*",
             metavar="MOMENT",
             help='The date and time to go back to, as "2024-05-01 10:00" or "2024-05-01T10:00:00+02:00". What was applied at '
             "or after it goes. A date alone means its first instant.",
@@ -135,6 +131,11 @@ class Command(RollbackCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         format = options["format"]
         databases = options["database"] or [DEFAULT_DB_ALIAS]
+        if not options["moment"]:
+            raise UsageError(
+                "It is not said to which moment to go back.",
+                hint='For example: python manage.py rollbackmigrationsafter "2024-05-01 10:00" --plan',
+            )
         previews = workflow.preview(
             _joined(options["moment"]),
             using=[databases] if isinstance(databases, str) else databases,

@@ -1,0 +1,522 @@
+"""What the command says and asks, to the letter."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import subprocess
+import sys
+from collections.abc import Sequence
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+from django.db.migrations.recorder import MigrationRecorder
+
+from tests.support.commands import call, roll_back
+from tests.support.databases import Database
+from tests.support.history import deploy, keys, migrate, rows, set_applied
+from tests.support.projects import Project, migration
+
+ROOT = Path(__file__).parent.parent.parent
+DAY_1 = datetime(2024, 5, 1, 8, 0, tzinfo=timezone.utc)
+DAY_2 = datetime(2024, 5, 2, 8, 0, tzinfo=timezone.utc)
+T = 'migrations.CreateModel("T", [("id", models.BigAutoField(primary_key=True))])'
+X = 'migrations.AddField("T", "x", models.IntegerField(null=True))'
+Y = 'migrations.AddField("T", "y", models.IntegerField(null=True))'
+
+on_sqlite = pytest.mark.databases("sqlite")
+
+
+@pytest.fixture
+def shop(database: Database, project: Project) -> Database:
+    """a.0001_t of day 1; a.0002_x and b.0001_u of day 2."""
+    project(a={"0001_t": T})
+    deploy(database.alias, DAY_1)
+    project(a={"0001_t": T, "0002_x": X}, b={"0001_u": T.replace('"T"', '"U"')})
+    deploy(database.alias, DAY_2)
+    return database
+
+
+def execute(database: Database, sql: str) -> None:
+    with database.connection.cursor() as cursor:
+        cursor.execute(sql)
+
+
+def masked(text: str) -> str:
+    """Without what differs from run to run: paths, distances in time, seconds, digests."""
+    text = re.sub(r"SQLite, .*", "SQLite, FILE", text)
+    text = re.sub(r"\d+ days.* ago", "LONG ago", text)
+    return re.sub(r"\b\d+\.\d\d s\b", "N s", re.sub(r"plan: [0-9a-f]{12}", "plan: DIGEST", text))
+
+
+@on_sqlite
+def test_the_plan(shop: Database) -> None:
+    execute(shop, "INSERT INTO a_t (x) VALUES (7), (NULL)")
+    said = roll_back(shop, "2024-05-02", plan=True)
+    assert said.status == 0
+    assert (
+        masked(said.out)
+        == """\
+Database default: SQLite, FILE
+Moment   2024-05-02 00:00:00 Europe/Berlin = 2024-05-01 22:00:00 UTC, LONG ago
+         A date alone means its first instant.
+         What was applied at or after it goes, what was applied before it stays.
+
+Deployments around it, in Europe/Berlin
+  stays  2024-05-01 10:00:00, 1 migration: a
+  goes   2024-05-02 10:00:00 to 10:00:01, 2 migrations: a, b
+
+Each app goes back to
+  a: 0001_t
+  b: zero
+
+2 steps, newest first
+  1. b.0001_u  applied 2024-05-02 10:00:01
+       drops table b_u
+  2. a.0002_x  applied 2024-05-02 10:00:00
+       drops column a_t.x: 1 row has a value
+
+LOST a.0002_x: drops column a_t.x: 1 row has a value. [rollback.W001]
+Note b goes back to zero: none of its migrations stays applied. [rollback.I001]
+
+All of it runs as one transaction: it is done completely, or nothing is changed.
+Digest of this plan: DIGEST
+
+To run it: python manage.py rollbackmigrationsafter 2024-05-02 --database default --destroy-data
+"""
+    )
+    assert keys(shop.alias) == [("a", "0001_t"), ("a", "0002_x"), ("b", "0001_u")]
+
+
+@on_sqlite
+def test_the_run(shop: Database) -> None:
+    said = roll_back(shop, DAY_2)
+    assert said.status == 0
+    assert masked(said.out.split("DIGEST")[0]).endswith("""
+  Unapplying b.0001_u... OK (N s)
+  Unapplying a.0002_x... OK (N s)
+Done: 2 migrations unapplied on default in N s.
+Next: start the older release. Do not run migrate from this one: it would apply them again.
+""")
+    assert keys(shop.alias) == [("a", "0001_t")]
+
+
+@on_sqlite
+def test_verbosity(shop: Database) -> None:
+    assert roll_back(shop, DAY_2, verbosity=0).out == ""
+    migrate(shop.alias)
+    set_applied(shop.alias, {("a", "0002_x"): DAY_2, ("b", "0001_u"): DAY_2})
+    loud = roll_back(shop, DAY_2, verbosity=3)
+    assert "  Unapplying b.0001_u...\n" in loud.out
+    assert '    DROP TABLE "b_u"\n' in loud.out
+
+
+@on_sqlite
+def test_nothing_to_do(shop: Database) -> None:
+    for options in ({}, {"plan": True}, {"verbosity": 0}):
+        said = roll_back(shop, "2024-06-01 10:00", **options)
+        assert said.status == 0
+        assert "To run it" not in said.out
+    said = roll_back(shop, "2024-06-01 10:00")
+    assert said.out.splitlines()[-1] == (
+        "Nothing to do: the newest migration, b.0001_u of 2024-05-02 10:00:01 Europe/Berlin, "
+        "was applied before the moment."
+    )
+    left = roll_back(shop, DAY_2, exclude=["a", "b"])
+    assert left.out.splitlines()[-1].endswith("b.0001_u of 2024-05-02 08:00:01 UTC, is left alone.")
+
+
+@on_sqlite
+def test_nothing_was_ever_applied(database: Database, project: Project) -> None:
+    MigrationRecorder(database.connection).ensure_schema()
+    assert roll_back(database, DAY_2).out.splitlines()[-1] == "Nothing to do: no migration was ever applied here."
+
+
+@on_sqlite
+def test_all_blockers_are_told_at_once(database: Database, project: Project) -> None:
+    project(
+        a={"0001_t": T}, b={"0001_u": "migrations.RunSQL('SELECT 1')"}, c={"0001_v": "migrations.RunSQL('SELECT 2')"}
+    )
+    deploy(database.alias, DAY_1)
+    blocked = roll_back(database, DAY_1 + timedelta(seconds=1), plan=True)
+    assert blocked.status == 3
+    assert blocked.out.count("BLOCKED") == 3
+    assert blocked.error.startswith("Refused, nothing was changed. c.0001_v cannot be undone")
+    assert blocked.error.splitlines()[-1].startswith("Do what the plan says below each blocker")
+    many = roll_back(database, DAY_1 - timedelta(days=1), cascade=True, plan=True)
+    assert many.status == 3
+
+
+@on_sqlite
+def test_more_than_three_are_counted(database: Database, project: Project) -> None:
+    project(a={f"000{number}_x": "migrations.RunSQL('SELECT 1')" for number in range(1, 6)})
+    deploy(database.alias, DAY_1)
+    said = roll_back(database, DAY_1)
+    assert said.status == 3
+    assert said.error.splitlines()[0].endswith("a.0003_x cannot be undone: its SQL has no reverse. And 2 more.")
+
+
+@on_sqlite
+def test_consent_is_needed_without_a_terminal(shop: Database) -> None:
+    execute(shop, "INSERT INTO a_t (x) VALUES (7)")
+    said = roll_back(shop, DAY_2, destroy_data=False)
+    assert said.status == 3
+    assert said.error == (
+        "Refused, nothing was changed: data would be lost, and nobody agreed to it: "
+        "drops column a_t.x: 1 row has a value.\n"
+        "Take a backup. Then, if that is what you want, add --destroy-data"
+    )
+    assert len(keys(shop.alias)) == 3
+    assert roll_back(shop, DAY_2).status == 0
+
+
+@on_sqlite
+def test_without_loss_a_container_needs_no_consent(shop: Database) -> None:
+    assert roll_back(shop, DAY_2, destroy_data=False).status == 0
+
+
+@on_sqlite
+def test_not_counting_takes_every_drop_for_a_loss(shop: Database) -> None:
+    said = roll_back(shop, DAY_2, destroy_data=False, count=False)
+    assert said.status == 3
+    assert "drops table b_u: not counted, so taken for lost." in said.error
+
+
+@on_sqlite
+def test_many_steps_are_told_in_short(database: Database, project: Project) -> None:
+    project(
+        a={
+            "0001_t": T,
+            **{f"{n:04}_x": f'migrations.AddField("T", "x{n}", models.IntegerField(null=True))' for n in range(2, 23)},
+        }
+    )
+    deploy(database.alias, DAY_1)
+    short = roll_back(database, DAY_1, plan=True)
+    assert "22 steps; -v 2 shows each\n  a: 22 steps\n" in short.out
+    assert "a.0022_x  applied" not in short.out
+    assert "a.0022_x  applied" in roll_back(database, DAY_1, plan=True, verbosity=2).out
+
+
+@on_sqlite
+def test_deployments_far_from_the_moment_are_counted(database: Database, project: Project) -> None:
+    names = ["0001_t", *(f"{n:04}_x" for n in range(2, 9))]
+    texts = {name: "" if n else T for n, name in enumerate(names)}
+    project(a=texts)
+    migrate(database.alias)
+    set_applied(database.alias, {("a", name): DAY_1 + timedelta(days=n) for n, name in enumerate(names)})
+    said = roll_back(database, DAY_1 + timedelta(days=4), plan=True)
+    assert "  stays  (2 more before)\n  stays  2024-05-03" in said.out
+    assert "  goes   2024-05-06 08:00:00, 1 migration: a\n  goes   (2 more after)\n" in said.out
+    assert "       nothing in the database\n" in said.out
+
+
+@on_sqlite
+def test_a_cut_deployment_is_shown(shop: Database) -> None:
+    said = roll_back(shop, DAY_2 + timedelta(seconds=1), plan=True)
+    assert said.status == 3
+    assert "  CUT    2024-05-02 08:00:00 to 08:00:01, 2 migrations: a, b\n" in said.out
+
+
+@on_sqlite
+def test_what_is_faked_and_pulled_along_is_told(database: Database, project: Project) -> None:
+    project(a={"0001_t": T, "0002_x": X}, b={"0001_u": migration(T.replace('"T"', '"U"'), [("a", "0002_x")])})
+    deploy(database.alias, DAY_1)
+    set_applied(database.alias, {("a", "0002_x"): DAY_2})
+    said = roll_back(database, DAY_2, cascade=True, fake=["a.0002_x"])
+    assert said.status == 0
+    assert "       goes because it depends on a.0002_x\n" in said.out
+    assert "  2. a.0002_x  applied 2024-05-02 08:00:00  FAKED: only its row is deleted\n" in said.out
+    assert "  Unapplying a.0002_x... FAKED (" in said.out
+
+
+@on_sqlite
+def test_what_a_faked_step_left_is_not_lost_when_its_table_is_remade(database: Database, project: Project) -> None:
+    """SQLite changes a table by remaking it from the columns that the migrations know."""
+    wider = 'migrations.AlterField("T", "y", models.TextField(null=True))'
+    project(a={"0001_t": T, "0002_y": Y, "0003_wider": wider, "0004_x": X})
+    deploy(database.alias, DAY_1, [("a", "0002_y")])
+    deploy(database.alias, DAY_2)
+    execute(database, "INSERT INTO a_t (x) VALUES (7)")
+    said = roll_back(database, DAY_2, fake=["a.0004_x"])
+    assert said.status == 1
+    assert "The rollback failed at a.0003_wider, remaking tables: column a_t.x would be lost" in said.error
+    assert "Nothing was changed" in said.error
+    assert len(keys(database.alias)) == 4
+    # What was never run is not there to be lost, and what a step drops is meant to go.
+    execute(database, "ALTER TABLE a_t DROP COLUMN x")
+    assert roll_back(database, DAY_2, fake=["a.0004_x"]).status == 0
+    assert roll_back(database, DAY_1, fake=["a.0001_t"]).status == 3
+    assert roll_back(database, DAY_1).status == 0
+
+
+@on_sqlite
+def test_json(shop: Database) -> None:
+    plan = roll_back(shop, DAY_2, plan=True, format="json").json
+    assert plan["schema"] == 1
+    assert [step["migration"] for step in plan["plans"][0]["steps"]] == ["b.0001_u", "a.0002_x"]
+    assert "results" not in plan
+    said = roll_back(shop, DAY_2, format="json")
+    assert said.status == 0
+    assert said.json["outcome"] == "done"
+    assert [step["migration"] for step in said.json["results"][0]["steps"]] == ["b.0001_u", "a.0002_x"]
+
+
+@on_sqlite
+def test_json_of_a_refusal_and_of_a_failure(shop: Database, project: Project) -> None:
+    execute(shop, "INSERT INTO a_t (x) VALUES (7)")
+    refused = roll_back(shop, DAY_2, format="json", destroy_data=False)
+    assert refused.status == 3
+    assert refused.json["outcome"] == "refused"
+    assert refused.json["error"]["status"] == 3
+    fails = migration(
+        "migrations.RunPython(migrations.RunPython.noop, fail)",
+        [("a", "0001_t")],
+        before="def fail(apps, schema_editor):\n    raise ValueError('no')",
+    )
+    project.replace(a={"0001_t": T, "0002_x": fails})
+    failed = roll_back(shop, DAY_2, format="json")
+    assert failed.status == 1
+    assert failed.json["outcome"] == "failed"
+    assert "ValueError: no" in failed.json["error"]["message"]
+
+
+@on_sqlite
+def test_commands(shop: Database) -> None:
+    said = roll_back(shop, DAY_2, format="commands")
+    assert said.status == 0
+    assert said.out == "python manage.py migrate b zero\npython manage.py migrate a 0001_t\n"
+    assert len(keys(shop.alias)) == 3
+    assert roll_back(shop, "2024-06-01", format="commands").out == ""
+    impossible = roll_back(shop, DAY_2, format="commands", fake=["a.0002_x"])
+    assert impossible.status == 3
+    assert impossible.error.startswith("No list of migrate commands does this: no migrate command unapplies others and")
+    assert impossible.out == ""
+
+
+@on_sqlite
+def test_commands_name_another_database(other_database: Database, project: Project) -> None:
+    project(a={"0001_t": T})
+    deploy(other_database.alias, DAY_1)
+    said = roll_back(other_database, DAY_1, format="commands")
+    assert said.out == "python manage.py migrate a zero --database other\n"
+
+
+@on_sqlite
+def test_what_to_type_next_repeats_what_was_typed(database: Database, project: Project) -> None:
+    project(a={"0001_t": T}, b={"0001_t": T})
+    deploy(database.alias, DAY_1)
+    said = call(
+        "rollbackmigrationsafter",
+        "2024-05-01",
+        "10:00:00",
+        "--plan",
+        "--timezone=Europe/Berlin",
+        "--exclude=b",
+        "--cascade",
+        "--split-deployment",
+        "--step-by-step",
+    )
+    assert said.out.splitlines()[-1] == (
+        'To run it: python manage.py rollbackmigrationsafter "2024-05-01 10:00:00" --timezone Europe/Berlin'
+        " --exclude b --cascade --split-deployment --step-by-step --destroy-data"
+    )
+    as_text = call("rollbackmigrationsafter", "2024-05-01 10:00:00", database="default", plan=True, exclude=["b"])
+    assert as_text.out.splitlines()[-1].endswith('"2024-05-01 10:00:00" --database default --exclude b --destroy-data')
+
+
+def test_several_databases_are_told_one_by_one(database: Database, other_database: Database, project: Project) -> None:
+    project(a={"0001_t": T, "0002_x": X})
+    for one in (database, other_database):
+        deploy(one.alias, DAY_1)
+    aliases = [database.alias, other_database.alias]
+    said = call("rollbackmigrationsafter", DAY_1.isoformat(), database=aliases, interactive=False, destroy_data=True)
+    assert said.status == 0
+    for one in (database, other_database):
+        assert f"Database {one.alias}: " in said.out
+        assert f"Done: 2 migrations unapplied on {one.alias}" in said.out
+        assert keys(one.alias) == []
+
+
+def test_a_failure_on_the_second_database_says_what_is_done(
+    database: Database, other_database: Database, project: Project
+) -> None:
+    project(a={"0001_t": T, "0002_x": X})
+    for one in (database, other_database):
+        deploy(one.alias, DAY_1)
+    execute(other_database, "DROP TABLE a_t")
+    aliases = [database.alias, other_database.alias]
+    said = call("rollbackmigrationsafter", DAY_1.isoformat(), database=aliases, interactive=False, destroy_data=True)
+    assert said.status == 1
+    assert f"Databases rolled back before that: {database.alias}; not begun: none." in said.error
+    assert keys(database.alias) == []
+    assert len(rows(other_database.alias)) == 2
+
+
+# At a terminal
+
+
+def at_terminal(answer: bytes, database: Database, *options: str) -> tuple[int, str]:
+    """Run the command with a terminal as its input, answer its question, and return status and output."""
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        [
+            sys.executable,
+            "manage.py",
+            "rollbackmigrationsafter",
+            DAY_2.isoformat(),
+            "--database",
+            database.alias,
+            *options,
+        ],
+        cwd=ROOT,
+        env={**os.environ, "DJANGO_SETTINGS_MODULE": "tests.settings"},
+        stdin=theirs,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    ) as process:
+        os.close(theirs)
+        os.write(ours, answer)
+        assert process.stdout
+        output = process.stdout.read().decode()
+    os.close(ours)
+    return process.returncode, output
+
+
+@on_sqlite
+@pytest.mark.parametrize(
+    ("answer", "goes"), [(b"yes\n", True), (b"Y\n", True), (b"n\n", False), (b"\n", False), (b"\x04", False)]
+)
+def test_the_question(shop: Database, answer: bytes, goes: bool) -> None:
+    execute(shop, "INSERT INTO a_t (x) VALUES (7)")
+    status, output = at_terminal(answer, shop)
+    assert "\nThis destroys data that only a backup brings back:\n  drops column a_t.x: 1 row has a value.\n" in output
+    assert "Unapply 2 migrations on default: SQLite, " in output
+    assert "? [y/N] " in output
+    assert status == (0 if goes else 3)
+    assert len(keys(shop.alias)) == (1 if goes else 3)
+    if not goes:
+        assert output.endswith("You did not say yes. Nothing was changed.\nRun the same command again to go on.\n")
+
+
+@on_sqlite
+def test_the_question_is_asked_also_if_nothing_is_lost_or_consent_is_given(shop: Database) -> None:
+    status, output = at_terminal(b"n\n", shop, "--destroy-data")
+    assert status == 3
+    assert "destroys" not in output
+    status, output = at_terminal(b"", shop, "--no-input")
+    assert status == 0
+    assert "[y/N]" not in output
+
+
+# Bad input: one line that says what is wrong and one that says what to type; nothing changed
+
+
+def run(*words: str, settings: str = "tests.settings", **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "manage.py", "rollbackmigrationsafter", *words],
+        cwd=ROOT,
+        env={**os.environ, "DJANGO_SETTINGS_MODULE": settings, **environment},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def refused(done: subprocess.CompletedProcess[str], status: int, *parts: str) -> None:
+    assert done.returncode == status, done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    assert 2 <= len(done.stderr.strip().splitlines()) <= 3, done.stderr
+    for part in parts:
+        assert part in done.stderr
+
+
+BAD: list[tuple[Sequence[str], int, str]] = [
+    (["--plan"], 2, 'python manage.py rollbackmigrationsafter "2024-05-01 10:00" --plan'),
+    (["yesterday"], 2, "'yesterday' is not a date."),
+    (["05/06/2024"], 2, "day first or the month first"),
+    (["2999-01-01"], 2, "lies in the future"),
+    (["2024-05-01 10:00", "--timezone", "Europe/Atlantis"], 2, "There is no time zone 'Europe/Atlantis'."),
+    (["2024-05-01", "--database", "nowhere"], 2, "There is no database 'nowhere' in DATABASES."),
+    (["2024-05-01", "--exclude", "nothing"], 2, "--exclude nothing: there is no such app or migration."),
+    (["2024-05-02", "--fake", "a.0001_t"], 2, "--fake a.0001_t: is not among the steps of this plan."),
+]
+
+
+@on_sqlite
+@pytest.mark.parametrize(("words", "status", "text"), BAD, ids=[" ".join(words) for words, _, _ in BAD])
+def test_bad_input(shop: Database, words: Sequence[str], status: int, text: str) -> None:
+    before = rows(shop.alias)
+    refused(run(*words), status, text)
+    assert rows(shop.alias) == before
+
+
+@on_sqlite
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("def broken(:\n", "0002_broken.py, line 1: SyntaxError: "),
+        ("import no_such_module\n", "ModuleNotFoundError: No module named 'no_such_module'"),
+        ("class Nothing: pass\n", "has no Migration class"),
+    ],
+)
+def test_a_broken_migration_file(shop: Database, project: Project, text: str, words: str) -> None:
+    package = project.replace(a={"0001_t": T})
+    (package / "a" / "0002_broken.py").write_text(text)
+    refused(run("2024-05-01", "--database", shop.alias), 1, "The migrations on disk cannot be loaded: ", words)
+    assert len(keys(shop.alias)) == 3
+
+
+@on_sqlite
+def test_a_missing_file_is_not_made(database: Database, project: Project) -> None:
+    name = Path(database.connection.settings_dict["NAME"])
+    refused(run("2024-05-01"), 1, "there is no such file.")
+    assert not name.exists()
+
+
+def test_no_history_table(database: Database, project: Project) -> None:
+    execute(database, "CREATE TABLE something (id integer)")
+    done = run("2024-05-01", "--database", database.alias)
+    refused(done, 1, "has no table django_migrations: Django has never migrated it.")
+
+
+@pytest.mark.databases("postgresql", "mariadb")
+def test_an_unreachable_server(database: Database, project: Project, tmp_path: Path) -> None:
+    (tmp_path / "unreachable.py").write_text(
+        "from tests.settings import *\n"
+        f"DATABASES[{database.alias!r}].update(HOST='127.0.0.1', PORT='9', PASSWORD='a-secret')\n"
+    )
+    done = run("2024-05-01", "--database", database.alias, settings="unreachable")
+    refused(done, 1, "cannot be read: ", "whether the server runs")
+    assert "a-secret" not in done.stdout + done.stderr
+
+
+@pytest.mark.databases("postgresql")
+def test_no_right_to_drop_a_table(shop: Database, project: Project, tmp_path: Path) -> None:
+    name = f"reader_{os.environ.get('PYTEST_XDIST_WORKER', 'main')}"
+    execute(shop, f"DROP ROLE IF EXISTS {name}")
+    execute(shop, f"CREATE ROLE {name} LOGIN PASSWORD 'x'")
+    execute(shop, f"GRANT USAGE ON SCHEMA public TO {name}")
+    execute(shop, f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {name}")
+    (tmp_path / "no_rights.py").write_text(
+        f"from tests.settings import *\nDATABASES['postgresql'].update(USER={name!r}, PASSWORD='x')\n"
+    )
+    before = rows(shop.alias)
+    done = run(DAY_2.isoformat(), "--database", shop.alias, settings="no_rights")
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert "must be owner of table b_u" in done.stderr
+    assert "Nothing was changed: everything is as it was before." in done.stderr
+    assert rows(shop.alias) == before
+    execute(shop, f"DROP OWNED BY {name}")
+    execute(shop, f"DROP ROLE {name}")
+
+
+@on_sqlite
+def test_older_code_without_the_app_knows_no_such_command(shop: Database, tmp_path: Path) -> None:
+    (tmp_path / "older.py").write_text("from tests.settings import *\nINSTALLED_APPS.remove('rollback_app')\n")
+    done = run("2024-05-01", settings="older")
+    assert done.returncode == 1
+    assert done.stderr.startswith("Unknown command: 'rollbackmigrationsafter'")

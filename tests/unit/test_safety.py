@@ -1,0 +1,261 @@
+"""Each finding: when it is made, what it says, and what to do next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from django.contrib.postgres.operations import AddIndexConcurrently
+from django.db import models
+from django.db.migrations import Migration
+from django.db.migrations.operations import (
+    AddField,
+    AlterModelTable,
+    CreateModel,
+    DeleteModel,
+    RemoveField,
+    RenameField,
+    RunPython,
+    RunSQL,
+)
+from django.db.migrations.operations.base import Operation
+
+from rollback_app import safety
+from rollback_app.history import Cut, Row
+from rollback_app.planner import Choices, plan
+from rollback_app.safety import Count, Finding, Level, judge
+from tests.support.plain import CUT, NOON, code, key, made, recorded
+
+ID = ("id", models.BigAutoField(primary_key=True))
+T = CreateModel("T", [ID])
+X = AddField("T", "x", models.IntegerField(null=True))
+
+
+@dataclass
+class Facts:
+    """A database of which the checks are told these facts: rows of tables, values of (table, column)."""
+
+    rows: Mapping[str, int] = field(default_factory=dict)
+    values: Mapping[tuple[str, str], Count] = field(default_factory=dict)
+    can_undo_ddl: bool = True
+    vendor_name: str = "MariaDB"
+    asked: list[tuple[str, list[str]]] = field(default_factory=list)
+
+    def count(self, table: str, columns: Mapping[str, Any]) -> tuple[Count, dict[str, Count]] | None:
+        self.asked.append((table, sorted(columns)))
+        if table not in self.rows:
+            return None
+        return Count(self.rows[table]), {
+            name: self.values[table, name] for name in columns if (table, name) in self.values
+        }
+
+
+def found(
+    migrations: Sequence[Migration],
+    rows: Sequence[Row],
+    facts: Facts | None = None,
+    choices: Choices | None = None,
+    *,
+    cut: Cut = CUT,
+    one_transaction: bool = True,
+    count: bool = True,
+) -> list[Finding]:
+    made_plan = plan(code(*migrations), rows, cut, choices or Choices())
+    return list(judge(made_plan, facts or Facts(), one_transaction=one_transaction, count=count))
+
+
+def of(id: str, findings: Sequence[Finding]) -> list[str]:
+    return [finding.text for finding in findings if finding.id == f"rollback.{id}"]
+
+
+def undoing(*operations: Operation, facts: Facts | None = None, **options: Any) -> list[Finding]:
+    """What is found about undoing these in a.2, on top of the table a_t."""
+    migrations = [made("a.1", operations=[T]), made("a.2", "a.1", operations=operations)]
+    return found(migrations, recorded("a.1", late=["a.2"]), facts, **options)
+
+
+def test_blockers_come_first_then_losses_then_remarks() -> None:
+    levels = [finding.level for finding in undoing(RunSQL("x"), X, RunSQL("x", ""))]
+    assert levels == [Level.BLOCKER, Level.LOSS, Level.REMARK]
+
+
+def test_irreversible() -> None:
+    (finding,) = undoing(RunSQL("SELECT 1"))
+    assert finding.id == "rollback.E001"
+    assert finding.about == "a.2"
+    assert finding.text == "a.2 cannot be undone: its SQL has no reverse."
+    assert finding.hint.endswith("--fake a.2")
+    assert finding.facts == {"operation": 0}
+
+
+def test_ghosts() -> None:
+    rows = recorded("a.1", "a.old", late=["a.gone"])
+    findings = found([made("a.1")], rows)
+    assert of("E002", findings) == ["a.gone was applied at or after the moment, but this code has no such migration."]
+    assert of("I005", findings) == ["a.old was applied before the moment and stays; this code has no such migration."]
+
+
+def test_dependants_and_held() -> None:
+    migrations = [made("a.1"), made("b.1", "a.1"), made("c.1", "b.1")]
+    findings = found(migrations, recorded("b.1", "c.1", late=["a.1"]), choices=Choices(exclude=("c",)))
+    assert of("E003", findings) == ["b.1 was applied before the moment, but depends on what goes: a.1 <- b.1."]
+    assert of("E005", findings) == ["c.1 is excluded, but depends on what goes: a.1 <- b.1 <- c.1."]
+    assert [finding.hint for finding in findings if finding.id == "rollback.E005"] == [
+        "Exclude a.1 too, or take the --exclude of c.1 away."
+    ]
+
+
+def test_a_deployment_cut_in_two_names_clean_moments() -> None:
+    rows = [Row(1, key("a.1"), NOON - timedelta(minutes=1)), Row(2, key("a.2"), NOON)]
+    findings = found([made("a.1"), made("a.2", "a.1")], rows)
+    (finding,) = [finding for finding in findings if finding.id == "rollback.E004"]
+    assert finding.text == "The moment cuts a deployment in two: 1 of its migrations stay, 1 go."
+    assert '"2024-05-01 11:59:00+00:00"' in finding.hint
+    assert '"2024-05-01 12:00:00.000001+00:00"' in finding.hint
+    assert of("E004", found([made("a.1"), made("a.2", "a.1")], rows, choices=Choices(split_deployment=True))) == []
+
+
+def test_torn_squash() -> None:
+    squash = made("a.sq", replaces=["a.1", "a.2"])
+    findings = found([squash], recorded("a.1", late=["a.2"]))
+    assert of("E006", findings) == [
+        "Only some of what a.sq replaces goes, and the files of the originals are not in this code: a.1, a.2."
+    ]
+
+
+def test_unclear_history() -> None:
+    findings = found([made("a.1", operations=[T]), made("a.2", "a.1", operations=[X])], recorded(late=["a.2"]))
+    (text,) = of("E007", findings)
+    assert "because migrations are recorded without what they depend on: a.2 without a.1 (KeyError" in text
+    # Not because of the history, but because the state lacks what was only faked.
+    faked = found(
+        [made("a.1", operations=[T]), made("a.2", "a.1", operations=[X])],
+        recorded(late=["a.1", "a.2"]),
+        choices=Choices(fake=("a.1",)),
+    )
+    (text,) = of("E007", faked)
+    assert "recorded without" not in text
+
+
+def test_inconsistent_history_is_a_remark_where_it_does_no_harm() -> None:
+    findings = found([made("a.1"), made("a.2", "a.1")], recorded(late=["a.2"]))
+    assert of("I009", findings) == ["a.2 is recorded as applied, but a.1, on which it depends, is not."]
+
+
+def test_loss_is_counted_once_a_table() -> None:
+    facts = Facts({"a_t": 5}, {("a_t", "x"): Count(2), ("a_t", "y"): Count(1)})
+    findings = undoing(X, AddField("T", "y", models.IntegerField(null=True)), facts=facts)
+    assert of("W001", findings) == [
+        "drops column a_t.y: 1 row has a value.",
+        "drops column a_t.x: 2 rows have a value.",
+    ]
+    assert facts.asked == [("a_t", ["x", "y"])]
+    assert findings[0].facts == {"table": "a_t", "column": "y", "rows": 1, "effect": "drops column a_t.y"}
+
+
+def test_what_is_empty_is_no_loss() -> None:
+    assert of("W001", undoing(X, facts=Facts({"a_t": 5}, {("a_t", "x"): Count(0)}))) == []
+    assert of("W001", undoing(CreateModel("U", [ID]), facts=Facts({"a_u": 0}))) == []
+
+
+def test_the_words_of_a_loss() -> None:
+    def text(count: Count) -> str:
+        (found,) = of("W001", undoing(X, facts=Facts({"a_t": 5}, {("a_t", "x"): count})))
+        return found.removeprefix("drops column a_t.x")
+
+    assert text(Count(1_000_000, more=True)) == ": more than 1 000 000 rows have a value."
+    assert text(Count(0, more=True)) == ": too large to look through, so taken for lost."
+    assert of("W001", undoing(CreateModel("U", [ID]), facts=Facts({"a_u": 1204}))) == ["drops table a_u: 1 204 rows."]
+    assert of("W001", undoing(X)) == [
+        "drops column a_t.x, which was not found; perhaps this migration was never really run."
+    ]
+    assert of("W001", undoing(X, count=False)) == ["drops column a_t.x: not counted, so taken for lost."]
+
+
+def test_a_column_of_a_table_that_goes_is_not_told_twice() -> None:
+    migrations = [made("a.1", operations=[T]), made("a.2", "a.1", operations=[X])]
+    facts = Facts({"a_t": 3})
+    assert of("W001", found(migrations, recorded(late=["a.1", "a.2"]), facts)) == ["drops table a_t: 3 rows."]
+    assert facts.asked == [("a_t", [])]
+
+
+def test_loss_is_looked_for_under_the_names_of_today() -> None:
+    facts = Facts({"renamed": 3}, {("renamed", "y"): Count(3)})
+    findings = undoing(X, RenameField("T", "x", "y"), AlterModelTable("T", "renamed"), facts=facts)
+    assert facts.asked == [("renamed", ["y"])]
+    assert of("W001", findings) == ["drops column a_t.x: 3 rows have a value."]
+
+    other_order = Facts({"renamed": 3}, {("renamed", "y"): Count(3)})
+    undoing(X, AlterModelTable("T", "renamed"), RenameField("T", "x", "y"), facts=other_order)
+    assert other_order.asked == [("renamed", ["y"])]
+
+
+def test_what_the_run_itself_makes_again_is_no_loss() -> None:
+    operations = [CreateModel("U", [ID, ("x", models.IntegerField())]), RemoveField("U", "x"), DeleteModel("U")]
+    facts = Facts()
+    assert of("W001", undoing(*operations, facts=facts)) == []
+    assert facts.asked == []
+
+
+def test_nothing_left() -> None:
+    findings = found([made("a.1")], recorded(late=["a.1"]))
+    assert len(of("W002", findings)) == 1
+    assert of("I001", findings) == ["a goes back to zero: none of its migrations stays applied."]
+    # A late note of a squash is no reason: it has no step.
+    assert of("W002", found([made("a.1")], recorded("a.1"))) == []
+
+
+def test_reverses_that_do_nothing_or_cannot_be_judged() -> None:
+    findings = undoing(RunPython(print, RunPython.noop), RunPython(print, print), RunSQL("x", "y"))
+    assert of("I002", findings) == ["a.2 reverses nothing: what print did to the data stays."]
+    assert of("I003", findings) == [
+        "a.2 runs code: print; what that does to the data cannot be judged from here.",
+        "a.2 runs SQL of its own; what that does to the data cannot be judged from here.",
+    ]
+
+
+def test_not_all_or_nothing_is_said_before() -> None:
+    step_by_step = undoing(one_transaction=False)
+    assert of("I004", step_by_step) == [
+        "With --step-by-step each migration is a transaction of its own: if a step fails, those before it stay undone."
+    ]
+    unable = undoing(one_transaction=False, facts=Facts(can_undo_ddl=False))
+    assert of("I004", unable) == [
+        "MariaDB cannot take back a change of a table: if a step fails, those before it stay undone."
+    ]
+    assert of("I004", undoing()) == []
+    assert of("I004", found([made("a.1")], recorded("a.1"), one_transaction=False)) == []
+
+
+def test_plain_twins_name_what_they_lock() -> None:
+    index = AddIndexConcurrently("T", models.Index(fields=["id"], name="i"))
+    assert of("I006", undoing(index)) == [
+        "a.2 drops index i of a_t without CONCURRENTLY: writes to a_t wait meanwhile."
+    ]
+    assert of("I006", undoing(index, one_transaction=False)) == []
+
+
+def test_rows_that_only_the_precision_makes_late() -> None:
+    rows = [Row(1, key("a.1"), NOON - timedelta(milliseconds=999))]
+    cut = Cut(NOON, precision=timedelta(seconds=1))
+    assert of("I007", found([made("a.1")], rows, cut=cut)) == [
+        "a.1 is stored with 11:59:59, to the second only, and counts as at the moment."
+    ]
+
+
+def test_faked_steps_are_loud() -> None:
+    assert of("I008", undoing(X, choices=Choices(fake=("a.2",)))) == [
+        "a.2 is NOT undone, only its row is deleted (--fake): what it did to the database stays."
+    ]
+
+
+def test_every_check_is_listed_once() -> None:
+    assert len(set(safety.CHECKS)) == len(safety.CHECKS)
+
+
+def test_refused_carries_what_it_found() -> None:
+    (finding,) = undoing(RunSQL("SELECT 1"))
+    refused = safety.Refused("No.", hint="Do something else.", findings=[finding])
+    assert (refused.returncode, refused.findings, str(refused)) == (3, (finding,), "No.\nDo something else.")
