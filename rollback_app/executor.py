@@ -104,7 +104,7 @@ def run(
 def _in_one_transaction(database: Database, expected: Plan, prepare: _Prepare, watch: _Watch) -> list[Done]:
     done: list[Done] = []
     try:
-        with _failures(database, watch, None, "committing"), database.all_or_nothing():
+        with _failures(database, watch, None, "before or after its steps"), database.all_or_nothing():
             plan = _same(expected, prepare())
             with _signals(database, plan, watch) as states, _no_new_orphans(database, None):
                 for step, undos in _walk(plan, states):
@@ -137,7 +137,7 @@ def _one_step(database: Database, plan: Plan, step: Step, undos: list[Undo], don
     gone = {row.id for finished in done for row in finished.step.rows}
     expected = {row.id for row in plan.rows} - gone
     in_transaction = database.can_undo_ddl and step.migration.atomic
-    with _failures(database, watch, step, "committing"), ExitStack() as stack:
+    with _failures(database, watch, step, "before or after its operations"), ExitStack() as stack:
         if in_transaction:
             stack.enter_context(transaction.atomic(using=database.alias, durable=True))
             database.lock()
@@ -331,7 +331,7 @@ def _after_all_or_nothing(database: Database, plan: Plan) -> tuple[str, str]:
     if found == plan.rows:
         return "Nothing was changed: everything is as it was before.", again
     return (
-        "The connection was lost while the run was committed: it is done.",
+        "The run was committed before that, or during it: it is done.",
         "Run the same command with --plan: it has nothing left to do.",
     )
 

@@ -1,0 +1,439 @@
+"""A run that fails, wherever it fails: as it was, or fully done; and where a database cannot keep that, so it is said."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from typing import Any
+
+import pytest
+from django.db import connections, transaction
+from django.db.models.signals import post_migrate, pre_migrate
+from django.db.utils import OperationalError
+
+from rollback_app import workflow
+from rollback_app.database import Timeouts
+from rollback_app.errors import Locked, RollbackError, UsageError
+from rollback_app.executor import Done, Progress, StepFailed
+from rollback_app.planner import Step
+from rollback_app.safety import Refused
+from tests.support.commands import roll_back
+from tests.support.databases import Database
+from tests.support.history import deploy, keys, migrate, rows
+from tests.support.projects import Project, migration
+from tests.support.schema import everything, snapshot
+
+DAY_1 = datetime(2024, 5, 1, 8, 0, tzinfo=timezone.utc)
+DAY_2 = datetime(2024, 5, 2, 8, 0, tzinfo=timezone.utc)
+T = 'migrations.CreateModel("T", [("id", models.BigAutoField(primary_key=True)), ("n", models.CharField(max_length=9))])'
+U = (
+    'migrations.CreateModel("U", [("id", models.BigAutoField(primary_key=True)),'
+    ' ("t", models.ForeignKey("a.T", models.CASCADE)), ("m", models.ManyToManyField("a.T", related_name="+"))])'
+)
+CODE = """
+def forwards(apps, schema_editor):
+    T = apps.get_model("a", "T")
+    T.objects.using(schema_editor.connection.alias).create(n="x")
+
+def backwards(apps, schema_editor):
+    T = apps.get_model("a", "T")
+    T.objects.using(schema_editor.connection.alias).filter(n="x").delete()
+"""
+
+transactional = pytest.mark.databases("sqlite", "postgresql")
+
+
+@pytest.fixture
+def shop(database: Database, project: Project) -> Database:
+    """On day 1 a.0001_t; on day 2 columns, an index, data, a foreign key and many-to-many over two apps."""
+    project(a={"0001_t": T})
+    deploy(database.alias, DAY_1)
+    project(
+        a={
+            "0001_t": T,
+            "0002_x": 'migrations.AddField("T", "x", models.IntegerField(null=True, db_index=True)), '
+            'migrations.AlterField("T", "n", models.CharField(max_length=20))',
+            "0003_code": migration("migrations.RunPython(forwards, backwards)", [("a", "0002_x")], before=CODE),
+        },
+        b={"0001_u": migration(U, [("a", "0003_code")])},
+    )
+    deploy(database.alias, DAY_2)
+    with database.connection.cursor() as cursor:
+        cursor.execute("INSERT INTO a_t (n, x) VALUES ('kept', 7)")
+    return database
+
+
+def again(database: Database, **options: Any) -> list[workflow.Result]:
+    previews = workflow.preview(DAY_2.isoformat(), using=[database.alias], **options)
+    return workflow.roll_back(previews, destroy_data=True)
+
+
+class Broken(Exception):
+    """What an injected failure raises."""
+
+
+@contextmanager
+def before_statement(database: Database, number: int, happens: Callable[[], None]) -> Iterator[list[str]]:
+    """Something happens before the statement of this number (from 0); yields the statements."""
+    seen: list[str] = []
+
+    def wrapper(execute: Any, sql: str, params: Any, many: bool, context: dict[str, Any]) -> Any:
+        seen.append(sql)
+        if len(seen) == number + 1:
+            happens()
+        return execute(sql, params, many, context)
+
+    with database.connection.execute_wrapper(wrapper):
+        yield seen
+
+
+def fail() -> None:
+    raise OperationalError("injected")
+
+
+@transactional
+def test_an_error_at_every_statement_leaves_all_as_it_was(shop: Database) -> None:
+    before = everything(shop.connection)
+    previews = workflow.preview(DAY_2.isoformat(), using=[shop.alias])
+    number = 0
+    while True:
+        shop.connection.ensure_connection()
+        with before_statement(shop, number, fail) as seen:
+            try:
+                workflow.roll_back(previews, destroy_data=True)
+            except RollbackError as error:
+                said = str(error)
+            else:
+                break
+        assert "injected" in said
+        if "it is done" in said:  # after the commit, when SQLite's foreign keys are enforced again
+            assert seen[number].startswith("PRAGMA")
+            assert keys(shop.alias) == [("a", "0001_t")]
+            break
+        assert "Nothing was changed: everything is as it was before." in said
+        assert everything(shop.connection) == before, seen[number]
+        number += 1
+    assert number > 20
+    assert keys(shop.alias) == [("a", "0001_t")]
+
+
+@pytest.mark.databases("postgresql")
+def test_a_connection_lost_at_every_statement_leaves_all_as_it_was(shop: Database, other_database: Database) -> None:
+    before = everything(shop.connection)
+    previews = workflow.preview(DAY_2.isoformat(), using=[shop.alias])
+    number = 0
+    while True:
+        shop.connection.close()
+        shop.connection.ensure_connection()
+        with shop.connection.cursor() as cursor:
+            cursor.execute("SELECT pg_backend_pid()")
+            (pid,) = cursor.fetchone()
+
+        def terminate(pid: int = pid) -> None:
+            with other_database.connection.cursor() as cursor:
+                cursor.execute("SELECT pg_terminate_backend(%s, 1000)", [pid])
+
+        with before_statement(shop, number, terminate) as seen:
+            try:
+                workflow.roll_back(previews, destroy_data=True)
+            except RollbackError as error:
+                said = str(error)
+            else:
+                break
+        assert "Nothing was changed" in said, seen[number]
+        shop.connection.close()
+        assert everything(shop.connection) == before, seen[number]
+        number += 1
+    assert number > 20
+    assert keys(shop.alias) == [("a", "0001_t")]
+
+
+@pytest.mark.databases("postgresql")
+def test_a_server_that_is_gone_is_told(shop: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone() -> None:
+        monkeypatch.setitem(shop.connection.settings_dict, "PORT", "9")
+        fail()
+
+    previews = workflow.preview(DAY_2.isoformat(), using=[shop.alias])
+    with before_statement(shop, 9, gone), pytest.raises(StepFailed) as caught:
+        workflow.roll_back(previews, destroy_data=True)
+    assert "cannot be reached now. The run was not committed, so it undoes itself." in caught.value.message
+    assert "--plan" in caught.value.hint
+
+
+@transactional
+def test_a_connection_lost_at_the_commit_is_told_by_looking_again(
+    shop: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    previews = workflow.preview(DAY_2.isoformat(), using=[shop.alias])
+    commit = shop.connection._commit  # noqa: SLF001
+
+    def commit_and_fail() -> None:
+        commit()
+        monkeypatch.undo()
+        raise OperationalError("server closed the connection unexpectedly")
+
+    monkeypatch.setattr(shop.connection, "_commit", commit_and_fail)
+    with pytest.raises(StepFailed, match="it is done"):
+        workflow.roll_back(previews, destroy_data=True)
+    assert keys(shop.alias) == [("a", "0001_t")]
+
+
+@transactional
+@pytest.mark.parametrize("signal", [pre_migrate, post_migrate], ids=["pre_migrate", "post_migrate"])
+def test_a_failing_receiver_undoes_the_run(shop: Database, signal: Any) -> None:
+    before = everything(shop.connection)
+
+    def receiver(**kwargs: Any) -> None:
+        raise Broken("the receiver broke")
+
+    signal.connect(receiver)
+    try:
+        with pytest.raises(StepFailed) as caught:
+            again(shop)
+    finally:
+        signal.disconnect(receiver)
+    name = "pre_migrate" if signal is pre_migrate else "post_migrate"
+    assert f"The rollback failed, in a receiver of {name}: Broken: the receiver broke" in caught.value.message
+    assert everything(shop.connection) == before
+
+
+@transactional
+def test_an_interrupt_undoes_the_run(shop: Database) -> None:
+    before = everything(shop.connection)
+    previews = workflow.preview(DAY_2.isoformat(), using=[shop.alias])
+
+    class Interrupted(Progress):
+        shows_sql = True
+
+        def ran(self, sql: str) -> None:
+            if "DROP TABLE" in sql:
+                raise KeyboardInterrupt
+
+    with pytest.raises(StepFailed, match="it was interrupted"):
+        workflow.roll_back(previews, destroy_data=True, progress=Interrupted())
+    assert everything(shop.connection) == before
+
+
+def test_a_history_that_changed_since_the_plan_is_refused(shop: Database, project: Project) -> None:
+    previews = workflow.preview(DAY_2.isoformat(), using=[shop.alias])
+    project.replace(c={"0001_v": T})
+    migrate(shop.alias, "c")
+    before = everything(shop.connection)
+    with pytest.raises(Refused, match="The history changed meanwhile") as caught:
+        workflow.roll_back(previews, destroy_data=True)
+    assert caught.value.returncode == 3
+    assert everything(shop.connection) == before
+
+
+class Failing(Progress):
+    """Raises when a step begins; notes what was finished."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.steps: list[str] = []
+
+    def began(self, step: Step) -> None:
+        if step.key.name == self.name:
+            raise Broken("on purpose")
+
+    def finished(self, done: Done) -> None:
+        self.steps.append(str(done.step.key))
+
+
+def test_step_by_step_keeps_what_is_done_and_goes_on(shop: Database) -> None:
+    previews = workflow.preview(DAY_2.isoformat(), using=[shop.alias], step_by_step=True)
+    assert not previews[0].one_transaction
+    progress = Failing("0002_x")
+    with pytest.raises(StepFailed) as caught:
+        workflow.roll_back(previews, destroy_data=True, progress=progress)
+    assert progress.steps == ["b.0001_u", "a.0003_code"]
+    message = caught.value.message
+    assert "The rollback failed at a.0002_x, before or after its operations: Broken: on purpose" in message
+    assert "2 of 3 steps are undone and stay so, the last is a.0003_code." in message
+    assert "Left: a.0002_x." in message
+    assert ("a part may be undone" in message) == (shop.vendor == "mariadb")
+    assert keys(shop.alias) == [("a", "0001_t"), ("a", "0002_x")]
+
+    again(shop, step_by_step=True)
+    assert keys(shop.alias) == [("a", "0001_t")]
+
+
+def test_a_failure_in_the_first_step_leaves_no_step_undone(shop: Database) -> None:
+    previews = workflow.preview(DAY_2.isoformat(), using=[shop.alias], step_by_step=True)
+    with pytest.raises(StepFailed, match="0 of 3 steps are undone and stay so. "):
+        workflow.roll_back(previews, destroy_data=True, progress=Failing("0001_u"))
+
+
+def test_step_by_step_stops_when_somebody_else_migrates_meanwhile(shop: Database) -> None:
+    class Meddling(Progress):
+        def finished(self, done: Done) -> None:
+            def meddle() -> None:
+                with connections[shop.alias].cursor() as cursor:
+                    cursor.execute(
+                        "INSERT INTO django_migrations (app, name, applied) VALUES ('a', 'other', '2024-05-03')"
+                    )
+                connections[shop.alias].close()
+
+            if done.step.key.app == "b":
+                after_commit.append(meddle)
+
+        def began(self, step: Step) -> None:
+            assert not after_commit
+
+    after_commit: list[Callable[[], None]] = []
+    previews = workflow.preview(DAY_2.isoformat(), using=[shop.alias], step_by_step=True)
+
+    def wrapper(execute: Any, sql: str, params: Any, many: bool, context: dict[str, Any]) -> Any:
+        if after_commit and not shop.connection.in_atomic_block:
+            thread = threading.Thread(target=after_commit.pop())
+            thread.start()
+            thread.join()
+        return execute(sql, params, many, context)
+
+    commit = shop.connection._commit  # noqa: SLF001
+
+    def commit_and_meddle() -> None:
+        commit()
+        if after_commit:
+            thread = threading.Thread(target=after_commit.pop())
+            thread.start()
+            thread.join()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shop.connection, "_commit", commit_and_meddle)
+        with (
+            shop.connection.execute_wrapper(wrapper),
+            pytest.raises(StepFailed, match="somebody else changed django_migrations meanwhile"),
+        ):
+            workflow.roll_back(previews, destroy_data=True, progress=Meddling())
+    assert [name for _, name in keys(shop.alias)] == ["0001_t", "0002_x", "0003_code", "other"]
+
+
+@transactional
+def test_rows_that_would_point_nowhere(database: Database, project: Project) -> None:
+    """Reverse code that deletes what other rows still point to."""
+    code = "def backwards(apps, schema_editor):\n    schema_editor.execute('DELETE FROM a_t')\n"
+    project(
+        a={"0001_t": T},
+        b={"0001_u": migration(U, [("a", "0001_t")])},
+    )
+    deploy(database.alias, DAY_1)
+    project.replace(
+        a={
+            "0001_t": T,
+            "0002_code": migration(
+                "migrations.RunPython(migrations.RunPython.noop, backwards)", [("a", "0001_t")], before=code
+            ),
+        }
+    )
+    deploy(database.alias, DAY_2)
+    with database.connection.cursor() as cursor:
+        cursor.execute("INSERT INTO a_t (id, n) VALUES (1, 'x')")
+        cursor.execute("INSERT INTO b_u (t_id) VALUES (1)")
+    before = everything(database.connection)
+    for step_by_step in (False, True):
+        said = roll_back(database, DAY_2, step_by_step=step_by_step)
+        assert said.status == 1
+        if database.vendor == "sqlite":
+            assert "checking foreign keys: 1 rows would point to rows that are not there" in said.error
+        else:
+            assert "violates foreign key constraint" in said.error
+        assert everything(database.connection) == before
+
+
+def test_a_lock_held_on_a_table_of_the_plan(shop: Database) -> None:
+    """Somebody holds a table, not the history: the run waits for the lock timeout, and no longer."""
+    held, done = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        connection = connections[shop.alias]
+        with transaction.atomic(using=shop.alias), connection.cursor() as cursor:
+            cursor.execute("UPDATE a_t SET n = 'held'")
+            held.set()
+            done.wait(30)
+        connection.close()
+
+    before = keys(shop.alias)
+    thread = threading.Thread(target=hold)
+    thread.start()
+    assert held.wait(30)
+    try:
+        timeouts = Timeouts(lock=0.3)
+        with pytest.raises((StepFailed, Locked)) as caught:  # noqa: PT012  # SQLite has only one lock, which is taken first
+            previews = workflow.preview(DAY_2.isoformat(), using=[shop.alias], timeouts=timeouts)
+            workflow.roll_back(previews, destroy_data=True, timeouts=timeouts)
+    finally:
+        done.set()
+        thread.join()
+    assert caught.value.returncode == 4
+    assert caught.value.hint
+    if shop.vendor != "mariadb":
+        assert keys(shop.alias) == before
+
+
+@pytest.mark.databases("postgresql")
+def test_a_statement_timeout_undoes_the_run(shop: Database, project: Project) -> None:
+    sleep = migration("migrations.RunSQL('SELECT 1', 'SELECT pg_sleep(9)')", [("a", "0001_t")])
+    project.replace(c={"0001_sleep": sleep})
+    deploy(shop.alias, DAY_2)
+    before = everything(shop.connection)
+    previews = workflow.preview(DAY_2.isoformat(), using=[shop.alias])
+    with pytest.raises(StepFailed, match="canceling statement due to statement timeout") as caught:
+        workflow.roll_back(previews, destroy_data=True, timeouts=Timeouts(statement=0.2))
+    assert caught.value.sql == "SELECT pg_sleep(9)"
+    assert everything(shop.connection) == before
+
+
+@pytest.mark.databases("postgresql")
+def test_a_lock_on_the_history_is_not_waited_for_while_reading(shop: Database) -> None:
+    held, done = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        connection = connections[shop.alias]
+        with transaction.atomic(using=shop.alias), connection.cursor() as cursor:
+            cursor.execute("LOCK TABLE django_migrations IN ACCESS EXCLUSIVE MODE")
+            held.set()
+            done.wait(30)
+        connection.close()
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    assert held.wait(30)
+    try:
+        with pytest.raises(Locked, match="Somebody else is working on postgresql.*: process .* of postgres, since"):
+            workflow.preview(DAY_2.isoformat(), using=[shop.alias], timeouts=Timeouts(lock=0.2))
+    finally:
+        done.set()
+        thread.join()
+
+
+def test_not_inside_a_transaction(shop: Database) -> None:
+    with transaction.atomic(using=shop.alias), pytest.raises(UsageError, match="inside a transaction"):
+        workflow.preview(DAY_2.isoformat(), using=[shop.alias])
+
+
+def test_nothing_blocks_and_nothing_is_lost_is_asked_of_the_api_too(shop: Database) -> None:
+    previews = workflow.preview(DAY_2.isoformat(), using=[shop.alias])
+    before = rows(shop.alias)
+    with pytest.raises(Refused) as caught:
+        workflow.roll_back(previews)
+    assert {finding.id for finding in caught.value.findings} == {"rollback.W001"}
+    assert rows(shop.alias) == before
+
+
+def test_a_moment_object_is_taken_as_it_is(shop: Database) -> None:
+    (first,) = workflow.preview(DAY_2.isoformat(), using=[shop.alias])
+    (second,) = workflow.preview(first.moment, using=[shop.alias, shop.alias])
+    assert second.plan.digest == first.plan.digest
+
+
+def test_going_back_is_going_forward_only_so_far(shop: Database, other_database: Database) -> None:
+    final = snapshot(shop.connection)
+    again(shop)
+    migrate(other_database.alias, "a", "0001_t")
+    assert snapshot(shop.connection) == snapshot(other_database.connection)
+    migrate(shop.alias)
+    assert snapshot(shop.connection) == final

@@ -1,0 +1,111 @@
+"""Who may import whom. The rules are read from the syntax trees, and each is tried on code that breaks it."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent / "rollback_app"
+
+# A module imports only from rows above its own.
+ROWS = [
+    {"__init__", "errors"},
+    {"history"},
+    {"moments", "states"},
+    {"effects"},
+    {"planner"},
+    {"safety"},
+    {"database", "reports"},
+    {"executor"},
+    {"workflow"},
+    {"apps", "management"},
+]
+PURE = {"errors", "history", "moments", "states", "effects", "planner", "safety", "reports"}
+# What pure modules may take from Django: nothing that opens a connection or reads a setting.
+PURE_DJANGO = ("django.db.migrations", "django.db.models", "django.utils")
+PURE_FROM = {("django.db", "models"), ("django.db", "migrations")}
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(ROOT).parts[0].removesuffix(".py")
+
+
+def imports(source: str) -> Iterator[tuple[str, str]]:
+    """(module, name) of each import; of our own modules with the package's name in front."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, "") for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            module = f"rollback_app.{node.module or ''}".rstrip(".") if node.level else node.module or ""
+            yield from ((module, alias.name) for alias in node.names)
+
+
+def own(source: str) -> Iterator[str]:
+    """The rooms of ours that a source imports."""
+    for module, name in imports(source):
+        if module == "rollback_app":
+            yield name if name else "__init__"
+        elif module.startswith("rollback_app."):
+            yield module.split(".")[1]
+
+
+def broken(room: str, source: str) -> list[str]:
+    """The rules that this source of this room breaks."""
+    row = next(number for number, rooms in enumerate(ROWS) if room in rooms)
+    above = set().union(*ROWS[:row])
+    same = {room} if room == "management" else set()
+    found = [f"{room} imports {name}" for name in own(source) if name not in above | same]
+    if room in PURE:
+        found += [f"{room} imports {name}, which is not pure" for name in own(source) if name not in PURE]
+        found += [
+            f"{room} imports {module} {name}"
+            for module, name in imports(source)
+            if module.split(".")[0] == "django"
+            and not module.startswith(PURE_DJANGO)
+            and (module, name) not in PURE_FROM
+        ]
+    if room not in ("management", "__main__"):
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("print", "input"):
+                found.append(f"{room} calls {node.func.id}")
+    return found
+
+
+FILES = sorted(path for path in ROOT.rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_the_rules_are_kept(path: Path) -> None:
+    assert broken(name_of(path), path.read_text()) == []
+
+
+def test_every_room_has_its_place() -> None:
+    assert {name_of(path) for path in FILES} == set().union(*ROWS)
+
+
+@pytest.mark.parametrize(
+    ("room", "source", "rule"),
+    [
+        ("history", "from .planner import Plan", "history imports planner"),
+        ("planner", "from .database import get", "planner imports database"),
+        ("safety", "from rollback_app import database", "safety imports database"),
+        ("executor", "from . import workflow", "executor imports workflow"),
+        ("states", "from .effects import Kind", "states imports effects"),
+        ("reports", "from .executor import Done", "reports imports executor"),
+        ("workflow", "from .management import base", "workflow imports management"),
+        ("planner", "from django.conf import settings", "planner imports django.conf settings"),
+        ("moments", "from django.db import connection", "moments imports django.db connection"),
+        ("safety", "import django.apps", "safety imports django.apps "),
+        ("reports", "print(1)", "reports calls print"),
+        ("executor", "input()", "executor calls input"),
+    ],
+)
+def test_each_rule_can_be_broken(room: str, source: str, rule: str) -> None:
+    assert rule in broken(room, source)
+
+
+def test_importing_the_package_imports_nothing_else() -> None:
+    assert list(imports((ROOT / "__init__.py").read_text())) in ([], [("__future__", "annotations")])
