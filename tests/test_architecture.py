@@ -47,7 +47,7 @@ def own(source: str) -> Iterator[str]:
     """The rooms of ours that a source imports."""
     for module, name in imports(source):
         if module == "rollback_app":
-            yield name if name else "__init__"
+            yield name or "__init__"
         elif module.startswith("rollback_app."):
             yield module.split(".")[1]
 
