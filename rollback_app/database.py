@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -48,7 +49,7 @@ def first_line(error: BaseException) -> str:
     return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
 
 
-class Database:
+class Database(ABC):
     """One database of the project, by its alias."""
 
     def __init__(self, connection: BaseDatabaseWrapper, timeouts: Timeouts) -> None:
@@ -171,7 +172,7 @@ class Database:
         """What surrounds a run, outside of its transactions."""
         return nullcontext()
 
-    def lock(self) -> None:
+    def lock(self) -> None:  # noqa: B027  # MySQL has its lock already, from settings_of_run
         """Keep others from migrating until the transaction ends. Errors: Locked."""
 
     def columns(self) -> frozenset[tuple[str, str]]:
@@ -186,9 +187,9 @@ class Database:
         """Rows that point to rows that are not there; 0 where the database enforces that there are none."""
         return 0
 
+    @abstractmethod
     def is_lock_timeout(self, error: BaseException) -> bool:
         """Did it wait for somebody else's lock in vain?"""
-        return False
 
     def delete_rows(self, rows: tuple[Row, ...]) -> None:
         """Delete rows from `django_migrations`, whichever router the project has."""

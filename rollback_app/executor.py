@@ -119,16 +119,16 @@ def _in_one_transaction(database: Database, expected: Plan, prepare: _Prepare, w
 
 def _step_by_step(database: Database, expected: Plan, prepare: _Prepare, watch: _Watch) -> list[Done]:
     done: list[Done] = []
-    with database.settings_of_run():
-        plan = _same(expected, prepare())
-        try:
+    try:
+        with _failures(database, watch, None, "before or after its steps"), database.settings_of_run():
+            plan = _same(expected, prepare())
             with _signals(database, plan, watch) as states:
                 for step, undos in _walk(plan, states):
                     done.append(_one_step(database, plan, step, undos, done, watch))
                 database.delete_rows(plan.bookkeeping)
-        except StepFailed as error:
-            error.settle(*_after_some_steps(database, plan, done, error))
-            raise
+    except StepFailed as error:
+        error.settle(*_after_some_steps(database, expected, done, error))
+        raise
     return done
 
 
@@ -251,10 +251,11 @@ def _undo_operation(undo: Undo, step: Step, editor: BaseDatabaseSchemaEditor, in
 
 def _plain_twin(operation: Operation) -> Any:
     """The reverse of AddIndex for AddIndexConcurrently, and so on: the nearest class that may run in a transaction."""
-    for base in type(operation).__mro__:
-        if "database_backwards" in vars(base) and not is_concurrent(base):
-            return vars(base)["database_backwards"]
-    raise AssertionError(f"{operation!r} has no plain twin")
+    return next(
+        vars(base)["database_backwards"]
+        for base in type(operation).__mro__
+        if "database_backwards" in vars(base) and not is_concurrent(base)
+    )
 
 
 class _Watch:

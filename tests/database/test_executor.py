@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import datetime, timezone
 from typing import Any
 
 import pytest
+from django.core.management import call_command
 from django.db import connections, transaction
 from django.db.models.signals import post_migrate, pre_migrate
 from django.db.utils import OperationalError
+from pytest_django.fixtures import Settings
 
 from rollback_app import workflow
 from rollback_app.database import Timeouts
@@ -21,7 +23,7 @@ from rollback_app.planner import Step
 from rollback_app.safety import Refused
 from tests.support.commands import roll_back
 from tests.support.databases import Database
-from tests.support.history import deploy, keys, migrate, rows
+from tests.support.history import deploy, keys, migrate, rows, set_applied
 from tests.support.projects import Project, migration
 from tests.support.schema import everything, snapshot
 
@@ -408,6 +410,123 @@ def test_a_lock_on_the_history_is_not_waited_for_while_reading(shop: Database) -
     finally:
         done.set()
         thread.join()
+
+
+@contextmanager
+def held(shop: Database, lock: str) -> Iterator[None]:
+    """Another session holds a lock as long as the block lasts."""
+    ready, done = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        connection = connections[shop.alias]
+        with transaction.atomic(using=shop.alias), connection.cursor() as cursor:
+            cursor.execute(lock)
+            ready.set()
+            done.wait(30)
+        connection.close()
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    assert ready.wait(30)
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
+LOCKS = {
+    "sqlite": "UPDATE django_migrations SET app = app",
+    "postgresql": "LOCK TABLE django_migrations IN SHARE MODE",
+    "mariadb": "SELECT GET_LOCK(concat('rollback_app.', database()), 5)",
+}
+
+
+def test_a_lock_that_somebody_took_since_the_plan(shop: Database) -> None:
+    before = everything(shop.connection)
+    previews = workflow.preview(DAY_2.isoformat(), using=[shop.alias])
+    with held(shop, LOCKS[shop.vendor]), pytest.raises(Locked, match="Somebody else is working on") as caught:
+        workflow.roll_back(previews, destroy_data=True, timeouts=Timeouts(lock=0.2))
+    assert caught.value.returncode == 4
+    assert everything(shop.connection) == before
+
+
+@transactional
+def test_a_lock_that_somebody_takes_between_two_steps(shop: Database) -> None:
+    previews = workflow.preview(DAY_2.isoformat(), using=[shop.alias], step_by_step=True)
+    commit = shop.connection._commit  # noqa: SLF001
+    locks = ExitStack()
+
+    def commit_and_lock() -> None:
+        commit()
+        if not locks_taken:
+            locks_taken.append(locks.enter_context(held(shop, LOCKS[shop.vendor])))
+
+    locks_taken: list[None] = []
+    with pytest.MonkeyPatch.context() as patch, locks:
+        patch.setattr(shop.connection, "_commit", commit_and_lock)
+        with pytest.raises(StepFailed, match="taking the lock: Somebody else is working on") as caught:
+            workflow.roll_back(previews, destroy_data=True, timeouts=Timeouts(lock=0.2))
+    assert caught.value.returncode == 4
+    assert "1 of 3 steps are undone and stay so, the last is b.0001_u." in caught.value.message
+
+
+@pytest.mark.databases("mariadb")
+def test_a_connection_that_the_server_ends(shop: Database, other_database: Database) -> None:
+    previews = workflow.preview(DAY_2.isoformat(), using=[shop.alias])
+    with shop.connection.cursor() as cursor:
+        cursor.execute("SELECT connection_id()")
+        (number,) = cursor.fetchone()
+
+    def end() -> None:
+        with other_database.connection.cursor() as cursor:
+            cursor.execute("KILL %s", [number])
+
+    with before_statement(shop, 20, end), pytest.raises(StepFailed) as caught:
+        workflow.roll_back(previews, destroy_data=True)
+    assert "of 3 steps are undone and stay so" in caught.value.message
+    assert caught.value.hint
+    shop.connection.close()
+    again(shop)
+    assert keys(shop.alias) == [("a", "0001_t")]
+
+
+@pytest.mark.databases("sqlite")
+def test_an_engine_that_is_not_known(shop: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(type(shop.connection), "vendor", "oracle")
+    with pytest.raises(UsageError, match="oracle is not a database that this command can roll back") as caught:
+        workflow.preview(DAY_2.isoformat(), using=[shop.alias])
+    assert caught.value.hint
+
+
+def test_a_database_with_nothing_to_do_is_passed_over(shop: Database, other_database: Database) -> None:
+    migrate(other_database.alias, "a", "0001_t")
+    set_applied(other_database.alias, {("a", "0001_t"): DAY_1})
+    previews = workflow.preview(DAY_2.isoformat(), using=[other_database.alias, shop.alias])
+    first, second = workflow.roll_back(previews, destroy_data=True)
+    assert first.done == ()
+    assert [str(done.step.key) for done in second.done] == ["b.0001_u", "a.0003_code", "a.0002_x"]
+
+
+def test_models_of_apps_without_migrations_are_there_after_the_run(
+    database: Database, project: Project, settings: Settings
+) -> None:
+    """What post_migrate makes needs their relations: a permission points to a content type."""
+    project(a={"0001_t": T})
+    settings.MIGRATION_MODULES = {**settings.MIGRATION_MODULES, "auth": None, "contenttypes": None}
+    call_command("migrate", database=database.alias, run_syncdb=True, verbosity=0)
+    set_applied(database.alias, {("a", "0001_t"): DAY_1})
+    seen: list[str] = []
+
+    def receiver(apps: Any, **kwargs: Any) -> None:
+        seen.append(apps.get_model("auth", "Permission")._meta.get_field("content_type").related_model.__name__)
+
+    post_migrate.connect(receiver)
+    try:
+        assert roll_back(database, DAY_1).status == 0
+    finally:
+        post_migrate.disconnect(receiver)
+    assert set(seen) == {"ContentType"}
 
 
 def test_not_inside_a_transaction(shop: Database) -> None:

@@ -140,6 +140,12 @@ def test_originals_on_both_sides_of_the_moment_stay_apart() -> None:
     assert history.torn == ()
 
 
+def test_the_dependencies_of_a_squash_that_is_apart_are_its_originals() -> None:
+    squash = made("a.sq", "b.0", replaces=["a.1", "a.2"])
+    history = read(code(*ORIGINALS, squash, made("b.0")), recorded("a.1", late=["a.2"]), CUT)
+    assert parents(history, "a.1") == set()
+
+
 def test_a_squash_half_applied_stays_apart() -> None:
     history = read(code(*ORIGINALS, SQUASH), recorded("a.1"), CUT)
     assert history.apart == {key("a.sq")}
