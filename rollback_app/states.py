@@ -45,11 +45,23 @@ class Undo:
     to_state: ProjectState
 
 
+_Before = Mapping[Model, ModelState | None]
+
+
 @dataclass(frozen=True)
 class _Change:
+    """before: the models that the operation changed, as they were; None for one that it made. order: of all models before,
+    if it took one away: Django goes through related models in this order."""
+
     index: int
     operation: Operation
-    before: Mapping[Model, ModelState | None]
+    before: _Before
+    order: tuple[Model, ...] = ()
+
+    def undo(self, models: dict[Model, ModelState]) -> dict[Model, ModelState]:
+        """The models as they were, from those after it."""
+        found = {**models, **{key: old for key, old in self.before.items() if old is not None}}
+        return {key: found[key] for key in self.order or found if self.before.get(key, self) is not None}
 
 
 class States:
@@ -73,8 +85,9 @@ class States:
         for migration in undone:
             changes = []
             for index, operation in enumerate(migration.operations):
+                order = tuple(models)
                 models, before = _forwards(models, operation, migration.app_label)
-                changes.append(_Change(index, operation, before))
+                changes.append(_Change(index, operation, before, () if before.keys() <= models.keys() else order))
             self._journal.append((migration, changes))
         self._models = models
 
@@ -84,10 +97,10 @@ class States:
 
     def end(self) -> ProjectState:
         """The state after the run: only what stays."""
-        models = dict(self._models)
+        models = self._models
         for _, changes in reversed(self._journal):
             for change in reversed(changes):
-                _put_back(models, change.before)
+                models = change.undo(models)
         return self._state(models)
 
     def backwards(self) -> Iterator[tuple[Migration, list[Undo]]]:
@@ -99,9 +112,7 @@ class States:
             for change in reversed(changes):
                 to_state = state
                 if change.before:
-                    models = dict(state.models)
-                    _put_back(models, change.before)
-                    to_state = self._state(models)
+                    to_state = self._state(change.undo(state.models))
                 undos.append(Undo(change.index, change.operation, state, to_state))
                 state = to_state
             yield migration, undos
@@ -123,14 +134,6 @@ def database_operations(undo: Undo, app_label: str) -> list[Undo]:
         inner.append(Undo(undo.index, operation, from_state=after, to_state=state))
         state = after
     return [found for nested in reversed(inner) for found in database_operations(nested, app_label)]
-
-
-def _put_back(models: dict[Model, ModelState], before: Mapping[Model, ModelState | None]) -> None:
-    for key, old in before.items():
-        if old is None:
-            del models[key]
-        else:
-            models[key] = old
 
 
 def _forwards(
@@ -423,28 +426,31 @@ _LOCAL = frozenset(
 
 
 def _with_what_it_sees(undo: Undo, app_label: str) -> Undo:
-    """The same, with states of which only the neighbourhood of the operation's model is rendered, where that is known to be
-    all that it looks at."""
+    """The same, with states of which only that is rendered which the operation is known to look at."""
     operation: Any = undo.operation
+    before, after = undo.from_state, undo.to_state
+    # Always new ones, so that both are rendered for this operation, in the order in which it looks at them: SQLite's schema
+    # editor sorts the columns of a table that it remakes by when their fields were made.
+    everything = Undo(undo.index, operation, _State(before.models, before.real_apps), _State(after.models, after.real_apps))
     kind = type(operation)
     if kind is RunPython:
-        return Undo(undo.index, operation, _Asked(undo.from_state.models, undo.from_state.real_apps), undo.to_state)
+        return Undo(undo.index, operation, _Asked(before.models, before.real_apps), everything.to_state)
     if kind.__name__ not in _LOCAL or not kind.__module__.startswith("django."):
-        return undo
+        return everything
     key = app_label, str(getattr(operation, "model_name", None) or operation.name).lower()
     names = {"AlterField": ("name", "name"), "RenameField": ("new_name", "old_name")}.get(kind.__name__, ())
-    both = undo.from_state, undo.to_state
     if not all(
-        _plain(state.models[key].fields[getattr(operation, name)]) for state, name in zip(both, names, strict=False)
+        _plain(state.models[key].fields[getattr(operation, name)])
+        for state, name in zip((before, after), names, strict=False)
     ):
-        return undo
+        return everything
     states = []
-    for state in both:
+    for state in (before, after):
         rendered = _neighbourhood(state.models, key) if key in state.models else {}
         if rendered is None:
-            return undo
+            return everything
         states.append(_Neighbourhood(state, rendered))
-    return Undo(undo.index, undo.operation, *states)
+    return Undo(undo.index, operation, *states)
 
 
 def _plain(field: Field[Any, Any]) -> bool:
@@ -497,6 +503,6 @@ def _stub(model: ModelState) -> ModelState:
     return ModelState(
         model.app_label,
         model.name,
-        [(name, field) for name, field in model.fields.items() if field.primary_key or not field.is_relation],
+        [(name, field) for name, field in model.fields.items() if field.unique or not field.is_relation],
         {name: value for name, value in model.options.items() if name in ("db_table", "managed", "swappable")},
     )
