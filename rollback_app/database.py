@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -126,9 +127,9 @@ class Database:
     def count(self, table: str, columns: Mapping[str, Any]) -> tuple[Count, dict[str, Count]] | None:
         """See `safety.Inspector`. One query, which looks at COUNTED_ROWS rows at the most."""
         quote = self.connection.ops.quote_name
+        if table not in self._tables:
+            return None
         with self.connection.cursor() as cursor:
-            if table not in self.connection.introspection.table_names(cursor, include_views=True):
-                return None
             there = {column.name for column in self.connection.introspection.get_table_description(cursor, table)}
             known = {name: field for name, field in columns.items() if name in there}
             sums, params = ["count(*)"], []
@@ -146,6 +147,11 @@ class Database:
         more = rows > COUNTED_ROWS
         found = {name: Count(int(value or 0), more) for name, value in zip(known, values, strict=True)}
         return Count(min(rows, COUNTED_ROWS), more), found
+
+    @cached_property
+    def _tables(self) -> set[str]:
+        """Asked for once: this object lives for one look at the database."""
+        return set(self.connection.introspection.table_names(include_views=True))
 
     def _default(self, field: Any) -> Any:
         """What the column of a field holds where nobody set a value, if that can be compared with in SQL; else None."""

@@ -78,6 +78,9 @@ class Progress:
     def ran(self, sql: str) -> None:
         """A statement was sent to the database."""
 
+    def rendered_everything(self, operation: Operation) -> None:
+        """An operation was given all models of the project: what it looks at is not known, or is everything."""
+
 
 _Prepare = Callable[[], Plan]
 
@@ -206,6 +209,8 @@ def _undo(database: Database, step: Step, undos: list[Undo], watch: _Watch, *, i
                 _undo_operation(nested, step, editor, in_transaction)
                 if watch.changed_rows and in_transaction:
                     database.check_rows()  # PostgreSQL alters no table with pending trigger events
+            if nested.rendered_everything:
+                watch.progress.rendered_everything(nested.operation)
     with _failures(database, watch, step, "in what its operations put off to its end"):
         for statement in editor.deferred_sql:
             editor.execute(statement, None)

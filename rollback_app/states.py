@@ -28,7 +28,7 @@ from django.db.migrations.operations import (
 from django.db.migrations.operations.base import Operation
 from django.db.migrations.state import AppConfigStub, ModelState, ProjectState, StateApps
 from django.db.migrations.utils import resolve_relation
-from django.db.models import Field
+from django.db.models import Field, ForeignKey
 from django.utils.functional import cached_property
 
 Model = tuple[str, str]  # app label, lower-case model name
@@ -43,6 +43,11 @@ class Undo:
     operation: Operation
     from_state: ProjectState
     to_state: ProjectState
+
+    @property
+    def rendered_everything(self) -> bool:
+        """Did the operation look at states that had to be rendered whole?"""
+        return any(_is_whole(state) for state in (self.from_state, self.to_state))
 
 
 _Before = Mapping[Model, ModelState | None]
@@ -236,6 +241,11 @@ class _State(ProjectState):
     def __init__(self, models: dict[Model, ModelState], real_apps: set[str]) -> None:
         super().__init__(real_apps=real_apps)
         self.models = models
+
+
+def _is_whole(state: ProjectState) -> bool:
+    apps = vars(state).get("apps")
+    return isinstance(state, _State) and apps is not None and getattr(apps, "whole", True)
 
 
 class _Asked(_State):
@@ -455,7 +465,7 @@ def _with_what_it_sees(undo: Undo, app_label: str) -> Undo:
 
 def _plain(field: Field[Any, Any]) -> bool:
     """Can no other table have a column that follows this one?"""
-    return not (field.primary_key or field.unique or field.is_relation)
+    return not field.unique and (not field.is_relation or type(field) is ForeignKey)
 
 
 def _neighbourhood(models: Mapping[Model, ModelState], focus: Model) -> dict[Model, ModelState] | None:

@@ -18,8 +18,11 @@ from django.db.migrations.operations.base import Operation
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from tests.support import history
+from tests.support.commands import roll_back
 from tests.support.databases import Database
 from tests.support.equality import both_ways
+from tests.support.projects import Project
 
 if TYPE_CHECKING:
     from pytest_django.fixtures import Settings
@@ -428,3 +431,22 @@ def test_same_statements_on_the_example_project(database: Database) -> None:
     done = subprocess.run(command, cwd=ROOT, env=environment, check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert int(done.stdout) > 3
+
+
+def test_says_where_everything_was_rendered(database: Database, project: Project) -> None:
+    first = 'migrations.CreateModel("T", [("id", models.BigAutoField(primary_key=True)), ("n", models.IntegerField())])'
+    project(
+        a={
+            "0001_initial": first,
+            "0002_rename": 'migrations.RenameModel("T", "U")',
+            "0003_column": 'migrations.AddField("u", "m", models.IntegerField(null=True))',
+        }
+    )
+    history.migrate(database.alias)
+    lines = roll_back(database, "2001-01-01", verbosity=2).out.splitlines()
+    said = lines.index("    rendered all models for 'Rename model T to U'")
+    assert "Unapplying a.0002_rename... OK" in lines[said - 1]
+    assert sum("rendered all models" in line for line in lines) == 1
+
+    history.migrate(database.alias)
+    assert "rendered all models" not in roll_back(database, "2001-01-01", verbosity=1).out
