@@ -94,7 +94,7 @@ class _App:
     """An app while its migrations are written; models: what they have made so far."""
 
     label: str
-    previous: str  # the app that its foreign keys point to
+    previous: str  # the app that its foreign keys point to: itself, for the first one
     models: dict[str, _Model] = field(default_factory=dict)
 
     def create(self, model: str, fields: dict[str, str]) -> str:
@@ -217,15 +217,15 @@ def write(folder: Path, size: Size) -> None:
     labels = size.labels()
     (folder / "settings.py").write_text(f"APPS = {labels!r}\n{SETTINGS}")
     (folder / "manage.py").write_text(MANAGE)
-    for label, previous in zip(labels, [labels[0], *labels], strict=False):
-        app = _App(label, previous)
+    for place, label in enumerate(labels):
+        app = _App(label, labels[place // 2])  # a tree: many apps point to few
         migrations = folder / label / "migrations"
         migrations.mkdir(parents=True)
         for package in (folder / label, migrations):
             (package / "__init__.py").touch()
         for number in range(1, size.migrations + 1):
             # Each app starts the circle elsewhere, so that both halves have every kind.
-            kind = KINDS[(number + labels.index(label) * 3) % len(KINDS)] if number > 2 else _add_column
+            kind = KINDS[(number + place * 3) % len(KINDS)] if number > 2 else _add_column
             _write_migration(migrations, app, number, _first if number == 1 else kind)
         (folder / label / "models.py").write_text(_models(app))
 

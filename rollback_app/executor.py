@@ -275,10 +275,9 @@ def _signals(database: Database, plan: Plan, watch: _Watch) -> Iterator[States]:
             import_module(".management", app_config.name)
     sent = [(step.migration, True) for step in plan.steps if not step.fake]
     states = plan.states()
-    before = states.start().apps
     operations = sum(len(migration.operations) for migration, _ in sent)
     with _failures(database, watch, None, "in a receiver of pre_migrate"):
-        emit_pre_migrate_signal(0, False, database.alias, apps=before, plan=sent)
+        emit_pre_migrate_signal(0, False, database.alias, apps=states.start().apps, plan=sent)
     # Receivers may add operations to these migrations: contenttypes does, to rename its rows.
     if operations != sum(len(migration.operations) for migration, _ in sent):
         states = plan.states()

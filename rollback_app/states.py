@@ -97,8 +97,8 @@ class States:
         self._models = models
 
     def start(self) -> ProjectState:
-        """The state before the run: everything applied."""
-        return self._state(self._models)
+        """The state before the run, everything applied, of which only what is asked for is rendered."""
+        return _Asked(self._models, self._real_apps)
 
     def end(self) -> ProjectState:
         """The state after the run: only what stays."""
@@ -109,9 +109,8 @@ class States:
         return self._state(models)
 
     def backwards(self) -> Iterator[tuple[Migration, list[Undo]]]:
-        """Each migration, newest first, with its operations, last first. States that are equal are the same object, so
-        that each is rendered once at the most."""
-        state = self.start()
+        """Each migration, newest first, with its operations, last first."""
+        state: ProjectState = self._state(self._models)
         for migration, changes in reversed(self._journal):
             undos = []
             for change in reversed(changes):
@@ -441,7 +440,9 @@ def _with_what_it_sees(undo: Undo, app_label: str) -> Undo:
     before, after = undo.from_state, undo.to_state
     # Always new ones, so that both are rendered for this operation, in the order in which it looks at them: SQLite's schema
     # editor sorts the columns of a table that it remakes by when their fields were made.
-    everything = Undo(undo.index, operation, _State(before.models, before.real_apps), _State(after.models, after.real_apps))
+    everything = Undo(
+        undo.index, operation, _State(before.models, before.real_apps), _State(after.models, after.real_apps)
+    )
     kind = type(operation)
     if kind is RunPython:
         return Undo(undo.index, operation, _Asked(before.models, before.real_apps), everything.to_state)

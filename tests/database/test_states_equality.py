@@ -125,9 +125,15 @@ def many_to_many() -> list[Migration]:
     through = models.ManyToManyField("a.Book", through="b.Stock", related_name="stocks")
     return chain(
         books(),
-        ("b", [table("Stock", ("shop", fk("a.Shop")), ("book", fk("a.Book")), ("count", models.IntegerField(default=0)))]),
+        (
+            "b",
+            [table("Stock", ("shop", fk("a.Shop")), ("book", fk("a.Book")), ("count", models.IntegerField(default=0)))],
+        ),
         [o.AddField("shop", "stock", through)],
-        [o.AddField("book", "similar", models.ManyToManyField("self")), o.AddField("author", "b", models.ManyToManyField("a.Book"))],
+        [
+            o.AddField("book", "similar", models.ManyToManyField("self")),
+            o.AddField("author", "b", models.ManyToManyField("a.Book")),
+        ],
         [o.AlterField("shop", "books", models.ManyToManyField("a.Book", db_table="sold"))],
         [o.RenameField("author", "b", "works"), o.RenameModel("Book", "Volume")],
         [o.AlterField("shop", "books", models.ManyToManyField("a.Author"))],
@@ -160,7 +166,11 @@ def indexes() -> list[Migration]:
         [o.RenameIndex("book", "by_heading", old_name="by_title"), o.RemoveConstraint("book", "once")],
         [o.AddIndex("author", models.Index(models.F("name").desc(), name="expression"))],
         [o.AlterModelTableComment("book", "Books"), o.AlterOrderWithRespectTo("book", "author")],
-        [o.RemoveIndex("book", "by_heading"), o.AlterUniqueTogether("book", set()), o.RemoveConstraint("book", "positive")],
+        [
+            o.RemoveIndex("book", "by_heading"),
+            o.AlterUniqueTogether("book", set()),
+            o.RemoveConstraint("book", "positive"),
+        ],
         [o.AlterModelOptions("book", {"ordering": ["title"]}), o.AlterOrderWithRespectTo("book", None)],
     )
 
@@ -265,7 +275,9 @@ def separate() -> list[Migration]:
         return [o.RenameModel("Book", "Volume"), o.RenameField("volume", "title", "headline")]
 
     column = o.AddField("volume", "extra", text())
-    nested = o.SeparateDatabaseAndState([o.SeparateDatabaseAndState([column], []), o.RunPython(nothing, nothing)], [column])
+    nested = o.SeparateDatabaseAndState(
+        [o.SeparateDatabaseAndState([column], []), o.RunPython(nothing, nothing)], [column]
+    )
     return chain(
         books(),
         ("b", [table("Note", ("book", fk("a.Book")))]),
@@ -323,7 +335,13 @@ class Growing:
         self.models: dict[tuple[str, str], dict[str, str]] = {}  # of each model its fields: plain, key, many
 
     def operation(self) -> tuple[str, list[Operation]]:
-        makers: list[Callable[[], tuple[str, list[Operation]]]] = [self.create, self.add, self.add, self.alter, self.rename]
+        makers: list[Callable[[], tuple[str, list[Operation]]]] = [
+            self.create,
+            self.add,
+            self.add,
+            self.alter,
+            self.rename,
+        ]
         makers += [self.remove, self.index, self.point, self.point, self.many, self.rename_model, self.code]
         return self.draw.choice(makers if self.models else [self.create])()
 
@@ -335,12 +353,17 @@ class Growing:
         return self.draw.choice(sorted(self.models))
 
     def field(self, key: tuple[str, str], *kinds: str) -> str | None:
-        return self.draw.choice(sorted(name for name, kind in self.models[key].items() if kind in kinds) or [""]) or None
+        return (
+            self.draw.choice(sorted(name for name, kind in self.models[key].items() if kind in kinds) or [""]) or None
+        )
 
     def create(self) -> tuple[str, list[Operation]]:
         app, name = self.draw.choice("abc"), self.name("Model")
         others = [key for key in sorted(self.models) if self.draw.random() < 0.4][:2]
-        fields = [(f"to_{number}", fk(".".join(other), related_name=f"{name.lower()}_{number}")) for number, other in enumerate(others)]
+        fields = [
+            (f"to_{number}", fk(".".join(other), related_name=f"{name.lower()}_{number}"))
+            for number, other in enumerate(others)
+        ]
         self.models[app, name] = {"first": "plain", **{field: "key" for field, _ in fields}}
         return app, [table(name, ("first", text()), *fields)]
 
@@ -353,7 +376,11 @@ class Growing:
         key = self.some()
         if not (name := self.field(key, "plain")):
             return self.add()
-        return key[0], [o.AlterField(key[1], name, text(null=True, db_index=self.draw.random() < 0.5, unique=self.draw.random() < 0.3))]
+        return key[0], [
+            o.AlterField(
+                key[1], name, text(null=True, db_index=self.draw.random() < 0.5, unique=self.draw.random() < 0.3)
+            )
+        ]
 
     def rename(self) -> tuple[str, list[Operation]]:
         key = self.some()
@@ -378,7 +405,9 @@ class Growing:
         key, to, name = self.some(), self.some(), self.name("other")
         self.models[key][name] = "key"
         kind = models.OneToOneField if self.draw.random() < 0.3 else models.ForeignKey
-        return key[0], [o.AddField(key[1], name, kind(".".join(to), models.CASCADE, null=True, related_name=f"back_{name}"))]
+        return key[0], [
+            o.AddField(key[1], name, kind(".".join(to), models.CASCADE, null=True, related_name=f"back_{name}"))
+        ]
 
     def many(self) -> tuple[str, list[Operation]]:
         key, to, name = self.some(), self.some(), self.name("many")
