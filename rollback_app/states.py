@@ -16,8 +16,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from django.core.checks.model_checks import _check_lazy_references
-
+from django.core.checks.model_checks import _check_lazy_references  # type: ignore[attr-defined]
 from django.db.migrations import Migration
 from django.db.migrations.operations import (
     RenameField,
@@ -332,17 +331,15 @@ class _AskedApps(StateApps):
                 for name in [name for name, value in vars(model).items() if isinstance(value, _StandIn)]:
                     delattr(model, name)
         self._take(self.states)
-        # Its check that nothing is missing, and the models of the apps without migrations.
-        whole = StateApps(sorted(self.real_apps), {})
-        self.real_models = whole.real_models
+        self.real_models = StateApps(sorted(self.real_apps), {}).real_models
         self.render_multiple(self.real_models)
         order = {key: place for place, key in enumerate(self.states)}
-        for label, models in self.all_models.items():
+        for models in self.all_models.values():
             ordered = sorted(models.items(), key=lambda item: order.get(_owner(item[1]), len(order)))
             models.clear()
             models.update(ordered)
         self.clear_cache()
-        if errors := _check_lazy_references(self, ignore=set()):
+        if errors := _check_lazy_references(self, ignore=set()):  # as StateApps does
             raise ValueError("\n".join(error.msg for error in errors))
 
 
@@ -394,7 +391,8 @@ def _accessors(model: ModelState, states: Mapping[Model, ModelState]) -> Iterato
     ordered = {f"get_{model.name_lower}_order", f"set_{model.name_lower}_order"}
     for target in _bases(model):
         yield target, model.name_lower
-    for field in model.fields.values():
+    fields: Iterable[Any] = model.fields.values()
+    for field in fields:
         if field.is_relation:
             related_name = field.remote_field.related_name or model.options.get("default_related_name")
             names = {related_name % words} if related_name else {model.name_lower, f"{model.name_lower}_set"}
@@ -405,7 +403,7 @@ def _accessors(model: ModelState, states: Mapping[Model, ModelState]) -> Iterato
 def _lineage(key: Model, states: Mapping[Model, ModelState]) -> Iterator[Model]:
     """A model and what it inherits from: accessors of a proxy are on the model behind it."""
     yield key
-    for base in _bases(states[key]):
+    for base in _bases(states[key]) if key in states else ():  # not there: of an app without migrations
         yield from _lineage(base, states)
 
 
