@@ -26,8 +26,10 @@ COLOURS = ("#c0392b", "#8e44ad", "#2980b9", "#7f8c8d", "#27ae60")
 
 def table(rows: Iterable[Measured]) -> str:
     lines = [
-        "| apps × migrations | undone | database | way | seconds | CPU | peak MB | slower than ours | times the SQL "
-        "| times the memory of `check` |",
+        (
+            "| apps × migrations | undone | database | way | seconds | CPU | peak MB | slower than ours | times the SQL "
+            "| times the memory of `check` |"
+        ),
         "|---|---|---|---|--:|--:|--:|--:|--:|--:|",
     ]
     for row in rows:
@@ -80,8 +82,8 @@ def _panel(rows: Sequence[Measured], ways: Sequence[str], title: str, unit: str,
     up = _Axis([value for line in points.values() for _, value in line], TOP + HEIGHT, TOP)
     yield f'<text x="{left}" y="{TOP - 14}" font-weight="bold">{title}</text>'
     yield f'<rect x="{left}" y="{TOP}" width="{WIDTH}" height="{HEIGHT}" fill="none" stroke="#999"/>'
-    for value in sorted({row.size.undone for row in rows}):
-        yield f'<text x="{across(value):.0f}" y="{TOP + HEIGHT + 16}" text-anchor="middle">{value}</text>'
+    for undone in sorted({row.size.undone for row in rows}):
+        yield f'<text x="{across(undone):.0f}" y="{TOP + HEIGHT + 16}" text-anchor="middle">{undone}</text>'
     yield f'<text x="{left + WIDTH / 2}" y="{TOP + HEIGHT + 34}" text-anchor="middle">migrations undone</text>'
     for value in up.ticks():
         yield f'<line x1="{left}" y1="{up(value):.1f}" x2="{left + WIDTH}" y2="{up(value):.1f}" stroke="#eee"/>'

@@ -330,9 +330,10 @@ class _AskedApps(StateApps):
             for model in models.values():
                 for name in [name for name, value in vars(model).items() if isinstance(value, _StandIn)]:
                     delattr(model, name)
-        self._take(self.states)
         self.real_models = StateApps(sorted(self.real_apps), {}).real_models
-        self.render_multiple(self.real_models)
+        rest = [*self.waiting.values(), *self.real_models]
+        self.waiting.clear()
+        self.render_multiple(rest)
         order = {key: place for place, key in enumerate(self.states)}
         for models in self.all_models.values():
             ordered = sorted(models.items(), key=lambda item: order.get(_owner(item[1]), len(order)))

@@ -15,9 +15,11 @@ from django.db import models
 from django.db.migrations import Migration
 from django.db.migrations import operations as o
 from django.db.migrations.operations.base import Operation
+from django.db.migrations.state import ProjectState
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from rollback_app.states import States
 from tests.support import history
 from tests.support.commands import roll_back
 from tests.support.databases import Database
@@ -102,6 +104,10 @@ def keys() -> list[Migration]:
     )
 
 
+def look_behind_proxy(apps: Any, editor: Any) -> None:
+    assert apps.get_model("a", "Bar").regulars.rel.related_model._meta.label == "b.Guest"
+
+
 def inheritance() -> list[Migration]:
     link = {"auto_created": True, "parent_link": True, "primary_key": True, "serialize": False}
     place = [table("Place", ("name", text())), table("Owner", ("name", text()))]
@@ -118,6 +124,7 @@ def inheritance() -> list[Migration]:
         [o.RenameField("place", "name", "label")],
         [o.AddIndex("bar", models.Index(fields=["beers"], name="by_beers"))],
         ("b", [o.RemoveField("pub", "guests"), o.AlterField("pub", "owner", fk("a.Owner", null=True))]),
+        [o.RunPython(nothing, look_behind_proxy)],
     )
 
 
@@ -281,6 +288,17 @@ class LabelKey(models.ForeignKey):
     """A third party's relation: nobody knows what it does to what it points to."""
 
 
+class Retire(o.DeleteModel):
+    """A third party's operation that goes its own ways through the state."""
+
+    def state_forwards(self, app_label: str, state: Any) -> None:
+        models = state.models
+        assert models.pop((app_label, "nothing"), None) is None
+        assert models.get((app_label, "nothing")) is None
+        assert models.get((app_label, "book")) in list(models.values())
+        models.pop((app_label, self.name_lower))
+
+
 def third_party() -> list[Migration]:
     return chain(
         books(),
@@ -288,6 +306,22 @@ def third_party() -> list[Migration]:
         [Forget("book", "extra", text())],
         [o.RunPython(nothing, only_column)],
         [Forget("author", "extra", text()), o.AddField("author", "more", text())],
+        [Retire("Shop"), o.AddField("book", "extent", text())],
+    )
+
+
+def unmigrated() -> list[Migration]:
+    """auth is an app without migrations here, which makes no tables."""
+    link = models.OneToOneField("auth.User", models.CASCADE, primary_key=True, parent_link=True, db_constraint=False)
+
+    def look(apps: Any, editor: Any) -> None:
+        assert apps.get_model("a", "Member")._meta.get_field("username").max_length == 150
+
+    return chain(
+        [o.CreateModel("Member", [("user_ptr", link), ("note", text())], bases=("auth.user",)), *books()],
+        [o.AddField("member", "size", models.IntegerField(default=0))],
+        [o.AddField("book", "owner", fk("auth.User", null=True, db_constraint=False)), o.RunPython(nothing, look)],
+        [o.AlterField("member", "note", text(null=True)), o.RunPython(nothing, only_column)],
     )
 
 
@@ -326,7 +360,7 @@ def swapped() -> list[Migration]:
 SCENARIOS: dict[str, Callable[[], list[Migration]]] = {
     made.__name__: made
     for made in (
-        columns, keys, inheritance, many_to_many, renames, indexes, composite, code, third_party, separate, swapped,
+        columns, keys, inheritance, many_to_many, renames, indexes, composite, code, third_party, unmigrated, separate, swapped,
     )
 }  # fmt: skip
 
@@ -338,6 +372,18 @@ def test_same_statements(name: str, keep: int, database: Database, settings: Set
     djangos, ours = both_ways(database, SCENARIOS[name], keep, {"auth"})
     assert ours == djangos
     assert len(ours) > 5
+
+
+def test_a_state_with_holes_is_refused_as_django_does() -> None:
+    def made() -> list[Migration]:
+        return chain([table("Book", ("author", fk("a.Author"))), table("Shelf", ("book", fk("a.Book")))])
+
+    with pytest.raises(ValueError, match=r"a\.Book\.author was declared with a lazy reference") as djangos:
+        assert made()[0].mutate_state(ProjectState()).apps
+    apps = States([], made(), set()).start().apps
+    with pytest.raises(ValueError, match="lazy reference") as ours:
+        apps.get_model("a", "Shelf")
+    assert str(ours.value) == str(djangos.value)
 
 
 def test_every_operation_is_in_a_scenario() -> None:
