@@ -9,9 +9,10 @@ import datetime as dt
 import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -127,9 +128,9 @@ class Database(ABC):
     def count(self, table: str, columns: Mapping[str, Any]) -> tuple[Count, dict[str, Count]] | None:
         """See `safety.Inspector`. One query, which looks at COUNTED_ROWS rows at the most."""
         quote = self.connection.ops.quote_name
+        if table not in self._tables:
+            return None
         with self.connection.cursor() as cursor:
-            if table not in self.connection.introspection.table_names(cursor, include_views=True):
-                return None
             there = {column.name for column in self.connection.introspection.get_table_description(cursor, table)}
             known = {name: field for name, field in columns.items() if name in there}
             sums, params = ["count(*)"], []
@@ -147,6 +148,11 @@ class Database(ABC):
         more = rows > COUNTED_ROWS
         found = {name: Count(int(value or 0), more) for name, value in zip(known, values, strict=True)}
         return Count(min(rows, COUNTED_ROWS), more), found
+
+    @cached_property
+    def _tables(self) -> set[str]:
+        """Asked for once: this object lives for one look at the database."""
+        return set(self.connection.introspection.table_names(include_views=True))
 
     def _default(self, field: Any) -> Any:
         """What the column of a field holds where nobody set a value, if that can be compared with in SQL; else None."""
@@ -347,10 +353,9 @@ class MySQL(Database):
             yield
         finally:
             # A lost connection has released the lock itself, and forgotten its settings.
-            if self.connection.connection is not None and self.connection.is_usable():
-                with self.connection.cursor() as cursor:
-                    cursor.execute("SELECT RELEASE_LOCK(%s)", [name])
-                    cursor.execute("SET lock_wait_timeout = %s, innodb_lock_wait_timeout = %s", before)
+            with suppress(DatabaseError, InterfaceError), self.connection.cursor() as cursor:
+                cursor.execute("SELECT RELEASE_LOCK(%s)", [name])
+                cursor.execute("SET lock_wait_timeout = %s, innodb_lock_wait_timeout = %s", before)
 
     def is_lock_timeout(self, error: BaseException) -> bool:
         return error.args[:1] == (1205,)  # ER_LOCK_WAIT_TIMEOUT

@@ -78,6 +78,9 @@ class Progress:
     def ran(self, sql: str) -> None:
         """A statement was sent to the database."""
 
+    def rendered_everything(self, operation: Operation) -> None:
+        """An operation was given all models of the project: what it looks at is not known, or is everything."""
+
 
 _Prepare = Callable[[], Plan]
 
@@ -226,6 +229,8 @@ def _undo(database: Database, step: Step, undos: list[Undo], watch: _Watch, *, i
                 _undo_operation(nested, step, editor, in_transaction)
                 if watch.changed_rows and in_transaction:
                     database.check_rows()  # PostgreSQL alters no table with pending trigger events
+            if nested.rendered_everything:
+                watch.progress.rendered_everything(nested.operation)
     with _failures(database, watch, step, "in what its operations put off to its end"):
         for statement in editor.deferred_sql:
             editor.execute(statement, None)
@@ -291,10 +296,9 @@ def _signals(database: Database, plan: Plan, watch: _Watch) -> Iterator[States]:
             import_module(".management", app_config.name)
     sent = [(step.migration, True) for step in plan.steps if not step.fake]
     states = plan.states()
-    before = states.start().apps
     operations = sum(len(migration.operations) for migration, _ in sent)
     with _failures(database, watch, None, "in a receiver of pre_migrate"):
-        emit_pre_migrate_signal(0, False, database.alias, apps=before, plan=sent)
+        emit_pre_migrate_signal(0, False, database.alias, apps=states.start().apps, plan=sent)
     # Receivers may add operations to these migrations: contenttypes does, to rename its rows.
     if operations != sum(len(migration.operations) for migration, _ in sent):
         states = plan.states()

@@ -11,20 +11,23 @@ And a state is not rendered whole (into model classes) for an operation that can
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
+from django.core.checks.model_checks import _check_lazy_references  # type: ignore[attr-defined]
 from django.db.migrations import Migration
 from django.db.migrations.operations import (
     RenameField,
     RenameModel,
+    RunPython,
     SeparateDatabaseAndState,
 )
 from django.db.migrations.operations.base import Operation
-from django.db.migrations.state import ModelState, ProjectState, StateApps, get_related_models_recursive
+from django.db.migrations.state import AppConfigStub, ModelState, ProjectState, StateApps
 from django.db.migrations.utils import resolve_relation
-from django.db.models import Field
+from django.db.models import Field, ForeignKey
 from django.utils.functional import cached_property
 
 Model = tuple[str, str]  # app label, lower-case model name
@@ -40,12 +43,29 @@ class Undo:
     from_state: ProjectState
     to_state: ProjectState
 
+    @property
+    def rendered_everything(self) -> bool:
+        """Did the operation look at states that had to be rendered whole?"""
+        return any(_is_whole(state) for state in (self.from_state, self.to_state))
+
+
+_Before = Mapping[Model, ModelState | None]
+
 
 @dataclass(frozen=True)
 class _Change:
+    """before: the models that the operation changed, as they were; None for one that it made. order: of all models before,
+    if it took one away: Django goes through related models in this order."""
+
     index: int
     operation: Operation
-    before: Mapping[Model, ModelState | None]
+    before: _Before
+    order: tuple[Model, ...] = ()
+
+    def undo(self, models: dict[Model, ModelState]) -> dict[Model, ModelState]:
+        """The models as they were, from those after it."""
+        found = {**models, **{key: old for key, old in self.before.items() if old is not None}}
+        return {key: found[key] for key in self.order or found if self.before.get(key, self) is not None}
 
 
 class States:
@@ -57,7 +77,7 @@ class States:
     """
 
     def __init__(self, kept: Iterable[Migration], undone: Sequence[Migration], real_apps: Iterable[str]) -> None:
-        self._renderer = _Renderer(set(real_apps))
+        self._real_apps = set(real_apps)
         models: dict[Model, ModelState] = {}
         for migration in kept:
             for operation in migration.operations:
@@ -69,41 +89,39 @@ class States:
         for migration in undone:
             changes = []
             for index, operation in enumerate(migration.operations):
+                order = tuple(models)
                 models, before = _forwards(models, operation, migration.app_label)
-                changes.append(_Change(index, operation, before))
+                changes.append(_Change(index, operation, before, () if before.keys() <= models.keys() else order))
             self._journal.append((migration, changes))
         self._models = models
 
     def start(self) -> ProjectState:
-        """The state before the run: everything applied."""
-        return self._state(self._models)
+        """The state before the run, everything applied, of which only what is asked for is rendered."""
+        return _Asked(self._models, self._real_apps)
 
     def end(self) -> ProjectState:
         """The state after the run: only what stays."""
-        models = dict(self._models)
+        models = self._models
         for _, changes in reversed(self._journal):
             for change in reversed(changes):
-                _put_back(models, change.before)
+                models = change.undo(models)
         return self._state(models)
 
     def backwards(self) -> Iterator[tuple[Migration, list[Undo]]]:
-        """Each migration, newest first, with its operations, last first. States that are equal are the same object, so
-        that each is rendered once at the most."""
-        state = self.start()
+        """Each migration, newest first, with its operations, last first."""
+        state: ProjectState = self._state(self._models)
         for migration, changes in reversed(self._journal):
             undos = []
             for change in reversed(changes):
                 to_state = state
                 if change.before:
-                    models = dict(state.models)
-                    _put_back(models, change.before)
-                    to_state = self._state(models)
+                    to_state = self._state(change.undo(state.models))
                 undos.append(Undo(change.index, change.operation, state, to_state))
                 state = to_state
             yield migration, undos
 
     def _state(self, models: dict[Model, ModelState]) -> ProjectState:
-        return _State(models, self._renderer)
+        return _State(models, self._real_apps)
 
 
 def database_operations(undo: Undo, app_label: str) -> list[Undo]:
@@ -115,25 +133,17 @@ def database_operations(undo: Undo, app_label: str) -> list[Undo]:
     state: Any = undo.to_state
     for operation in undo.operation.database_operations:
         models, before = _forwards(state.models, operation, app_label)
-        after = _State(models, state.renderer) if before else state
+        after = _State(models, state.real_apps) if before else state
         inner.append(Undo(undo.index, operation, from_state=after, to_state=state))
         state = after
     return [found for nested in reversed(inner) for found in database_operations(nested, app_label)]
-
-
-def _put_back(models: dict[Model, ModelState], before: Mapping[Model, ModelState | None]) -> None:
-    for key, old in before.items():
-        if old is None:
-            models.pop(key, None)  # an operation may make a model and take it away again
-        else:
-            models[key] = old
 
 
 def _forwards(
     models: Mapping[Model, ModelState], operation: Operation, app_label: str
 ) -> tuple[dict[Model, ModelState], dict[Model, ModelState | None]]:
     """The models after an operation, and those that it changed as they were before; the given ones stay untouched."""
-    touched = _CopyOnTouch(models, deep=_changes_references(operation))
+    touched = _CopyOnTouch(models, _changes_references(operation), _renamed(operation, app_label))
     operation.state_forwards(app_label, _state_on(touched))
     return dict(touched.raw_items()), touched.before
 
@@ -153,17 +163,25 @@ def _changes_references(operation: Operation) -> bool:
     return isinstance(operation, (RenameModel, RenameField)) or not type(operation).__module__.startswith("django.")
 
 
+def _renamed(operation: Operation, app_label: str) -> Model | None:
+    """The model that Django's own renaming is about."""
+    if type(operation) is RenameField:
+        return app_label, str(operation.model_name_lower)
+    return (app_label, str(operation.old_name_lower)) if type(operation) is RenameModel else None
+
+
 class _CopyOnTouch(dict[Model, ModelState]):
     """The models of a state, each copied when it is first handed out, and noted in `before`.
 
     deep: models met while looking through all of them are copied too, with their fields, since RenameField changes the
     fields that point to the renamed one in place. Otherwise looking through them is only reading.
+    about: the one model that all such changes are about, if that is known; others do not refer to it.
     """
 
-    def __init__(self, models: Mapping[Model, ModelState], *, deep: bool) -> None:
+    def __init__(self, models: Mapping[Model, ModelState], deep: bool, about: Model | None) -> None:
         super().__init__(models)
         self.before: dict[Model, ModelState | None] = {}
-        self.deep = deep
+        self.deep, self.about = deep, about
 
     def raw_items(self) -> Any:
         return super().items()
@@ -186,7 +204,12 @@ class _CopyOnTouch(dict[Model, ModelState]):
         return self._touch(key) if key in self else default
 
     def items(self) -> Any:
-        return [(key, self._touch(key) if self.deep else model) for key, model in list(super().items())]
+        return [(key, self._touch(key) if self._refers(model) else model) for key, model in list(super().items())]
+
+    def _refers(self, model: ModelState) -> bool:
+        return self.deep and (
+            self.about is None or self.about in {_key(model), *_targets(model.fields.values(), _key(model))}
+        )
 
     def values(self) -> Any:
         return [model for _, model in self.items()]
@@ -210,46 +233,179 @@ class _CopyOnTouch(dict[Model, ModelState]):
 # Rendering
 
 
-class _Renderer:
-    """Renders whole states one after the other: only what differs from the last one rendered, and what is related to it, as
-    Django does when it goes from state to state (ProjectState.reload_models)."""
-
-    def __init__(self, real_apps: set[str]) -> None:
-        self.real_apps = real_apps
-        self.last: tuple[Mapping[Model, ModelState], StateApps] | None = None
-
-    def render(self, state: ProjectState) -> StateApps:
-        if self.last is None:
-            apps = StateApps(sorted(self.real_apps), state.models)
-        else:
-            models, last = self.last
-            apps = last.clone()
-            state.apps = apps
-            changed = {
-                key for key in models.keys() | state.models.keys() if models.get(key) is not state.models.get(key)
-            }
-            gone = changed - state.models.keys()
-            for key in gone:
-                changed |= get_related_models_recursive(apps.get_model(*key))
-            state.reload_models(sorted(changed & state.models.keys()), delay=False)
-            for key in gone:
-                apps.all_models[key[0]].pop(key[1], None)
-            apps.clear_cache()
-        self.last = state.models, apps
-        return apps
-
-
 class _State(ProjectState):
-    """A state that is rendered when somebody looks at its models, starting from the last one that was."""
+    """A state that is rendered whole, by Django itself, when somebody looks at its models."""
 
-    def __init__(self, models: dict[Model, ModelState], renderer: _Renderer) -> None:
-        super().__init__(real_apps=renderer.real_apps)
+    def __init__(self, models: dict[Model, ModelState], real_apps: set[str]) -> None:
+        super().__init__(real_apps=real_apps)
         self.models = models
-        self.renderer = renderer
+
+
+def _is_whole(state: ProjectState) -> bool:
+    apps = vars(state).get("apps")
+    return isinstance(state, _State) and apps is not None and getattr(apps, "whole", True)
+
+
+class _Asked(_State):
+    """A state of which only what code asks for is rendered."""
 
     @cached_property
     def apps(self) -> StateApps:
-        return self.renderer.render(self)
+        return _AskedApps(self.models, self.real_apps)
+
+
+class _AskedApps(StateApps):
+    """Renders a model when it is asked for, with all that it points to; and the rest as soon as somebody looks back.
+
+    What points to a model is seen through its reverse accessors, which are stand-ins until then, and through the list of
+    all models, from which Django works out everything else that it knows about relations.
+    """
+
+    whole = True  # while Django sets up the empty registry
+
+    def __init__(self, models: Mapping[Model, ModelState], real_apps: set[str]) -> None:
+        super().__init__([], {})
+        self.states = models
+        self.real_apps = real_apps
+        self.waiting = dict(models)
+        self.whole = False
+        for label in sorted({*real_apps, *(key[0] for key in models)}):
+            self.app_configs[label] = stub = AppConfigStub(label)
+            stub.apps = self
+            stub.import_models()
+
+    def get_model(self, app_label: str, model_name: str | None = None, require_ready: bool = True) -> Any:
+        label, name = app_label.split(".") if model_name is None else (app_label, model_name)
+        self._want((label, name.lower()))
+        return self.all_models[label].get(name.lower()) or super().get_model(label, name, require_ready)
+
+    @cache  # noqa: B019 - as in the class above, which empties the cache by this name
+    def get_models(self, include_auto_created: bool = False, include_swapped: bool = False) -> Any:
+        self.complete()
+        return super().get_models(include_auto_created, include_swapped)
+
+    def get_app_config(self, app_label: str) -> Any:
+        self.complete()
+        return super().get_app_config(app_label)
+
+    def get_app_configs(self) -> Any:
+        self.complete()
+        return super().get_app_configs()
+
+    def _want(self, key: Model) -> None:
+        """Render a model and all that can be reached from it along its own relations and bases."""
+        if key in self.waiting and all(map(_well_known, self.states.values())):
+            found, todo = set[Model](), [key]
+            while todo:
+                name = todo.pop()
+                if name in self.waiting and name not in found:
+                    found.add(name)
+                    todo += _seen_from(self.states[name])
+                elif name not in self.states:
+                    break  # a state that is not consistent; Django says so when it renders all of it
+            else:
+                self._take(found)
+                self._put_stand_ins()
+                return
+        if key not in self.states or key in self.waiting:
+            self.complete()
+
+    def _take(self, wanted: Collection[Model]) -> None:
+        self.render_multiple([self.waiting.pop(name) for name in list(self.waiting) if name in wanted])
+
+    def _put_stand_ins(self) -> None:
+        """In the place of each reverse accessor that a model not rendered yet would have put on one that is."""
+        for model in self.waiting.values():
+            for target, name in _accessors(model, self.states):
+                there = self.all_models[target[0]].get(target[1])
+                if there is not None and name not in vars(there):
+                    setattr(there, name, _StandIn(name, self))
+
+    def complete(self) -> None:
+        """Render what is left, and bring all into the order that it would have if it had been rendered at once."""
+        if self.whole:
+            return
+        self.whole = True
+        for models in self.all_models.values():
+            for model in models.values():
+                for name in [name for name, value in vars(model).items() if isinstance(value, _StandIn)]:
+                    delattr(model, name)
+        self.real_models = StateApps(sorted(self.real_apps), {}).real_models
+        rest = [*self.waiting.values(), *self.real_models]
+        self.waiting.clear()
+        self.render_multiple(rest)
+        order = {key: place for place, key in enumerate(self.states)}
+        for models in self.all_models.values():
+            ordered = sorted(models.items(), key=lambda item: order.get(_owner(item[1]), len(order)))
+            models.clear()
+            models.update(ordered)
+        self.clear_cache()
+        if errors := _check_lazy_references(self, ignore=set()):  # as StateApps does
+            raise ValueError("\n".join(error.msg for error in errors))
+
+
+class _StandIn:
+    """Stands where a reverse accessor will be, and makes way for it when it is looked at."""
+
+    def __init__(self, name: str, apps: _AskedApps) -> None:
+        self.name, self.apps = name, apps
+
+    def __get__(self, instance: Any, owner: type) -> Any:
+        self.apps.complete()
+        return getattr(owner if instance is None else instance, self.name)
+
+    def __set__(self, instance: Any, value: Any) -> None:
+        self.apps.complete()
+        setattr(instance, self.name, value)
+
+
+def _well_known(model: ModelState) -> bool:
+    """Are its relations all of Django's own kinds, and its bases all among the states?"""
+    relations = [field for field in model.fields.values() if field.is_relation]
+    return not any(_is_table(base) for base in model.bases) and all(
+        type(field).__module__.startswith("django.db.models.") for field in relations
+    )
+
+
+def _key(model: ModelState) -> Model:
+    return model.app_label, model.name_lower
+
+
+def _bases(model: ModelState) -> list[Model]:
+    return [resolve_relation(base, model.app_label) for base in model.bases if isinstance(base, str)]
+
+
+def _seen_from(model: ModelState) -> set[Model]:
+    return {*_targets(model.fields.values(), _key(model)), *_bases(model)}
+
+
+def _owner(model: Any) -> Model:
+    """The model itself, or the one whose many-to-many field made it."""
+    options = (model._meta.auto_created or model)._meta
+    return options.app_label, options.model_name
+
+
+def _accessors(model: ModelState, states: Mapping[Model, ModelState]) -> Iterator[tuple[Model, str]]:
+    """(model, name) of each attribute that this model puts on the models that it points to. Some that it does not: a
+    stand-in too many only makes way for nothing."""
+    words = {"class": model.name_lower, "model_name": model.name_lower, "app_label": model.app_label}
+    ordered = {f"get_{model.name_lower}_order", f"set_{model.name_lower}_order"}
+    for target in _bases(model):
+        yield target, model.name_lower
+    fields: Iterable[Any] = model.fields.values()
+    for field in fields:
+        if field.is_relation:
+            related_name = field.remote_field.related_name or model.options.get("default_related_name")
+            names = {related_name % words} if related_name else {model.name_lower, f"{model.name_lower}_set"}
+            for target in _lineage(resolve_relation(field.remote_field.model, *_key(model)), states):
+                yield from ((target, name) for name in names | ordered)
+
+
+def _lineage(key: Model, states: Mapping[Model, ModelState]) -> Iterator[Model]:
+    """A model and what it inherits from: accessors of a proxy are on the model behind it."""
+    yield key
+    for base in _bases(states[key]) if key in states else ():  # not there: of an app without migrations
+        yield from _lineage(base, states)
 
 
 class _Neighbourhood(ProjectState):
@@ -265,20 +421,12 @@ class _Neighbourhood(ProjectState):
         return StateApps([], self.rendered)
 
 
-# Undone by looking at their own model, its parents, and the columns that its relations point to. Renames are not among them:
-# they look at what points to their model.
+# Undone by looking at their own model, its parents, and the columns that its relations point to. RenameModel is not among
+# them: it looks at what points to its model.
 _LOCAL = frozenset(
     [
-        *(
-            "CreateModel",
-            "DeleteModel",
-            "AddField",
-            "RemoveField",
-            "AlterField",
-            "AddIndex",
-            "RemoveIndex",
-            "RenameIndex",
-        ),
+        *("CreateModel", "DeleteModel", "AddField", "RemoveField", "AlterField", "RenameField"),
+        *("AddIndex", "RemoveIndex", "RenameIndex"),
         *("AddConstraint", "RemoveConstraint", "AlterUniqueTogether", "AlterIndexTogether", "AlterModelTableComment"),
         *("AlterOrderWithRespectTo", "AddIndexConcurrently", "RemoveIndexConcurrently"),
     ]
@@ -286,29 +434,38 @@ _LOCAL = frozenset(
 
 
 def _with_what_it_sees(undo: Undo, app_label: str) -> Undo:
-    """The same, with states of which only the neighbourhood of the operation's model is rendered, where that is known to be
-    all that it looks at."""
+    """The same, with states of which only that is rendered which the operation is known to look at."""
     operation: Any = undo.operation
+    before, after = undo.from_state, undo.to_state
+    # Always new ones, so that both are rendered for this operation, in the order in which it looks at them: SQLite's schema
+    # editor sorts the columns of a table that it remakes by when their fields were made.
+    everything = Undo(
+        undo.index, operation, _State(before.models, before.real_apps), _State(after.models, after.real_apps)
+    )
     kind = type(operation)
+    if kind is RunPython:
+        return Undo(undo.index, operation, _Asked(before.models, before.real_apps), everything.to_state)
     if kind.__name__ not in _LOCAL or not kind.__module__.startswith("django."):
-        return undo
+        return everything
     key = app_label, str(getattr(operation, "model_name", None) or operation.name).lower()
-    if kind.__name__ == "AlterField" and not all(
-        _plain(state.models[key].fields[operation.name]) for state in (undo.from_state, undo.to_state)
+    names = {"AlterField": ("name", "name"), "RenameField": ("new_name", "old_name")}.get(kind.__name__, ())
+    if not all(
+        _plain(state.models[key].fields[getattr(operation, name)])
+        for state, name in zip((before, after), names, strict=False)
     ):
-        return undo
+        return everything
     states = []
-    for state in (undo.from_state, undo.to_state):
+    for state in (before, after):
         rendered = _neighbourhood(state.models, key) if key in state.models else {}
         if rendered is None:
-            return undo
+            return everything
         states.append(_Neighbourhood(state, rendered))
-    return Undo(undo.index, undo.operation, *states)
+    return Undo(undo.index, operation, *states)
 
 
 def _plain(field: Field[Any, Any]) -> bool:
     """Can no other table have a column that follows this one?"""
-    return not (field.primary_key or field.unique or field.is_relation)
+    return not field.unique and (not field.is_relation or type(field) is ForeignKey)
 
 
 def _neighbourhood(models: Mapping[Model, ModelState], focus: Model) -> dict[Model, ModelState] | None:
@@ -356,6 +513,6 @@ def _stub(model: ModelState) -> ModelState:
     return ModelState(
         model.app_label,
         model.name,
-        [(name, field) for name, field in model.fields.items() if field.primary_key or not field.is_relation],
+        [(name, field) for name, field in model.fields.items() if field.unique or not field.is_relation],
         {name: value for name, value in model.options.items() if name in ("db_table", "managed", "swappable")},
     )

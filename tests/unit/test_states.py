@@ -121,9 +121,8 @@ def rendered(operation: Operation, *ground: Operation) -> set[str] | None:
     states = States([made("a.1", operations=[*GROUND, *ground])], [made("a.2", "a.1", operations=[operation])], [])
     ((_, (undo,)),) = states.backwards()
     (shown,) = database_operations(undo, "a")
-    if shown is undo:
-        return None
-    return {model.__name__ for state in (shown.from_state, shown.to_state) for model in state.apps.get_models()}
+    models = [model for state in (shown.from_state, shown.to_state) for model in state.apps.get_models()]
+    return None if shown.rendered_everything else {model.__name__ for model in models}
 
 
 OTHER = migrations.CreateModel("Other", [ID, ("book", models.ForeignKey("a.Book", models.CASCADE))])
@@ -133,7 +132,7 @@ def test_an_operation_sees_its_model_and_what_that_points_to() -> None:
     assert rendered(migrations.AddField("Book", "x", models.IntegerField(null=True)), OTHER) == {"Book", "Tag"}
     assert rendered(migrations.CreateModel("New", [ID]), OTHER) == {"New"}
     assert rendered(migrations.AlterField("Tag", "code", models.TextField()), OTHER) is None  # it was unique
-    assert rendered(migrations.RenameField("Tag", "code", "key"), OTHER) is None
+    assert rendered(migrations.RenameModel("Tag", "Label"), OTHER) is None
     assert rendered(migrations.RunPython(print, print), OTHER) is None
 
 
@@ -174,7 +173,15 @@ def test_what_is_not_known_is_rendered_whole() -> None:
     from django.contrib.contenttypes.models import ContentType
 
     odd = migrations.CreateModel("Odd", [("x", column)], bases=(ContentType,))
-    assert rendered(migrations.AddField("Odd", "y", column), odd) is None
+    states = States(
+        [made("a.1", operations=[odd])],
+        [made("a.2", operations=[migrations.AddField("Odd", "y", column)])],
+        ["contenttypes"],
+    )
+    ((_, (undo,)),) = states.backwards()
+    (shown,) = database_operations(undo, "a")
+    assert {"Odd", "ContentType"} <= {model.__name__ for model in shown.from_state.apps.get_models()}
+    assert shown.rendered_everything
     plain = migrations.CreateModel("Plain", [ID], bases=(Abstract, models.Model))
     assert rendered(migrations.AddField("Plain", "y", column), plain) == {"Plain"}
     # A relation to a child, whose key is its parent's.

@@ -10,6 +10,7 @@ from typing import Any
 
 from django.core.management.base import CommandParser, no_translations
 from django.db import DEFAULT_DB_ALIAS
+from django.db.migrations.operations.base import Operation
 
 from rollback_app import reports, workflow
 from rollback_app.database import Timeouts
@@ -238,7 +239,7 @@ class Command(RollbackCommand):
 
 
 class _Printed(Progress):
-    """Progress for a person: a line for each step, the SQL at -v 3."""
+    """Progress for a person: a line for each step; at -v 2 what was slow in it, at -v 3 the SQL."""
 
     def __init__(self, command: RollbackCommand, verbosity: int) -> None:
         self.command = command
@@ -246,8 +247,10 @@ class _Printed(Progress):
             command.stdout.write("")
         self.verbosity = verbosity
         self.shows_sql = verbosity > 2
+        self.slow: list[Operation] = []
 
     def began(self, step: Step) -> None:
+        self.slow = []
         if self.verbosity:
             self.command.stdout.write(f"  Unapplying {step.key}...", ending="\n" if self.shows_sql else "")
             self.command.stdout.flush()
@@ -256,6 +259,13 @@ class _Printed(Progress):
         if self.verbosity:
             word = "FAKED" if done.step.fake else "OK"
             self.command.stdout.write(self.command.style.SUCCESS(f" {word}") + f" ({reports.seconds(done.seconds)})")
+
+        if self.verbosity > 1:
+            for operation in self.slow:
+                self.command.stdout.write(f"    rendered all models for '{operation.describe()}'")
+
+    def rendered_everything(self, operation: Operation) -> None:
+        self.slow.append(operation)
 
     def ran(self, sql: str) -> None:
         self.command.stdout.write(f"    {sql}")
