@@ -1,15 +1,14 @@
-"""The project of tests/real deployed several times, as Django does it, and what is true about each late part of its history."""
+"""A project of tests/real, deployed several times as Django does it, and what is true about each late part of its history."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
 from django.core.management.sql import emit_post_migrate_signal, emit_pre_migrate_signal
 from django.db import connections
-from django.db.migrations import Migration
 from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.operations.base import Operation
@@ -17,8 +16,7 @@ from django.db.migrations.operations.base import Operation
 from tests.support import history
 from tests.support.history import Key
 
-FIRST = datetime(2026, 1, 5, 10, tzinfo=timezone.utc)
-WEEK = timedelta(days=7)
+SHARES = (0.06, 0.3, 0.6, 1)
 
 
 class UnsquashedLoader(MigrationLoader):
@@ -33,60 +31,60 @@ class UnsquashedLoader(MigrationLoader):
             found.dependencies = [squashes.get(parent, parent) for parent in found.dependencies]
 
 
-LOADERS = {"slices": MigrationLoader, "upgrades": UnsquashedLoader}
+def whole_plan(alias: str, loader: type[MigrationLoader]) -> list[Key]:
+    """What Django would apply to this database, in its order."""
+    executor = _executor(alias, loader)
+    plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    return [(migration.app_label, migration.name) for migration, _ in plan]
 
 
-def executor(alias: str, kind: str) -> MigrationExecutor:
-    made = MigrationExecutor(connections[alias])
-    made.loader = LOADERS[kind](connections[alias])
-    return made
+def deployments(alias: str) -> list[list[Key]]:
+    """The whole plan for an empty database in four parts: with each, every app comes a bit further. A migration comes as
+    soon as it and all that it depends on are due."""
+    whole = whole_plan(alias, UnsquashedLoader)
+    of_app = {app: [key for key in whole if key[0] == app] for app, _ in whole}
+    due = {key: number / len(keys) for keys in of_app.values() for number, key in enumerate(keys)}
+    graph = _executor(alias, UnsquashedLoader).loader.graph
+    latest = {key: max(due[needed] for needed in graph.forwards_plan(key)) for key in whole}
+    return [[key for key in whole if start <= latest[key] < end] for start, end in pairwise((0, *SHARES))]
 
 
-def deployments(alias: str, kind: str) -> list[list[Key]]:
-    """What each deployment of an empty database applies, in order.
-
-    slices: the whole plan of Django's, cut in four; most apps come in one piece. upgrades: every app comes a bit further
-    with every deployment, from before there were squash migrations.
-    """
-    loader = executor(alias, kind).loader
-    whole = [(found.app_label, found.name) for found, _ in executor(alias, kind).migration_plan(loader.graph.leaf_nodes())]
-    if kind == "slices":
-        return [whole[len(whole) * start // 4 : len(whole) * end // 4] for start, end in pairwise(range(5))]
-    apps = [[key for key in whole if key[0] == app] for app in dict.fromkeys(app for app, _ in whole)]
-    reached: list[set[Key]] = [set()]
-    for share in (0.1, 0.3, 0.5, 0.75, 1):
-        newest = [keys[max(round(len(keys) * share), 1) - 1] for keys in apps]
-        reached.append(reached[-1].union(*(loader.graph.forwards_plan(key) for key in newest)))
-    return [[key for key in whole if key in after - before] for before, after in pairwise(reached)]
-
-
-def deploy(alias: str, kind: str, keys: Sequence[Key], at: datetime) -> None:
-    """What `migrate` does, for several apps at once, as if it had happened at that moment."""
+def deploy(alias: str, loader: type[MigrationLoader], keys: Sequence[Key], at: datetime) -> Any:
+    """What `migrate` does, for several apps at once, as if it had happened at that moment; the models as they are then."""
     before = set(history.keys(alias))
-    migrating = executor(alias, kind)
-    plan = [(migrating.loader.graph.nodes[key], False) for key in keys]
-    state = migrating._create_project_state(with_applied_migrations=True)  # noqa: SLF001
+    executor = _executor(alias, loader)
+    plan = [(executor.loader.graph.nodes[key], False) for key in keys]
+    state = executor._create_project_state(with_applied_migrations=True)  # noqa: SLF001
     emit_pre_migrate_signal(0, False, alias, apps=state.apps, plan=plan)
-    state = migrating.migrate(None, plan, state)
+    state = executor.migrate(None, plan, state)
     state.clear_delayed_apps_cache()
     emit_post_migrate_signal(0, False, alias, apps=state.apps, plan=plan)
     new = [key for key in history.keys(alias) if key not in before]
     history.set_applied(alias, {key: at + timedelta(seconds=number) for number, key in enumerate(new)})
+    return state.apps
 
 
 def irreversible(late: Iterable[Key]) -> list[str]:
     """Which of these migrations cannot be undone, straight from Django's operations. A squash of which all is late stands
     for its originals."""
-    disk: dict[Key, Migration] = MigrationLoader(None).disk_migrations
+    disk = MigrationLoader(None).disk_migrations
     keys = set(late)
-    for key, found in disk.items():
-        if found.replaces:
-            keys = keys - set(found.replaces) | {key} if keys.issuperset(found.replaces) else keys - {key}
+    for key, migration in disk.items():
+        if migration.replaces and keys.issuperset(migration.replaces):
+            keys = keys - set(migration.replaces) | {key}
+        elif migration.replaces:
+            keys.discard(key)
     return sorted(
         ".".join(key)
         for key in keys
         if not all(nested.reversible for operation in disk[key].operations for nested in _nested(operation))
     )
+
+
+def _executor(alias: str, loader: type[MigrationLoader]) -> MigrationExecutor:
+    executor = MigrationExecutor(connections[alias])
+    executor.loader = loader(connections[alias])
+    return executor
 
 
 def _nested(operation: Operation) -> Iterator[Any]:
