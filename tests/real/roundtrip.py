@@ -40,19 +40,19 @@ def main() -> dict[str, Any]:
         if len(seen) == 2:
             rows.make(apps)
     final = snapshot(connection)
-    boundaries = []
-    for at, schema, content, recorded in reversed(seen):
+    boundaries = {}
+    for number, (at, schema, content, recorded) in reversed(list(enumerate(seen))):
         told = roll_back(at, compare=at == moments[-1])
         told["difference"] = difference(schema, snapshot(connection))
         told["lost rows"] = lost(content, data(connection))
         told["history"] = history.rows("default") == recorded
-        boundaries.append(told)
+        boundaries[number] = told
     deployments.deploy("default", MigrationLoader, deployments.whole_plan("default", MigrationLoader), FIRST)
     return {"boundaries": boundaries, "again": difference(final, snapshot(connection))}
 
 
 def roll_back(moment: datetime, *, compare: bool) -> dict[str, Any]:
-    """Refused as it must be, then with the blockers faked; compare: its statements with those of Django."""
+    """Refused if it must be, then with the blockers faked. compare: tell its statements, and those of Django."""
     from rollback_app import workflow
     from rollback_app.planner import Choices
     from rollback_app.safety import Refused
@@ -61,7 +61,7 @@ def roll_back(moment: datetime, *, compare: bool) -> dict[str, Any]:
     from tests.support.schema import everything
 
     rows = history.rows("default")
-    told: dict[str, Any] = {"refused": [], "statements": []}
+    told: dict[str, Any] = {"refused": [], "untouched": True}
     told["irreversible"] = deployments.irreversible(row.key for row in rows if row.applied >= moment)
     if told["irreversible"]:
         before = everything(connection)
@@ -73,10 +73,10 @@ def roll_back(moment: datetime, *, compare: bool) -> dict[str, Any]:
     choices = Choices(fake=tuple(told["irreversible"]))
     previews = workflow.preview(moment.isoformat(), choices=choices)
     plan = previews[0].plan
-    told["steps"] = len(plan.steps)
     if compare:
         kept = [(migration.app_label, migration.name) for migration in plan.kept]
-        told["statements"] = [statements.of_django(kept, [step.key for step in plan.steps]), statements.ours(previews)]
+        told["of django"] = statements.of_django(kept, [step.key for step in plan.steps])
+        told["ours"] = statements.ours(previews)
     else:
         workflow.roll_back(previews, destroy_data=True)
     return told

@@ -50,6 +50,7 @@ PROJECTS = {
         "wagtail.users",
     ],
 }
+PROJECT = os.environ.get("TEST_REAL_PROJECT", "accounts")
 INSTALLED_APPS = [
     "rollback_app",
     "django.contrib.admin",
@@ -58,7 +59,7 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.sessions",
     "django.contrib.sites",
-    *PROJECTS[os.environ.get("TEST_REAL_PROJECT", "accounts")],
+    *PROJECTS[PROJECT],
 ]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 SECRET_KEY = "not a secret"

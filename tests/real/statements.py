@@ -21,30 +21,33 @@ from tests.support.history import Key
 BOOKKEEPING = ("SAVEPOINT", "RELEASE", "SET CONSTRAINTS", "PRAGMA")
 
 
-class Recorder:
-    """Writes down what is sent to the database while it is on."""
+class Recorder(Progress):
+    """Writes down what is sent to the database for each step, from its beginning to its end."""
 
     def __init__(self) -> None:
-        self.on = False
-        self.found: list[str] = []
+        self.steps: dict[str, list[str]] = {}
+        self.now: list[str] | None = None
 
-    def __call__(self, execute: Any, sql: str, params: Any, many: bool, context: dict[str, Any]) -> Any:
-        if self.on and not sql.startswith(BOOKKEEPING) and "django_migrations" not in sql:
-            self.found.append(f"{_columns_sorted(sql)} {list(params or ())}")
-        return execute(sql, params, many, context)
+    def begin(self, key: Key) -> None:
+        self.now = self.steps.setdefault(".".join(key), [])
 
-
-class Steps(Progress):
-    """Turns a recorder on for as long as a step is being undone."""
-
-    def __init__(self, recorder: Recorder) -> None:
-        self.recorder = recorder
+    def end(self) -> None:
+        """Sorted, because which model was rendered first decides on the order of what is alike: the indexes of a remade
+        table, the tables that point to a renamed one, the rows that are deleted with another."""
+        if self.now is not None:
+            self.now.sort()
+        self.now = None
 
     def began(self, step: Step) -> None:
-        self.recorder.on = True
+        self.begin(step.key)
 
     def finished(self, done: Done) -> None:
-        self.recorder.on = False
+        self.end()
+
+    def __call__(self, execute: Any, sql: str, params: Any, many: bool, context: dict[str, Any]) -> Any:
+        if self.now is not None and not sql.startswith(BOOKKEEPING) and "django_migrations" not in sql:
+            self.now.append(f"{_columns_sorted(sql)} {list(params or ())}")
+        return execute(sql, params, many, context)
 
 
 def _columns_sorted(sql: str) -> str:
@@ -55,15 +58,15 @@ def _columns_sorted(sql: str) -> str:
     return f"{head} ({', '.join(sorted(body.rpartition(')')[0].split(', ')))})"
 
 
-def ours(previews: Sequence[Preview]) -> list[str]:
+def ours(previews: Sequence[Preview]) -> dict[str, list[str]]:
     """Roll back, and tell how."""
     recorder = Recorder()
     with connection.execute_wrapper(recorder):
-        workflow.roll_back(previews, destroy_data=True, progress=Steps(recorder))
-    return recorder.found
+        workflow.roll_back(previews, destroy_data=True, progress=recorder)
+    return recorder.steps
 
 
-def of_django(kept: Sequence[Key], steps: Sequence[Key]) -> list[str]:
+def of_django(kept: Sequence[Key], steps: Sequence[Key]) -> dict[str, list[str]]:
     """What Django does to undo these steps, newest first, while the kept migrations stay; nothing of it remains.
 
     The states are whole copies, for this very order: first the kept migrations, then the steps, oldest first.
@@ -87,14 +90,15 @@ def of_django(kept: Sequence[Key], steps: Sequence[Key]) -> list[str]:
     connection.disable_constraint_checking()  # SQLite remakes tables only so
     try:
         with transaction.atomic(), connection.execute_wrapper(recorder):
-            recorder.on = True
             for migration, undos in reversed(walk):
+                recorder.begin((migration.app_label, migration.name))
                 with connection.schema_editor(atomic=False) as editor:
                     for operation, after, before in reversed(undos):
                         operation.database_backwards(migration.app_label, editor, after, before)
                         if connection.vendor == "postgresql":
                             connection.check_constraints()
+                recorder.end()
             transaction.set_rollback(True)
     finally:
         connection.enable_constraint_checking()
-    return recorder.found
+    return recorder.steps
