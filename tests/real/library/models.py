@@ -12,6 +12,9 @@ from taggit.managers import TaggableManager
 class Author(models.Model):
     name = models.CharField(max_length=200, unique=True)
 
+    def __str__(self) -> str:
+        return self.name
+
 
 @reversion.register()
 class Book(models.Model):
@@ -21,3 +24,6 @@ class Book(models.Model):
     lent_to = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True)
     tags = TaggableManager()
     history = HistoricalRecords()
+
+    def __str__(self) -> str:
+        return self.title
