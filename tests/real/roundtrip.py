@@ -1,0 +1,99 @@
+"""python -m tests.real.roundtrip: deploys again and again, rolls back again and again, and tells what it saw, as JSON.
+
+TEST_REAL_PROJECT and TEST_REAL_DATABASE say which project, and where (an alias of tests.settings; empty at the start).
+
+While the deployments go forward, the database is at each boundary a fresh one that was migrated to exactly that set of
+migrations: what it looks like then is what a rollback to the boundary must give.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import Counter
+from contextlib import redirect_stdout
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import django
+from django.db import connection
+
+FIRST = datetime(2026, 1, 5, 10, tzinfo=timezone.utc)
+WEEK = timedelta(days=7)
+
+
+def main() -> dict[str, Any]:
+    from django.db.migrations.loader import MigrationLoader
+
+    from tests.real import deployments, rows
+    from tests.support import history
+    from tests.support.schema import data, difference, snapshot
+
+    parts = deployments.deployments("default")
+    moments = [FIRST + WEEK * number for number in range(len(parts))]
+    seen = []
+    for keys, at in zip(parts, moments, strict=True):
+        seen.append((at, snapshot(connection), data(connection), history.rows("default")))
+        # The last one is made by today's code, which has squash migrations.
+        loader = MigrationLoader if keys is parts[-1] else deployments.UnsquashedLoader
+        apps = deployments.deploy("default", loader, keys, at)
+        if len(seen) == 2:
+            rows.make(apps)
+    final = snapshot(connection)
+    boundaries = {}
+    for number, (at, schema, content, recorded) in reversed(list(enumerate(seen))):
+        told = roll_back(at, compare=at in moments[-2:])
+        told["difference"] = difference(schema, snapshot(connection))
+        told["lost rows"] = lost(content, data(connection))
+        told["history"] = history.rows("default") == recorded
+        boundaries[number] = told
+    deployments.migrate_all("default")
+    return {"boundaries": boundaries, "again": difference(final, snapshot(connection))}
+
+
+def roll_back(moment: datetime, *, compare: bool) -> dict[str, Any]:
+    """Refused if it must be, then with the blockers faked. compare: tell its statements, and those of Django."""
+    from rollback_app import workflow
+    from rollback_app.planner import Choices
+    from rollback_app.safety import Refused
+    from tests.real import deployments, statements
+    from tests.support import history
+    from tests.support.schema import everything
+
+    rows = history.rows("default")
+    told: dict[str, Any] = {"refused": [], "untouched": True}
+    told["irreversible"] = deployments.irreversible(row.key for row in rows if row.applied >= moment)
+    if told["irreversible"]:
+        before = everything(connection)
+        try:
+            workflow.roll_back(workflow.preview(moment.isoformat()), destroy_data=True)
+        except Refused as error:
+            told["refused"] = [[finding.id, finding.about] for finding in error.findings]
+        told["untouched"] = everything(connection) == before
+    choices = Choices(fake=tuple(told["irreversible"]))
+    previews = workflow.preview(moment.isoformat(), choices=choices)
+    plan = previews[0].plan
+    if compare:
+        kept = [(migration.app_label, migration.name) for migration in plan.kept]
+        told["of django"] = statements.of_django(kept, [step.key for step in plan.steps])
+        told["ours"] = statements.ours(previews)
+    else:
+        workflow.roll_back(previews, destroy_data=True)
+    return told
+
+
+def lost(before: dict[str, list[Any]], after: dict[str, list[Any]]) -> dict[str, list[str]]:
+    """Rows that were there, by table."""
+    gone = {
+        table: sorted((Counter(map(repr, rows)) - Counter(map(repr, after.get(table, [])))).elements())
+        for table, rows in before.items()
+        if table != "django_migrations"
+    }
+    return {table: rows for table, rows in gone.items() if rows}
+
+
+if __name__ == "__main__":
+    django.setup()
+    with redirect_stdout(sys.stderr):  # migrations may print
+        told = main()
+    print(json.dumps(told))

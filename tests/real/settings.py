@@ -1,0 +1,74 @@
+"""Projects of well-known apps with long histories. tests.settings only lends its databases: nothing here disturbs the
+other tests, and everything here runs in processes of its own."""
+
+from __future__ import annotations
+
+import os
+
+from tests import settings as tests
+
+# Wagtail's search builds its tables for the vendor of the default database, whichever it is migrating.
+DATABASES = {"default": tests.DATABASES[os.environ.get("TEST_REAL_DATABASE", "default")]}
+
+# Rendering models costs Django the square of their number, so that two projects of half the size take half the time.
+PROJECTS = {
+    "accounts": [
+        "allauth",
+        "allauth.account",
+        "allauth.idp.oidc",
+        "allauth.mfa",
+        "allauth.socialaccount",
+        "allauth.usersessions",
+        "axes",
+        "django_celery_beat",
+        "oauth2_provider",
+        "rest_framework",
+        "rest_framework.authtoken",
+        "rest_framework_simplejwt.token_blacklist",
+        "waffle",
+    ],
+    "publishing": [
+        "tests.real.library",
+        "modelcluster",
+        "modelsearch",
+        "reversion",
+        "simple_history",
+        "taggit",
+        "wagtail",
+        "wagtail.admin",
+        "wagtail.contrib.forms",
+        "wagtail.contrib.redirects",
+        "wagtail.contrib.search_promotions",
+        "wagtail.contrib.settings",
+        "wagtail.contrib.simple_translation",
+        "wagtail.documents",
+        "wagtail.embeds",
+        "wagtail.images",
+        "wagtail.search",
+        "wagtail.sites",
+        "wagtail.snippets",
+        "wagtail.users",
+    ],
+}
+PROJECT = os.environ.get("TEST_REAL_PROJECT", "accounts")
+INSTALLED_APPS = [
+    "rollback_app",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.messages",
+    "django.contrib.sessions",
+    "django.contrib.sites",
+    *PROJECTS[PROJECT],
+]
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+SECRET_KEY = "not a secret"
+SITE_ID = 1
+STATIC_URL = "static/"
+TIME_ZONE = "UTC"
+USE_TZ = True
+WAGTAIL_SITE_NAME = "Library"
+WAGTAILADMIN_BASE_URL = "https://example.com"
+# No request is ever served here.
+SILENCED_SYSTEM_CHECKS = ["admin.E403", "admin.E408", "admin.E409", "admin.E410", "axes.W002", "axes.W003"]
+MIDDLEWARE = ["allauth.account.middleware.AccountMiddleware"]  # it insists
