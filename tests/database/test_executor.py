@@ -77,13 +77,13 @@ class Broken(Exception):
 
 
 @contextmanager
-def before_statement(database: Database, number: int, happens: Callable[[], None]) -> Iterator[list[str]]:
-    """Something happens before the statement of this number (from 0); yields the statements."""
+def before_statement(database: Database, which: int | str, happens: Callable[[], None]) -> Iterator[list[str]]:
+    """Something happens before the statement of this number (from 0), or of this beginning; yields the statements."""
     seen: list[str] = []
 
     def wrapper(execute: Any, sql: str, params: Any, many: bool, context: dict[str, Any]) -> Any:
         seen.append(sql)
-        if len(seen) == number + 1:
+        if which in (len(seen) - 1, sql[: len(str(which))]):
             happens()
         return execute(sql, params, many, context)
 
@@ -159,7 +159,7 @@ def test_a_server_that_is_gone_is_told(shop: Database, monkeypatch: pytest.Monke
         fail()
 
     previews = workflow.preview(DAY_2.isoformat(), using=[shop.alias])
-    with before_statement(shop, 9, gone), pytest.raises(StepFailed) as caught:
+    with before_statement(shop, "DROP TABLE", gone), pytest.raises(StepFailed) as caught:
         workflow.roll_back(previews, destroy_data=True)
     assert "cannot be reached now. The run was not committed, so it undoes itself." in caught.value.message
     assert "--plan" in caught.value.hint
@@ -482,7 +482,7 @@ def test_a_connection_that_the_server_ends(shop: Database, other_database: Datab
         with other_database.connection.cursor() as cursor:
             cursor.execute("KILL %s", [number])
 
-    with before_statement(shop, 20, end), pytest.raises(StepFailed) as caught:
+    with before_statement(shop, "DELETE FROM `a_t`", end), pytest.raises(StepFailed) as caught:
         workflow.roll_back(previews, destroy_data=True)
     assert "of 3 steps are undone and stay so" in caught.value.message
     assert caught.value.hint
