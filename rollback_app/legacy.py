@@ -90,6 +90,10 @@ _SILENT = (
     ),
     ("odd_target = 1", "the name to go back to has characters that mean something to a shell."),
     (
+        "early_rows > 0 AND (longer IS NOT NULL OR LOWER(target) = 'zero')",
+        "it must go back to {target}, and migrate would take that for something else, as it does with the beginning of a name.",
+    ),
+    (
         "early_rows > 1 AND ordered = 0",
         "the newest row before the moment, {target}, has no number, or not the highest: a branch, a squash, or rows that"
         " were edited.",
@@ -144,7 +148,7 @@ placed AS (
     ROW_NUMBER() OVER (ORDER BY applied DESC, id DESC) AS age,
     -- On either side of the moment the newest first; squashes behind the others, for they may only be notes.
     ROW_NUMBER() OVER (PARTITION BY app, late ORDER BY is_squash, applied DESC, id DESC) AS place,
-    FIRST_VALUE(name) OVER (PARTITION BY app, late ORDER BY is_squash, applied DESC, id DESC) AS newest,
+    FIRST_VALUE(name) OVER (PARTITION BY app ORDER BY late, is_squash, applied DESC, id DESC) AS newest,
     MAX(CASE WHEN late = 0 THEN counter END) OVER (PARTITION BY app) AS top,
     MAX(late * is_merge) OVER (PARTITION BY app) AS merges,
     SUM(1 - late) OVER (PARTITION BY app) AS early_rows,
@@ -168,6 +172,7 @@ apps AS (
     -- What speaks against it.
     MIN(CASE WHEN late = 1 AND is_squash = 1 THEN shown END) AS squash,
     MIN(CASE WHEN late = 0 AND is_squash = 1 AND place > 1 AND name LIKE {ends_with_newest} THEN shown END) AS early_squash,
+    MIN(CASE WHEN name <> newest AND SUBSTR(name, 1, LENGTH(newest)) = newest THEN shown END) AS longer,
     MIN(CASE WHEN late = 1 AND (counter < top OR (counter = top AND (early_rows > 1 OR merges = 1))) THEN shown END) AS low,
     MIN(CASE WHEN late = 1 AND counter IS NULL AND place > 1 THEN shown END) AS unnumbered,
     MIN(CASE WHEN late = 1 AND is_merge = 1 THEN shown END) AS merge_row
