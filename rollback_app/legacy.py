@@ -80,13 +80,11 @@ _SILENT = (
     ("odd_app = 1", "its name has characters that mean something to a shell."),
     (
         "squash IS NOT NULL",
-        "{squash} was recorded at or after the moment; for a squash that can be a note about older migrations,"
-        " and undoing those destroys their data.",
+        "{squash} was recorded at or after the moment; that can be a note about older migrations, whose data would be lost.",
     ),
     (
         "low IS NOT NULL",
-        "{low} was recorded at or after the moment, but its number is not above all of the older ones: a branch, a squash,"
-        " or rows that were edited.",
+        "{low} was recorded at or after the moment, and is not numbered above all older ones: a branch, a squash, or edited rows.",
     ),
     ("odd_target = 1", "the name to go back to has characters that mean something to a shell."),
     (
@@ -95,8 +93,7 @@ _SILENT = (
     ),
     (
         "early_rows > 1 AND ordered = 0",
-        "the newest row before the moment, {target}, has no number, or not the highest: a branch, a squash, or rows that"
-        " were edited.",
+        "the newest before the moment, {target}, has no number, or not the highest: a branch, a squash, or edited rows.",
     ),
     (
         "early_squash IS NOT NULL",
@@ -218,7 +215,13 @@ def statement(dialect: str, moment: Moment, *, stored_in: tzinfo = timezone.utc,
             for condition, words in _SILENT
         ),
         command=sql.text(
-            ["'python manage.py migrate '", "app", "' '", "COALESCE(target, 'zero')", *([_literal(suffix)] if suffix else [])]
+            [
+                "'python manage.py migrate '",
+                "app",
+                "' '",
+                "COALESCE(target, 'zero')",
+                *([_literal(suffix)] if suffix else []),
+            ]
         ),
     )
 
@@ -230,7 +233,9 @@ def dialect_of(name: str) -> Dialect:
 
 
 def _note(moment: Moment, *, aware: bool, zone: datetime) -> str:
-    lines = [f"The moment was given as {' '.join(moment.text.split())}, read in {moment.zone_name}. Edit it here and nowhere else:"]
+    lines = [
+        f"The moment was given as {' '.join(moment.text.split())}, read in {moment.zone_name}. Edit it here and nowhere else:"
+    ]
     if aware:
         lines.append("what was applied at or after it goes. Leave its zone in place.")
     else:

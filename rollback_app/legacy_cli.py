@@ -29,7 +29,13 @@ HELP = (
     "For releases that lack this app: prints one SQL statement that returns the migrate commands that take a database back to "
     "before a moment, or a comment for an app about which its rows alone cannot tell. Changes nothing."
 )
-_SCHEMES = {"postgresql": "postgresql", "postgres": "postgresql", "mysql": "mysql", "mariadb": "mysql", "sqlite": "sqlite"}
+_SCHEMES = {
+    "postgresql": "postgresql",
+    "postgres": "postgresql",
+    "mysql": "mysql",
+    "mariadb": "mysql",
+    "sqlite": "sqlite",
+}
 _COLUMNS = ("id", "app", "name", "applied")
 
 
@@ -52,7 +58,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--dialect",
         metavar="NAME",
-        help=f"The database that the statement is for: {', '.join(legacy.DIALECTS)} (mysql is MariaDB too). Default: the project's.",
+        help=f"The database of the statement: {', '.join(legacy.DIALECTS)} (mysql is MariaDB too). Default: the project's.",
     )
     parser.add_argument(
         "--database", default="", metavar="ALIAS", help="The database, by its alias in DATABASES. Default: default."

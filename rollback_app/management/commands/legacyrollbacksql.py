@@ -19,7 +19,7 @@ from rollback_app.management.base import RollbackCommand
 class Command(RollbackCommand):
     help = legacy_cli.HELP
     missing_args_message = (
-        "say to which moment to go back, for example:\npython manage.py legacyrollbacksql \"2024-05-01 10:00\""
+        'say to which moment to go back, for example:\npython manage.py legacyrollbacksql "2024-05-01 10:00"'
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -38,4 +38,6 @@ def _project(alias: str) -> legacy_cli.Project:
         known = ", ".join(sorted(connections))
         raise UsageError(f"There is no database '{alias}' in DATABASES.", hint=f"Known: {known}.") from error
     # Without USE_TZ the connection has no zone of its own: times are those of the project's clock.
-    return legacy_cli.Project(connection.vendor, settings.TIME_ZONE, connection.timezone or ZoneInfo(settings.TIME_ZONE))
+    return legacy_cli.Project(
+        connection.vendor, settings.TIME_ZONE, connection.timezone or ZoneInfo(settings.TIME_ZONE)
+    )
