@@ -26,7 +26,7 @@ class Dialect:
 
     moment: the literal, given the text of a time. counter: the number that a name begins with, as 255 digits, so that text
     compares as numbers do; null without one. odd: whether a text could mean something to a shell. late: whether a row is.
-    exact: a column, so that it compares letter by letter. aware: are times stored with their zone?
+    exact: a column, so that it compares letter by letter. text_of: a column, of the same kind of text as literals. aware: are times stored with their zone?
     """
 
     moment: str
@@ -34,6 +34,7 @@ class Dialect:
     odd: str
     late: str = "m.applied >= cut.moment"
     exact: str = "{}"
+    text_of: str = "{}"
     from_nothing: str = ""
     has_concat: bool = False
     aware: bool = False
@@ -70,6 +71,7 @@ DIALECTS = {
         moment="TIMESTAMP '{}'",
         counter=f"LPAD({_DIGITS}, 255, '0')",
         odd="NOT REGEXP_LIKE({}, '^[A-Za-z0-9_][A-Za-z0-9_-]*$')",
+        text_of="TO_CHAR({})",  # Django's columns are NVARCHAR2, which CASE and COALESCE do not mix with literals
         from_nothing=" FROM dual",
     ),
 }
@@ -84,7 +86,7 @@ _SILENT = (
     ),
     (
         "low IS NOT NULL",
-        "{low} was recorded at or after the moment, and is not numbered above all older ones: a branch, a squash, or edited rows.",
+        "{low} was recorded at or after the moment, and is not numbered above all older ones: a branch, a squash or edited rows.",
     ),
     ("odd_target = 1", "the name to go back to has characters that mean something to a shell."),
     (
@@ -127,7 +129,7 @@ cut AS (
 ),
 recorded AS (
   SELECT
-    m.id, m.app, m.name, m.applied,
+    m.id, {app} AS app, {name} AS name, m.applied,
     CASE WHEN {late} THEN 1 ELSE 0 END AS late,
     {counter} AS counter,
     CASE WHEN LOWER(m.name) LIKE '%squashed%' THEN 1 ELSE 0 END AS is_squash,
@@ -204,6 +206,8 @@ def statement(dialect: str, moment: Moment, *, stored_in: tzinfo = timezone.utc,
         from_nothing=sql.from_nothing,
         late=sql.late,
         counter=sql.counter,
+        app=sql.text_of.format("m.app"),
+        name=sql.text_of.format("m.name"),
         odd_app=sql.odd.format("m.app"),
         odd_name=sql.odd.format("m.name"),
         exact_app=sql.exact.format("m.app"),
