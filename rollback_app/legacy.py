@@ -26,7 +26,8 @@ class Dialect:
 
     moment: the literal, given the text of a time. counter: the number that a name begins with, as 255 digits, so that text
     compares as numbers do; null without one. odd: whether a text could mean something to a shell. late: whether a row is.
-    exact: a column, so that it compares letter by letter. text_of: a column, of the same kind of text as literals. aware: are times stored with their zone?
+    exact: a column, so that it compares letter by letter. text_of: a column, as the same kind of text as a literal. aware:
+    are times stored with their zone?
     """
 
     moment: str
@@ -70,7 +71,7 @@ DIALECTS = {
     "oracle": Dialect(  # never run on a server: only parsed
         moment="TIMESTAMP '{}'",
         counter=f"LPAD({_DIGITS}, 255, '0')",
-        odd="NOT REGEXP_LIKE({}, '^[A-Za-z0-9_][A-Za-z0-9_-]*$')",
+        odd="(REGEXP_LIKE({0}, '[^A-Za-z0-9_-]') OR NOT REGEXP_LIKE({0}, '^[A-Za-z0-9_]'))",
         text_of="TO_CHAR({})",  # Django's columns are NVARCHAR2, which CASE and COALESCE do not mix with literals
         from_nothing=" FROM dual",
     ),
@@ -244,7 +245,7 @@ def _note(moment: Moment, *, aware: bool, zone: datetime) -> str:
         lines.append("what was applied at or after it goes. Leave its zone in place.")
     else:
         lines += [
-            f"what was applied at or after it goes. It stands here in {zone.tzname()}, as Django stores it in this project.",
+            f"what was applied at or after it goes. It stands here in {zone.tzname()}.",
             "Django stores UTC with USE_TZ = True, and the time of TIME_ZONE without: write it in the one that applies.",
         ]
     return "\n".join(f"-- {line}" for line in lines)
