@@ -24,6 +24,9 @@ DATABASE = "default"
 
 Key = Tuple[str, str]  # the app and the name of a migration
 
+# Before Django 3.2, shell runs this inside a function, where classes and functions do not see what stands beside them.
+globals().update(locals())
+
 
 def main(text: str = "", alias: str = "") -> None:
     """Print the commands, and what they leave out."""
@@ -158,5 +161,5 @@ def _times(connection: Any) -> Dict[Key, Tuple[Any, int]]:
 
 
 if __name__ != "rollback_app.standalone":  # imported by nobody: run
-    globals().update(locals())  # older releases of Django run it inside a function
+    globals().update(locals())
     main()

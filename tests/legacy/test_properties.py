@@ -22,7 +22,7 @@ from tests.support.projects import Project
 
 PROPERTY = settings(
     derandomize=True,
-    max_examples=40,
+    max_examples=60,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
