@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import ast
 import csv
+import importlib
 import io
 import os
+import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -119,6 +122,15 @@ def test_without_a_command_it_tells_the_usage() -> None:
     assert process.returncode == 2
     assert "legacyrollbacksql" not in process.stdout
     assert "COMMAND" in process.stderr
+
+
+def test_the_installed_command_is_the_same(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """`rollback-app`, for pipx and uvx."""
+    (target,) = re.findall(r'^rollback-app = "(.*)"$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
+    module, _, name = target.partition(":")
+    monkeypatch.setattr(sys, "argv", ["rollback-app", "legacyrollbacksql", MOMENT, "--dialect", "sqlite"])
+    assert getattr(importlib.import_module(module), name)() == 0
+    assert capsys.readouterr().out == alone(MOMENT, "--dialect", "sqlite").out
 
 
 # In a project
@@ -357,6 +369,17 @@ def test_the_standalone_file_inside_a_function(
     deploy(database.alias, T)
     in_function(call("legacyrollbacksql", MOMENT, standalone=True).out)
     assert capsys.readouterr().out == "python manage.py migrate a zero\n"
+
+
+@pytest.mark.databases("sqlite")
+def test_the_standalone_file_runs_where_it_stands(
+    database: Database, project: Project, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project(a={"0001_t": "", "0002_x": ""})
+    deploy(database.alias, T)
+    monkeypatch.setenv("ROLLBACK_MOMENT", "2024-05-01T10:00:01+02:00")
+    runpy.run_path(standalone.__file__)
+    assert capsys.readouterr().out == "python manage.py migrate a 0001_t\n"
 
 
 def told(database: Database, capsys: pytest.CaptureFixture[str], moment: str = "2024-05-01T08:00:00Z") -> list[str]:

@@ -26,8 +26,6 @@ class Command(RollbackCommand):
         legacy_cli.add_arguments(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        if isinstance(options["moment"], str):  # from call_command
-            options["moment"] = [options["moment"]]
         self.stdout.write(legacy_cli.answer(Namespace(**options), _project(options["database"] or DEFAULT_DB_ALIAS)))
 
 
