@@ -345,13 +345,13 @@ def migrate_commands(plan: Plan) -> Commands:
 def _candidates(plan: Plan, left: set[Key], order: list[Key]) -> Iterator[tuple[tuple[int, int], str, str, set[Key]]]:
     """(rank, app, target, what it undoes) of each command that undoes some of what is left, and nothing else. The newest step
     left goes first, and then what undoes most."""
-    children, applied = plan.history.children, plan.history.decisive.keys()
+    children, kept = plan.history.children, plan.history.decisive.keys() - {step.key for step in plan.steps}
     for app in {key.app for key in left}:
         roots = [key for key in plan.history.parents if key.app == app and not _in_app(plan.history.parents[key], app)]
-        stays = [key for key in applied if key.app == app and key not in left]
+        stays = [key for key in kept if key.app == app]
         starts = {"zero": roots, **{key.name: _in_app(children[key], app) for key in stays}}
         for target, first in starts.items():
-            undone = _descendants(children, first) & applied
+            undone = _descendants(children, first) & (kept | left)
             if undone and undone <= left:
                 yield (-min(order.index(key) for key in undone), len(undone)), app, target, undone
 

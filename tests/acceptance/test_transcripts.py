@@ -25,12 +25,19 @@ TRANSCRIPTS = {
     "refused": ['python manage.py rollbackmigrationsafter "2024-04-08 11:00" --plan'],
     "json": [f"{BEFORE_2_2} --plan --format json"],
     "commands": [f"{BEFORE_2_2} --format commands"],
+    "legacy": ['python -m rollback_app legacyrollbacksql "2024-05-15 11:00+02:00" --dsn shop.sqlite3'],
+    "standalone": [
+        'python -m rollback_app legacyrollbacksql "2024-05-15 11:00+02:00" --standalone > rollback_plan.py',
+        "python manage.py shell -v 0 < rollback_plan.py",
+    ],
 }
 
 
 def shell(line: str, database: Path) -> str:
-    """What a line prints; `python` is the Python of the tests."""
+    """What a line prints; `python` is the Python of the tests, and files are beside the shop's."""
+    line, *files = re.split(r" ([<>]) ", line)
     words = [sys.executable if word == "python" else word.strip('"') for word in re.findall(r'"[^"]*"|\S+', line)]
+    words = [str(database) if word == database.name else word for word in words]
     environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "example_project.settings"}
     environment["EXAMPLE_DATABASE_URL"] = f"sqlite://{database}"
     process = subprocess.run(
@@ -39,10 +46,14 @@ def shell(line: str, database: Path) -> str:
         env=environment,
         check=False,
         text=True,
+        input=(database.parent / files[1]).read_text() if files[:1] == ["<"] else None,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         timeout=120,
     )
+    if files[:1] == [">"]:
+        (database.parent / files[1]).write_text(process.stdout)
+        return ""
     return process.stdout
 
 

@@ -1,0 +1,233 @@
+"""What was typed behind `legacyrollbacksql` -> what is printed: the statement, the list of commands, or a file of Python.
+
+Shared by the Django command and `python -m rollback_app`, and so, like `legacy`, without Django.
+"""
+
+from __future__ import annotations
+
+import csv
+import importlib
+import os
+import sqlite3
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import datetime, timezone, tzinfo
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
+
+from dateutil.parser import isoparse
+
+from . import legacy, moments
+from .errors import DatabaseUnusable, UsageError
+from .moments import Moment
+
+HELP = (
+    "For releases that lack this app: prints one SQL statement that returns the migrate commands that take a database back to "
+    "before a moment, or a comment for an app about which its rows alone cannot tell. Changes nothing."
+)
+_SCHEMES = {
+    "postgresql": "postgresql",
+    "postgres": "postgresql",
+    "mysql": "mysql",
+    "mariadb": "mysql",
+    "sqlite": "sqlite",
+}
+_COLUMNS = ("id", "app", "name", "applied")
+
+
+@dataclass(frozen=True)
+class Project:
+    """What the settings say, where there are some. zone: of a moment without an offset. stored_in: see `legacy.statement`."""
+
+    dialect: str
+    zone: str
+    stored_in: tzinfo
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "moment",
+        nargs="+",
+        metavar="MOMENT",
+        help='The date and time to go back to, as "2024-05-01 10:00+02:00". What was applied at or after it goes.',
+    )
+    parser.add_argument(
+        "--dialect",
+        metavar="NAME",
+        help=f"The database of the statement: {', '.join(legacy.DIALECTS)} (mysql is MariaDB too). Default: the project's.",
+    )
+    parser.add_argument(
+        "--database", default="", metavar="ALIAS", help="The database, by its alias in DATABASES. Default: default."
+    )
+    parser.add_argument(
+        "--timezone",
+        metavar="ZONE",
+        help="The zone of a moment without an offset, as Europe/Berlin. Default: the project's TIME_ZONE.",
+    )
+    instead = parser.add_mutually_exclusive_group()
+    instead.add_argument(
+        "--dsn",
+        metavar="URL",
+        help="Run the statement, only reading, and print the commands: postgresql://user@host/name, mysql://user@host/name, or a "
+        "file of SQLite. The password is best in PGPASSWORD or MYSQL_PWD.",
+    )
+    instead.add_argument(
+        "--csv",
+        metavar="FILE",
+        help="Print the commands for a dump of django_migrations, with the columns id, app, name, applied.",
+    )
+    instead.add_argument(
+        "--standalone",
+        action="store_true",
+        help="Print one file of Python that looks at the code too: python manage.py shell < rollback_plan.py",
+    )
+
+
+def answer(options: Namespace, project: Project | None) -> str:
+    """What to print. Errors: UsageError, DatabaseUnusable."""
+    default_zone = options.timezone or (project.zone if project else None)
+    moment = moments.parse(" ".join(options.moment), default_zone=default_zone, now=datetime.now(timezone.utc))
+    stored_in = project.stored_in if project else timezone.utc
+    database = "" if options.database == "default" else options.database
+    if options.dialect and (options.dsn or options.csv or options.standalone):
+        raise UsageError(
+            "--dialect is about the statement, which is not printed with --dsn, --csv and --standalone.",
+            hint="Leave --dialect out.",
+        )
+    if options.standalone:
+        return standalone(moment, database)
+    if options.dsn:
+        return _listed(_from_dsn(options.dsn, moment, stored_in, database), moment)
+    if options.csv:
+        return _listed(_from_csv(Path(options.csv), moment, stored_in, database), moment)
+    dialect = options.dialect or (project.dialect if project else "")
+    if not dialect:
+        raise UsageError(
+            "Without a project it is not known which database the statement is for.",
+            hint=f"Give --dialect with one of: {', '.join(legacy.DIALECTS)}.",
+        )
+    return legacy.statement(dialect, moment, stored_in=stored_in, database=database)
+
+
+def standalone(moment: Moment, database: str = "") -> str:
+    """The text of `standalone.py`, with the moment and the alias in it."""
+    source = Path(__file__).with_name("standalone.py").read_text(encoding="utf-8")
+    at = moment.at.astimezone(timezone.utc).isoformat()
+    for line, value in [('MOMENT = ""\n', at), ('DATABASE = "default"\n', database or "default")]:
+        source = source.replace(line, f"{line.partition('=')[0]}= {value!r}\n")
+    return source
+
+
+def _listed(commands: list[str], moment: Moment) -> str:
+    return "\n".join(commands) or f"# Nothing was applied at or after {moments.clock(moment.at)} UTC."
+
+
+# Databases
+
+
+def _from_dsn(dsn: str, moment: Moment, stored_in: tzinfo, database: str) -> list[str]:
+    url = urlsplit(dsn if "://" in dsn else f"sqlite:///{quote(dsn)}")
+    dialect = _SCHEMES.get(url.scheme.partition("+")[0])
+    if dialect is None:
+        raise UsageError(
+            f"--dsn: '{url.scheme}' is not a database that this can read.",
+            hint=f"Begin it with one of: {', '.join(f'{scheme}://' for scheme in _SCHEMES)}; or give a file of SQLite.",
+        )
+    sql = legacy.statement(dialect, moment, stored_in=stored_in, database=database)
+    driver = _driver(*{"postgresql": ["psycopg"], "mysql": ["MySQLdb", "pymysql"], "sqlite": ["sqlite3"]}[dialect])
+    connect = {"postgresql": _postgresql, "mysql": _mysql, "sqlite": _sqlite}[dialect]
+    try:
+        with closing(connect(driver, url)) as connection, closing(connection.cursor()) as cursor:
+            if dialect == "mysql":
+                cursor.execute("START TRANSACTION READ ONLY")
+            cursor.execute(sql)
+            return [_text(line) for (line,) in cursor.fetchall()]
+    # A port that is no number is a ValueError, an option behind '?' that the driver does not know a TypeError.
+    except (driver.Error, ValueError, TypeError) as error:
+        words = " ".join(str(error).split()) or type(error).__name__
+        for secret in filter(None, {url.password, unquote(url.password or "")}):
+            words = words.replace(secret, "…")
+        raise DatabaseUnusable(
+            f"{url.scheme}://{url.hostname or ''}{url.path} cannot be read: {words}",
+            hint="Look at --dsn, at PGPASSWORD or MYSQL_PWD, and whether this is the database of the project.",
+        ) from error
+
+
+def _driver(*names: str) -> ModuleType:
+    for name in names:
+        try:
+            return importlib.import_module(name)
+        except ImportError:
+            continue
+    raise UsageError(
+        f"--dsn needs {' or '.join(names)}, which is not installed here.",
+        hint="Install it, or print the statement and run it with any client, or dump the table and give it to --csv.",
+    )
+
+
+def _postgresql(driver: Any, url: SplitResult) -> Any:
+    connection = driver.connect(url._replace(scheme="postgresql").geturl())
+    connection.read_only = True
+    return connection
+
+
+def _mysql(driver: Any, url: SplitResult) -> Any:
+    password = unquote(url.password) if url.password is not None else os.environ.get("MYSQL_PWD", "")
+    return driver.connect(
+        host=url.hostname or "localhost",
+        port=url.port or 3306,
+        user=unquote(url.username or ""),
+        password=password,
+        database=unquote(url.path.lstrip("/")),
+        **dict(parse_qsl(url.query)),
+    )
+
+
+def _sqlite(driver: Any, url: SplitResult) -> Any:
+    """`sqlite:///relative` and `sqlite:////absolute`, as most tools have it."""
+    path = Path(unquote(url.path.removeprefix("/")))
+    return driver.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
+
+
+def _text(line: Any) -> str:
+    return line.decode() if isinstance(line, bytes) else str(line)
+
+
+# Dumps
+
+
+def _from_csv(path: Path, moment: Moment, stored_in: tzinfo, database: str) -> list[str]:
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            rows = list(_rows(csv.reader(file), stored_in))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UsageError(f"--csv {path}: {error}", hint="Give a file of comma-separated values, in UTF-8.") from error
+    with closing(sqlite3.connect(":memory:")) as connection:
+        connection.execute("CREATE TABLE django_migrations (id INTEGER, app TEXT, name TEXT, applied TEXT)")
+        connection.executemany("INSERT INTO django_migrations VALUES (?, ?, ?, ?)", rows)
+        sql = legacy.statement("sqlite", moment, stored_in=stored_in, database=database)
+        return [line for (line,) in connection.execute(sql)]
+
+
+def _rows(lines: Iterable[list[str]], stored_in: tzinfo) -> Iterator[tuple[int, str, str, str]]:
+    """Errors: UsageError, which names the line."""
+    places = list(range(4))
+    for number, line in enumerate(lines, 1):
+        if number == 1 and {word.strip().lower() for word in line} >= set(_COLUMNS):
+            header = [word.strip().lower() for word in line]
+            places = [header.index(column) for column in _COLUMNS]
+        elif line:
+            try:
+                row_id, app, name, applied = (line[place] for place in places)
+                at = isoparse(applied.strip())
+                at = (at if at.tzinfo else at.replace(tzinfo=stored_in)).astimezone(stored_in)
+                yield int(row_id), app, name, f"{at:%Y-%m-%d %H:%M:%S.%f}"
+            except (ValueError, IndexError, OverflowError) as error:
+                raise UsageError(
+                    f"--csv: line {number} is not a row of django_migrations: {','.join(line)}",
+                    hint='The columns are id, app, name, applied, the last as "2024-05-01 10:00:00.123456+00:00".',
+                ) from error

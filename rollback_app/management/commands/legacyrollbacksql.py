@@ -1,0 +1,41 @@
+"""For releases that lack this app: the SQL, the commands, or the file that tells how to go back."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from django.conf import settings
+from django.core.management.base import CommandParser
+from django.db import DEFAULT_DB_ALIAS, connections
+from django.utils.connection import ConnectionDoesNotExist
+
+from rollback_app import legacy_cli
+from rollback_app.errors import UsageError
+from rollback_app.management.base import RollbackCommand
+
+
+class Command(RollbackCommand):
+    help = legacy_cli.HELP
+    missing_args_message = (
+        'say to which moment to go back, for example:\npython manage.py legacyrollbacksql "2024-05-01 10:00"'
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        legacy_cli.add_arguments(parser)
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        self.stdout.write(legacy_cli.answer(Namespace(**options), _project(options["database"] or DEFAULT_DB_ALIAS)))
+
+
+def _project(alias: str) -> legacy_cli.Project:
+    try:
+        connection = connections[alias]
+    except ConnectionDoesNotExist as error:
+        known = ", ".join(sorted(connections))
+        raise UsageError(f"There is no database '{alias}' in DATABASES.", hint=f"Known: {known}.") from error
+    # Without USE_TZ the connection has no zone of its own: times are those of the project's clock.
+    return legacy_cli.Project(
+        connection.vendor, settings.TIME_ZONE, connection.timezone or ZoneInfo(settings.TIME_ZONE)
+    )
