@@ -19,11 +19,12 @@ from django.db.migrations.loader import MigrationLoader
 from . import database as databases
 from . import executor, moments, planner, safety
 from .database import Database, Timeouts
-from .errors import CodeUnusable, RollbackError
-from .executor import Done, Progress
+from .errors import CodeUnusable, Locked, RollbackError
+from .executor import Done, Progress, StepFailed
 from .history import Code, Cut
 from .moments import Moment
 from .planner import Choices, Plan
+from .retries import Retries
 from .safety import Finding, Level, Preview, Refused
 
 
@@ -83,8 +84,10 @@ def roll_back(
     destroy_data: bool = False,
     progress: Progress | None = None,
     timeouts: Timeouts | None = None,
+    retries: Retries | None = None,
 ) -> list[Result]:
-    """Run what was looked at. destroy_data: the consent to lose what the findings say would be lost.
+    """Run what was looked at. destroy_data: the consent to lose what the findings say would be lost. retries: how often to
+    begin again after waiting for a lock in vain; not where steps are committed one by one and some are done already.
 
     Errors: Refused, if something blocks, consent is missing, or the history changed since; Locked; StepFailed, which says
     what state the database is in; Unfinished, if that happened to one of several databases.
@@ -94,7 +97,7 @@ def roll_back(
     results: list[Result] = []
     for index, looked_at in enumerate(previews):
         try:
-            results.append(_run(looked_at, progress or Progress(), timeouts or Timeouts()))
+            results.append(_run(looked_at, progress or Progress(), timeouts or Timeouts(), retries or Retries()))
         except RollbackError as error:
             if len(previews) == 1:
                 raise
@@ -129,17 +132,21 @@ def _listed(findings: Sequence[Finding]) -> str:
     return " ".join(finding.text for finding in findings[:3]) + more
 
 
-def _run(looked_at: Preview, progress: Progress, timeouts: Timeouts) -> Result:
+def _run(looked_at: Preview, progress: Progress, timeouts: Timeouts, retries: Retries) -> Result:
     if looked_at.plan.empty:
         return Result(looked_at, ())
     database = databases.get(looked_at.alias, timeouts)
-    done = executor.run(
-        database,
-        looked_at.plan,
-        lambda: _plan(database, looked_at.moment, looked_at.plan.choices),
-        progress,
-        one_transaction=looked_at.one_transaction,
-    )
+
+    def attempt() -> list[Done]:
+        return executor.run(
+            database,
+            looked_at.plan,
+            lambda: _plan(database, looked_at.moment, looked_at.plan.choices),
+            progress,
+            one_transaction=looked_at.one_transaction,
+        )
+
+    done = retries.run(attempt, again_after=(Locked, StepFailed) if looked_at.one_transaction else (Locked,))
     return Result(looked_at, tuple(done))
 
 

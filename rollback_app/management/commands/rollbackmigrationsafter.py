@@ -6,6 +6,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from django.core.management.base import CommandParser, no_translations
@@ -19,6 +20,7 @@ from rollback_app.executor import Done, Progress
 from rollback_app.management.base import RollbackCommand
 from rollback_app.planner import Choices, Step
 from rollback_app.reports import Report
+from rollback_app.retries import Retries
 from rollback_app.safety import Level, Preview, Refused
 
 
@@ -122,6 +124,13 @@ class Command(RollbackCommand):
             help="How long one statement may take (PostgreSQL). Default: no limit.",
         )
         parser.add_argument(
+            "--retries",
+            type=int,
+            default=0,
+            metavar="N",
+            help="How often to try again, with growing pauses, when somebody else holds a lock. Default: 0.",
+        )
+        parser.add_argument(
             "--format",
             choices=sorted(reports.FORMATS),
             default="text",
@@ -137,7 +146,8 @@ class Command(RollbackCommand):
                 "It is not said to which moment to go back.",
                 hint='For example: python manage.py rollbackmigrationsafter "2024-05-01 10:00" --plan',
             )
-        previews = workflow.preview(
+        look = partial(
+            workflow.preview,
             _joined(options["moment"]),
             using=[databases] if isinstance(databases, str) else databases,
             zone=options["timezone"],
@@ -152,6 +162,7 @@ class Command(RollbackCommand):
             count=options["count"],
             timeouts=_timeouts(options),
         )
+        previews = self._retries(options).run(look)
         report = reports.joined(
             [reports.of_preview(preview, all_steps=options["verbosity"] > 1) for preview in previews], "plans"
         )
@@ -209,7 +220,11 @@ class Command(RollbackCommand):
         self, previews: Sequence[Preview], options: dict[str, Any], progress: Progress, *, destroy_data: bool
     ) -> list[Report]:
         results = workflow.roll_back(
-            previews, destroy_data=destroy_data, progress=progress, timeouts=_timeouts(options)
+            previews,
+            destroy_data=destroy_data,
+            progress=progress,
+            timeouts=_timeouts(options),
+            retries=self._retries(options),
         )
         return [
             reports.of_result(
@@ -219,6 +234,11 @@ class Command(RollbackCommand):
             )
             for result in results
         ]
+
+    def _retries(self, options: dict[str, Any]) -> Retries:
+        if options["retries"] < 0:
+            raise UsageError("--retries takes a number from 0 on.", hint="For example: --retries 5")
+        return Retries(options["retries"], tell=self.stderr.write)
 
     def _ask(self, previews: Sequence[Preview]) -> None:
         """Errors: Refused, unless the answer is yes."""
