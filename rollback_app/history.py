@@ -105,7 +105,7 @@ class History:
     migrations: the nodes of the graph. parents, children: its edges. rows_of: for each applied node the rows that stand
     for it (a squash in use: also those of its originals), deciding rows first. decisive: for each applied node the rows
     that tell when it was applied. bookkeeping: rows of squashes whose originals decide and that belong to no step of
-    their own. ghosts: rows without a file. apart: squashes in whose place their originals are used.
+    their own. ghosts: rows without a file. apart: squashes in whose place their originals are used. on_disk: all files.
     """
 
     migrations: Mapping[Key, Migration]
@@ -117,6 +117,7 @@ class History:
     ghosts: tuple[Row, ...]
     torn: tuple[Torn, ...]
     apart: frozenset[Key]
+    on_disk: frozenset[Key]
 
     def recorded(self, key: Key) -> int:
         """The place of an applied node in the order of recording; the id tells it even if the clock was set back."""
@@ -181,6 +182,7 @@ def read(code: Code, rows: Iterable[Row], cut: Cut) -> History:
         ),
         torn=tuple(squashes.torn),
         apart=frozenset(squashes.apart),
+        on_disk=frozenset(code.migrations),
     )
 
 

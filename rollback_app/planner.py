@@ -335,7 +335,10 @@ def migrate_commands(plan: Plan) -> Commands:
         best = max(_candidates(plan, set(left), left), key=lambda candidate: candidate[0], default=None)
         if best is None:
             names = ", ".join(map(str, left))
-            return Commands((), f"no migrate command unapplies {names} without unapplying something that stays")
+            return Commands(
+                (),
+                f"there is no migrate command that unapplies {names} and nothing that stays",
+            )
         _, app, target, undone = best
         found.append((app, target))
         left = [key for key in left if key not in undone]
@@ -348,12 +351,18 @@ def _candidates(plan: Plan, left: set[Key], order: list[Key]) -> Iterator[tuple[
     children, kept = plan.history.children, plan.history.decisive.keys() - {step.key for step in plan.steps}
     for app in {key.app for key in left}:
         roots = [key for key in plan.history.parents if key.app == app and not _in_app(plan.history.parents[key], app)]
-        stays = [key for key in kept if key.app == app]
+        stays = [key for key in kept if key.app == app and _is_understood(plan, key)]
         starts = {"zero": roots, **{key.name: _in_app(children[key], app) for key in stays}}
         for target, first in starts.items():
             undone = _descendants(children, first) & (kept | left)
             if undone and undone <= left:
                 yield (-min(order.index(key) for key in undone), len(undone)), app, target, undone
+
+
+def _is_understood(plan: Plan, key: Key) -> bool:
+    """`migrate` takes a name for the beginning of one, and refuses what begins several; "zero" is a word of its own."""
+    others = [other for other in plan.history.on_disk if other.app == key.app and other.name.startswith(key.name)]
+    return others == [key] and key.name != "zero"
 
 
 def _in_app(keys: Iterable[Key], app: str) -> list[Key]:
