@@ -92,6 +92,8 @@ class Database(ABC):
         try:
             yield
         except (DatabaseError, InterfaceError) as error:
+            if self.is_lock_timeout(error):
+                raise _held(self, "") from error
             raise DatabaseUnusable(
                 f"{self.title} cannot be read: {first_line(error)}",
                 hint="Look at DATABASES in the settings, at the rights of its user, and whether the server runs.",
@@ -364,7 +366,7 @@ class MySQL(Database):
 def _held(database: Database, holder: str) -> Locked:
     return Locked(
         f"Somebody else is working on {database.title}{': ' + holder if holder else ''}.",
-        hint="Nothing was changed. Wait until they are done and run the same command again; --lock-timeout SECONDS waits longer.",
+        hint="Nothing was changed. Wait until they are done and run the same command again; --retries 5 tries again by itself.",
     )
 
 

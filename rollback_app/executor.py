@@ -75,6 +75,9 @@ class Progress:
     def finished(self, done: Done) -> None:
         """A step is undone (with --step-by-step: committed)."""
 
+    def broke_off(self) -> None:
+        """The run failed, or its step that had begun; it may be tried again."""
+
     def ran(self, sql: str) -> None:
         """A statement was sent to the database."""
 

@@ -138,13 +138,17 @@ def _run(looked_at: Preview, progress: Progress, timeouts: Timeouts, retries: Re
     database = databases.get(looked_at.alias, timeouts)
 
     def attempt() -> list[Done]:
-        return executor.run(
-            database,
-            looked_at.plan,
-            lambda: _plan(database, looked_at.moment, looked_at.plan.choices),
-            progress,
-            one_transaction=looked_at.one_transaction,
-        )
+        try:
+            return executor.run(
+                database,
+                looked_at.plan,
+                lambda: _plan(database, looked_at.moment, looked_at.plan.choices),
+                progress,
+                one_transaction=looked_at.one_transaction,
+            )
+        except RollbackError:
+            progress.broke_off()
+            raise
 
     done = retries.run(attempt, again_after=(Locked, StepFailed) if looked_at.one_transaction else (Locked,))
     return Result(looked_at, tuple(done))

@@ -268,21 +268,29 @@ class _Printed(Progress):
         self.verbosity = verbosity
         self.shows_sql = verbosity > 2
         self.slow: list[Operation] = []
+        self.in_line = False  # which a step has begun, and its end shall finish
 
     def began(self, step: Step) -> None:
         self.slow = []
         if self.verbosity:
             self.command.stdout.write(f"  Unapplying {step.key}...", ending="\n" if self.shows_sql else "")
             self.command.stdout.flush()
+            self.in_line = not self.shows_sql
 
     def finished(self, done: Done) -> None:
         if self.verbosity:
             word = "FAKED" if done.step.fake else "OK"
             self.command.stdout.write(self.command.style.SUCCESS(f" {word}") + f" ({reports.seconds(done.seconds)})")
+            self.in_line = False
 
         if self.verbosity > 1:
             for operation in self.slow:
                 self.command.stdout.write(f"    rendered all models for '{operation.describe()}'")
+
+    def broke_off(self) -> None:
+        if self.in_line:
+            self.command.stdout.write(self.command.style.ERROR(" FAILED"))
+            self.in_line = False
 
     def rendered_everything(self, operation: Operation) -> None:
         self.slow.append(operation)
