@@ -79,6 +79,25 @@ def deployments(rows: Iterable[Row], gap: timedelta) -> list[Deployment]:
 
 
 @dataclass(frozen=True)
+class Position:
+    """Where a run broke off inside a step that is not one transaction.
+
+    rows: the ids of the step's rows. operations: how many of its operations are undone, counted as they run (those inside
+    others one by one). statements: those of the operation under way; None if it had not begun, or runs code. statements_done:
+    how many of them are done for certain; the next one may be done too. deferred: statements put off to the step's end.
+    command: what was typed.
+    """
+
+    key: Key
+    rows: tuple[int, ...]
+    operations: int
+    statements: tuple[str, ...] | None
+    statements_done: int
+    deferred: tuple[str, ...]
+    command: str
+
+
+@dataclass(frozen=True)
 class Code:
     """The migrations on disk, as Django's loader reads them, before it builds a graph of its own."""
 
