@@ -24,6 +24,7 @@ from django.db.migrations.state import ModelState, ProjectState
 from django.db.utils import DatabaseError, InterfaceError
 from django.utils.module_loading import module_has_submodule
 
+from . import advice
 from .database import Database, first_line
 from .effects import Kind, is_concurrent
 from .errors import DatabaseUnusable, Locked, RollbackError
@@ -45,8 +46,10 @@ class StepFailed(RollbackError):
     """A run broke off. Facts: the step (None outside of one), what was going on (words), its SQL (empty if the failure was
     not in a statement), the database's or Python's own words, and what state the database is in now."""
 
-    def __init__(self, step: Step | None, doing: str, words: str, *, sql: str = "", locked: bool = False) -> None:
-        self.step, self.doing, self.words, self.sql = step, doing, words, sql
+    def __init__(
+        self, step: Step | None, doing: str, words: str, *, sql: str = "", locked: bool = False, advice: str = ""
+    ) -> None:
+        self.step, self.doing, self.words, self.sql, self.advice = step, doing, words, sql, advice
         self.state = ""
         self.returncode = Locked.returncode if locked else RollbackError.returncode
         super().__init__("")
@@ -56,10 +59,14 @@ class StepFailed(RollbackError):
         at = f" at {self.step.key}" if self.step else ""
         statement = f"\nThe statement was: {self.sql}" if self.sql else ""
         self.message = f"The rollback failed{at}, {self.doing}: {self.words}{statement}\n{state}"
-        faked = (
-            f" If {self.step.key} was recorded without ever being run, add --fake {self.step.key}." if self.step else ""
-        )
+        faked = ""
+        if self.step and not self.advice:  # a reason that is known is not that one
+            faked = f" If {self.step.key} was recorded without ever being run, add --fake {self.step.key}."
         self.state, self.hint = state, hint + faked
+
+    def mend(self, then: str) -> str:
+        """What to do about it, and then."""
+        return f"{self.advice} Then {then}" if self.advice else f"Mend what is named above and {then}"
 
 
 class Bookmark:
@@ -151,7 +158,7 @@ def _in_one_transaction(
                 database.delete_rows(plan.bookkeeping)
             bookmark.finished(sum(each.seconds for each in done))
     except StepFailed as error:
-        error.settle(*_after_all_or_nothing(database, expected))
+        error.settle(*_after_all_or_nothing(database, expected, error))
         raise
     return done
 
@@ -219,8 +226,10 @@ def _failures(database: Database, watch: _Watch, step: Step | None, doing: str) 
     except Exception as error:
         if isinstance(error, (DatabaseError, InterfaceError)):
             locked = database.is_lock_timeout(error)
-            raise StepFailed(step, doing, first_line(error), sql=watch.sql, locked=locked) from error
-        raise StepFailed(step, doing, f"{type(error).__name__}: {first_line(error)}") from error
+            words, what_to_do = first_line(error), advice.about(error)
+            raise StepFailed(step, doing, words, sql=watch.sql, locked=locked, advice=what_to_do) from error
+        words = f"{type(error).__name__}: {first_line(error)}"
+        raise StepFailed(step, doing, words, advice=advice.TRACEBACK) from error
 
 
 @contextmanager
@@ -490,8 +499,7 @@ def _with_relations(state: ProjectState) -> Any:
 # What state the database is in after a failure
 
 
-def _after_all_or_nothing(database: Database, plan: Plan) -> tuple[str, str]:
-    again = "Mend what is named above and run the same command again."
+def _after_all_or_nothing(database: Database, plan: Plan, failed: StepFailed) -> tuple[str, str]:
     database.connection.close()
     try:
         with database.reading():
@@ -502,7 +510,7 @@ def _after_all_or_nothing(database: Database, plan: Plan) -> tuple[str, str]:
             "When it is back, run the same command with --plan to see where it is.",
         )
     if found == plan.rows:
-        return "Nothing was changed: everything is as it was before.", again
+        return "Nothing was changed: everything is as it was before.", failed.mend("run the same command again.")
     return (
         "The run was committed before that, or during it: it is done.",
         "Run the same command with --plan: it has nothing left to do.",
@@ -518,4 +526,4 @@ def _after_some_steps(database: Database, plan: Plan, done: list[Done], failed: 
         state += f". Of {failed.step.key} a part may be undone; its row is still there"
     names = ", ".join(str(step.key) for step in left[:5]) + (", …" if len(left) > 5 else "")
     left_over = f" Left: {names}." if left else ""
-    return f"{state}.{left_over}", "Mend what is named above and run the same command again: it goes on from there."
+    return f"{state}.{left_over}", failed.mend("run the same command again: it goes on from there.")
