@@ -207,6 +207,10 @@ class Database(ABC):
             "--retries 5 tries again by itself.",
         )
 
+    def others(self) -> list[str]:
+        """Whose transactions are open now, in words, oldest first; none where the database cannot tell."""
+        return []
+
     def is_done_already(self, error: BaseException) -> bool:
         """Does it say that what a statement makes is there already, or that what it drops is gone?"""
         return False
@@ -252,16 +256,25 @@ class PostgreSQL(Database):
             )
 
     def _holders(self) -> str:
+        return "; ".join(
+            self._sessions(
+                "pid IN (SELECT pid FROM pg_locks WHERE relation = %s::regclass AND granted)", [self._history_table]
+            )
+        )
+
+    def others(self) -> list[str]:
+        return self._sessions("datname = current_database() AND xact_start IS NOT NULL", [])
+
+    def _sessions(self, which: str, params: list[str]) -> list[str]:
         with self.connection.cursor() as cursor:
             cursor.execute(
-                "SELECT 'process ' || a.pid || ' of ' || coalesce(a.usename, '?')"
-                " || coalesce(' (' || nullif(a.application_name, '') || ')', '')"
-                " || ', since ' || to_char(a.xact_start AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS') || ' UTC'"
-                " FROM pg_locks l JOIN pg_stat_activity a USING (pid)"
-                " WHERE l.relation = %s::regclass AND l.granted AND a.pid <> pg_backend_pid() ORDER BY a.xact_start",
-                [self._history_table],
+                "SELECT 'process ' || pid || ' of ' || coalesce(usename, '?')"
+                " || coalesce(' (' || nullif(application_name, '') || ')', '')"
+                " || ', since ' || to_char(xact_start AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS') || ' UTC'"
+                f" FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND {which} ORDER BY xact_start",
+                params,
             )
-            return "; ".join(str(row[0]) for row in cursor.fetchall())
+            return [str(row[0]) for row in cursor.fetchall()]
 
     def is_lock_timeout(self, error: BaseException) -> bool:
         return getattr(error.__cause__, "sqlstate", None) == "55P03"  # lock_not_available
@@ -375,6 +388,15 @@ class MySQL(Database):
             with suppress(DatabaseError, InterfaceError), self.connection.cursor() as cursor:
                 cursor.execute("SELECT RELEASE_LOCK(%s)", [name])
                 cursor.execute("SET lock_wait_timeout = %s, innodb_lock_wait_timeout = %s", before)
+
+    def others(self) -> list[str]:
+        with self.connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT concat('connection ', p.id, ' of ', p.user, ', from ', p.host, ', since ', t.trx_started)"
+                " FROM information_schema.innodb_trx t JOIN information_schema.processlist p ON p.id = t.trx_mysql_thread_id"
+                " WHERE p.id <> connection_id() AND p.db = database() ORDER BY t.trx_started"
+            )
+            return [str(row[0]) for row in cursor.fetchall()]
 
     def is_lock_timeout(self, error: BaseException) -> bool:
         return error.args[:1] == (1205,)  # ER_LOCK_WAIT_TIMEOUT

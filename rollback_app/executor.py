@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
@@ -281,7 +281,7 @@ def _undo(database: Database, step: Step, undos: list[Undo], watch: _Watch) -> D
     start = time.monotonic()
     editor = _editor(database)
     for nested in leaves(undos, step.key.app):
-        with _failures(database, watch, step, f"undoing '{nested.operation.describe()}'"):
+        with _failures(database, watch, step, _in_words(nested.operation)):
             watch.changed_rows = isinstance(nested.operation, (RunPython, RunSQL))
             concurrent = is_concurrent(type(nested.operation))
             _backwards(nested, step, editor, _plain_twin(nested.operation) if concurrent else None)
@@ -311,6 +311,12 @@ def _backwards(undo: Undo, step: Step, editor: BaseDatabaseSchemaEditor, twin: A
     operation = copy.copy(undo.operation)
     backwards = twin or type(operation).database_backwards
     backwards(operation, step.key.app, editor, undo.from_state, undo.to_state)
+
+
+def _in_words(operation: Operation) -> str:
+    if isinstance(operation, RunPython):  # which describes itself as "Raw Python operation"
+        return f"running {getattr(operation.reverse_code, '__qualname__', operation.reverse_code)}"
+    return f"undoing '{operation.describe()}'"
 
 
 def _plain_twin(operation: Operation) -> Any:
@@ -347,7 +353,7 @@ def _undo_in_pieces(
     nested = leaves(undos, step.key.app)
     for index, undo in enumerate(nested[position.operations :], position.operations):
         goes_on = plan.resumes is position and index == position.operations
-        with _failures(database, watch, step, f"undoing '{undo.operation.describe()}'"):
+        with _failures(database, watch, step, _in_words(undo.operation)):
             script = position.statements if goes_on else None
             if script is None and _is_script(database, undo.operation):
                 script = _script(database, undo, step, editor)
@@ -503,14 +509,16 @@ def _after_all_or_nothing(database: Database, plan: Plan, failed: StepFailed) ->
     database.connection.close()
     try:
         with database.reading():
-            found = database.rows()
+            found, others = database.rows(), _others(database, failed)
     except (DatabaseUnusable, Locked):
         return (
             f"{database.title} cannot be reached now. The run was not committed, so it undoes itself.",
             "When it is back, run the same command with --plan to see where it is.",
         )
     if found == plan.rows:
-        return "Nothing was changed: everything is as it was before.", failed.mend("run the same command again.")
+        return f"Nothing was changed: everything is as it was before.{others}", failed.mend(
+            "run the same command again."
+        )
     return (
         "The run was committed before that, or during it: it is done.",
         "Run the same command with --plan: it has nothing left to do.",
@@ -526,4 +534,15 @@ def _after_some_steps(database: Database, plan: Plan, done: list[Done], failed: 
         state += f". Of {failed.step.key} a part may be undone; its row is still there"
     names = ", ".join(str(step.key) for step in left[:5]) + (", …" if len(left) > 5 else "")
     left_over = f" Left: {names}." if left else ""
-    return f"{state}.{left_over}", failed.mend("run the same command again: it goes on from there.")
+    return f"{state}.{left_over}{_others(database, failed)}", failed.mend(
+        "run the same command again: it goes on from there."
+    )
+
+
+def _others(database: Database, failed: StepFailed) -> str:
+    """Who may have been in the way, if somebody was."""
+    found = ""
+    if failed.returncode == Locked.returncode:
+        with suppress(DatabaseError, InterfaceError):
+            found = "; ".join(database.others())
+    return f" Transactions of others that are open now: {found}." if found else ""

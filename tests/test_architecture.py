@@ -23,7 +23,19 @@ ROWS = [
     {"workflow"},
     {"apps", "management", "__main__"},
 ]
-PURE = {"legacy", "errors", "history", "moments", "states", "effects", "planner", "safety", "reports", "retries", "advice"}
+PURE = {
+    "legacy",
+    "errors",
+    "history",
+    "moments",
+    "states",
+    "effects",
+    "planner",
+    "safety",
+    "reports",
+    "retries",
+    "advice",
+}
 WITHOUT_DJANGO = {"errors", "moments", "legacy", "legacy_cli", "__main__"}  # for machines that have no project
 # What pure modules may take from Django: nothing that opens a connection or reads a setting.
 PURE_DJANGO = ("django.db.migrations", "django.db.models", "django.utils")
