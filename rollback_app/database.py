@@ -47,7 +47,10 @@ _DEFAULT_TIMEOUTS = Timeouts()
 
 def first_line(error: BaseException) -> str:
     """The database's own words, without the position and the repetition of the statement."""
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    text = str(error)
+    if len(error.args) == 2 and isinstance(error.args[0], int):  # of MariaDB and MySQL: number and text
+        text = f"{error.args[1]} (error {error.args[0]})"
+    return next((line.strip() for line in text.splitlines() if line.strip()), type(error).__name__)
 
 
 class Database(ABC):

@@ -333,3 +333,47 @@ WAITS: dict[str, Callable[[subprocess.Popen[str]], None]] = {
     "postgresql": waits_on_postgresql,
     "sqlite": waits_on_sqlite,
 }
+
+
+@pytest.mark.databases("sqlite")
+def test_readers_go_on_until_the_commit(shop: Database) -> None:
+    looked_at = previews(shop)
+    seen: list[Any] = []
+
+    def read() -> None:
+        connection = connections[shop.alias]
+        with connection.cursor() as cursor:
+            cursor.execute("PRAGMA busy_timeout = 0")
+        seen.extend(asked(shop.alias, "SELECT x FROM a_t"))
+        connection.close()
+
+    class Reading(Progress):
+        def finished(self, done: Done) -> None:
+            reader = threading.Thread(target=read)
+            reader.start()
+            reader.join()
+
+    workflow.roll_back(looked_at, destroy_data=True, progress=Reading())
+    assert seen == [(7,), (7,)]
+    assert keys(shop.alias) == AT_DAY_1
+
+
+@pytest.mark.databases("mariadb")
+def test_a_lock_is_gone_with_its_process(shop: Database, project: Project) -> None:
+    project.replace(c={"0001_slow": migration("migrations.RunSQL('SELECT 1', 'SELECT sleep(1)')", [("b", "0001_u")])})
+    deploy(shop.alias, DAY_2)
+    connections.close_all()
+    lock = "SELECT IS_USED_LOCK(concat('rollback_app.', database())) IS NOT NULL"
+    asleep = "SELECT 1 FROM information_schema.processlist WHERE db = database() AND state = 'User sleep'"
+    with subprocess.Popen(
+        [sys.executable, str(ROOT / "tests/support/killed.py"), shop.alias, DAY_2.isoformat(), "0"],
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+    ) as process:
+        wait_until(lambda: bool(asked(shop.alias, asleep)))
+        assert list(asked(shop.alias, lock)) == [(1,)]
+        process.kill()
+    wait_until(lambda: list(asked(shop.alias, lock)) == [(0,)])
+    said = roll_back(shop, DAY_2)
+    assert said.status == 0, said.error
+    assert keys(shop.alias) == AT_DAY_1
