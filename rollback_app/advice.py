@@ -9,7 +9,7 @@ TRACEBACK = "See where in the code that was with --traceback; mend it, or what i
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of error, told by SQLSTATE's beginning (PostgreSQL), number (MariaDB, MySQL) or text (SQLite)."""
+    """A kind of error, told by SQLSTATE's beginning (PostgreSQL), number (MariaDB, MySQL) or text (SQLite, drivers)."""
 
     words: str
     states: tuple[str, ...]
@@ -51,10 +51,18 @@ KINDS = (
         ("database or disk is full",),
     ),
     Kind(
+        "The run locks more tables at once than the server has room for. Raise its max_locks_per_transaction, or add"
+        " --step-by-step.",
+        ("53200",),
+        (),
+        (),
+    ),
+    Kind(
         "The connection is gone. Look into the server's log for the reason.",
         ("08", "57P0"),
         (1927, 2006, 2013),
-        (),
+        # PostgreSQL's driver, which has no SQLSTATE from a server that is gone
+        ("connection is closed", "connection is lost", "closed the connection"),
     ),
 )
 
@@ -62,8 +70,7 @@ KINDS = (
 def about(error: BaseException) -> str:
     """What to mend; empty, if only the error's own words tell."""
     cause = error.__cause__
-    # A connection that is lost without a word from the server has no SQLSTATE.
-    state = getattr(cause, "sqlstate", None) or ("08" if "connection" in str(error) and "closed" in str(error) else "")
+    state = getattr(cause, "sqlstate", None) or ""
     number = error.args[0] if error.args else None
     for kind in KINDS:
         if state.startswith(kind.states) or number in kind.numbers or any(text in str(error) for text in kind.texts):
