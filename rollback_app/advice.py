@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+INTERRUPTED = "Decide whether you still want it."
 TRACEBACK = "See where in the code that was with --traceback; mend it, or what it met in the rows."
 
 

@@ -26,7 +26,7 @@ from django.utils.module_loading import module_has_submodule
 
 from . import advice
 from .database import Database, first_line
-from .effects import Kind, is_concurrent
+from .effects import Kind, is_concurrent, name_of_code
 from .errors import DatabaseUnusable, Locked, RollbackError
 from .history import Position
 from .planner import Plan, Step
@@ -221,7 +221,7 @@ def _failures(database: Database, watch: _Watch, step: Step | None, doing: str) 
     except RollbackError:
         raise
     except KeyboardInterrupt as error:
-        raise StepFailed(step, doing, "it was interrupted") from error
+        raise StepFailed(step, doing, "it was interrupted", advice=advice.INTERRUPTED) from error
     # Reverse code and signal receivers may raise anything.
     except Exception as error:
         if isinstance(error, (DatabaseError, InterfaceError)):
@@ -315,7 +315,7 @@ def _backwards(undo: Undo, step: Step, editor: BaseDatabaseSchemaEditor, twin: A
 
 def _in_words(operation: Operation) -> str:
     if isinstance(operation, RunPython):  # which describes itself as "Raw Python operation"
-        return f"running {getattr(operation.reverse_code, '__qualname__', operation.reverse_code)}"
+        return f"running {name_of_code(operation.reverse_code)}"
     return f"undoing '{operation.describe()}'"
 
 

@@ -215,8 +215,9 @@ def test_an_interrupt_undoes_the_run(shop: Database) -> None:
             if "DROP TABLE" in sql:
                 raise KeyboardInterrupt
 
-    with pytest.raises(StepFailed, match="it was interrupted"):
+    with pytest.raises(StepFailed, match="it was interrupted") as caught:
         workflow.roll_back(previews, destroy_data=True, progress=Interrupted())
+    assert caught.value.hint == "Decide whether you still want it. Then run the same command again."
     assert everything(shop.connection) == before
 
 
