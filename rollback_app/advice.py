@@ -51,6 +51,7 @@ KINDS = (
         (1021, 1114),
         ("database or disk is full",),
     ),
+    # Not in the tests: whoever provokes it takes the locks of all others on the server.
     Kind(
         "The run locks more tables at once than the server has room for. Raise its max_locks_per_transaction, or add"
         " --step-by-step.",

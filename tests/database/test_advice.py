@@ -71,7 +71,6 @@ GONE = {
     "postgresql": ["SELECT pg_terminate_backend(pg_backend_pid())"],
     "mariadb": ["KILL CONNECTION_ID()"],
 }
-TOO_MANY = {"postgresql": ["BEGIN", "SELECT pg_advisory_xact_lock(n) FROM generate_series(1, 1000000) n"]}
 
 
 @pytest.mark.databases(*MAY_NOT)
@@ -87,11 +86,6 @@ def test_what_takes_too_long(table: Database) -> None:
 @pytest.mark.databases(*FULL)
 def test_a_disk_without_room(table: Database) -> None:
     assert "no room left" in advice.about(error_of(table, *FULL[table.vendor]))
-
-
-@pytest.mark.databases("postgresql")
-def test_more_locks_than_the_server_has_room_for(table: Database) -> None:
-    assert "max_locks_per_transaction" in advice.about(error_of(table, *TOO_MANY[table.vendor]))
 
 
 @pytest.mark.databases(*GONE)
