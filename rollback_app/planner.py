@@ -217,7 +217,7 @@ def plan(
         unfit=None if resumes else left_off,
         position=position,
         history=history,
-        walked=None if fakes or pulls and not choices.cascade else walked,
+        walked=None if fakes or (pulls and not choices.cascade) else walked,
     )
 
 
