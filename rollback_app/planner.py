@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -13,7 +13,7 @@ from django.db.migrations import Migration
 
 from .effects import Effect, Names, effects
 from .errors import UsageError
-from .history import Code, Cut, Deployment, History, Key, Row, Torn, deployments, read
+from .history import Code, Cut, Deployment, History, Key, Recorded, Row, Torn, deployments, read
 from .states import States
 
 DEFAULT_GAP = timedelta(minutes=5)
@@ -26,7 +26,7 @@ class Choices:
 
     cascade: also unapply what was applied before the moment and depends on what goes. split_deployment: cut a deployment
     in two. exclude: apps (`orders`) and migrations (`orders.0002_total`) that stay. fake: migrations whose rows go without
-    being undone. gap: a pause longer than this begins a new deployment.
+    being undone. gap: a pause longer than this begins a new deployment. steps: undo only so many of the newest; None for all.
     """
 
     cascade: bool = False
@@ -34,6 +34,7 @@ class Choices:
     exclude: tuple[str, ...] = ()
     fake: tuple[str, ...] = ()
     gap: timedelta = DEFAULT_GAP
+    steps: int | None = None
 
 
 NO_CHOICES = Choices()
@@ -133,8 +134,15 @@ class Plan:
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:12]
 
 
-def plan(code: Code, rows: Iterable[Row], cut: Cut, choices: Choices = NO_CHOICES, names: Names = _PLAIN_NAMES) -> Plan:
-    """Choose what goes, and in which order.
+def plan(
+    code: Code,
+    rows: Iterable[Row],
+    cut: Cut,
+    choices: Choices = NO_CHOICES,
+    names: Names = _PLAIN_NAMES,
+    recorded: Collection[Recorded] = (),
+) -> Plan:
+    """Choose what goes, and in which order. recorded: what is known of past deployments.
 
     Errors: UsageError, if `exclude` or `fake` names something that is not there; CodeUnusable, as `history.read`.
     """
@@ -151,8 +159,12 @@ def plan(code: Code, rows: Iterable[Row], cut: Cut, choices: Choices = NO_CHOICE
         because.update({pull.key: pull.path for pull in dependants})
         dependants = []
     order, kept = _order(history, because)
+    all_of_it = choices.steps is None or choices.steps >= len(order)
+    if not all_of_it:
+        because = {key: because[key] for key in order[: choices.steps]}
+        order, kept = _order(history, because)
     fakes = _fakes(choices.fake, code, order)
-    groups = deployments(rows, choices.gap)
+    groups = deployments(rows, choices.gap, recorded)
     found, unclear = _effects(history, {*because, *(pull.key for pull in pulls)} - fakes, fakes, code.unmigrated, names)
     steps = tuple(
         Step(
@@ -173,7 +185,9 @@ def plan(code: Code, rows: Iterable[Row], cut: Cut, choices: Choices = NO_CHOICE
         rows=rows,
         steps=steps,
         bookkeeping=tuple(
-            row for row in history.bookkeeping if row.id not in owned and cut.is_late(row) and not excluded(row.key)
+            row
+            for row in history.bookkeeping
+            if all_of_it and row.id not in owned and cut.is_late(row) and not excluded(row.key)
         ),
         kept=tuple(history.migrations[key] for key in kept),
         unmigrated=code.unmigrated,
@@ -184,10 +198,11 @@ def plan(code: Code, rows: Iterable[Row], cut: Cut, choices: Choices = NO_CHOICE
         ghosts=tuple(row for row in history.ghosts if cut.is_late(row) and not excluded(row.key)),
         early_ghosts=tuple(row for row in history.ghosts if not cut.is_late(row)),
         torn=history.torn,
-        split=None if choices.split_deployment else _split(groups, cut, notes),
+        # Who names a set, or a number of steps, knows which migrations are meant; a time may be off by a little.
+        split=None if choices.split_deployment or cut.kept is not None or not all_of_it else _split(groups, cut, notes),
         inconsistent=_inconsistent(history),
         unclear=unclear,
-        near=tuple(row for row in rows if cut.is_late(row) and row.applied < cut.at),
+        near=tuple(row for row in rows if cut.kept is None and cut.is_late(row) and row.applied < cut.at),
         choices=choices,
         history=history,
     )

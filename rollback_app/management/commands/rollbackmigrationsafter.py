@@ -12,11 +12,11 @@ from django.core.management.base import CommandParser, no_translations
 from django.db import DEFAULT_DB_ALIAS
 from django.db.migrations.operations.base import Operation
 
-from rollback_app import reports, workflow
+from rollback_app import kinds, reports, workflow
 from rollback_app.database import Timeouts
 from rollback_app.errors import RollbackError, UsageError
 from rollback_app.executor import Done, Progress
-from rollback_app.management.base import RollbackCommand
+from rollback_app.management.base import RollbackCommand, positive
 from rollback_app.planner import Choices, Step
 from rollback_app.reports import Report
 from rollback_app.safety import Level, Preview, Refused
@@ -34,7 +34,9 @@ class Command(RollbackCommand):
             nargs="*",
             metavar="MOMENT",
             help='The date and time to go back to, as "2024-05-01 10:00" or "2024-05-01T10:00:00+02:00". What was applied at '
-            "or after it goes. A date alone means its first instant.",
+            "or after it goes. A date alone means its first instant. Or another kind of moment: "
+            + ", ".join(kinds.EXAMPLES.values())
+            + ".",
         )
         parser.add_argument(
             "--plan",
@@ -84,6 +86,12 @@ class Command(RollbackCommand):
             default=5.0,
             metavar="MINUTES",
             help="A pause longer than this begins a new deployment. Default: 5.",
+        )
+        parser.add_argument(
+            "--steps",
+            type=positive,
+            metavar="NUMBER",
+            help="Undo only so many of the newest migrations of the plan.",
         )
         parser.add_argument(
             "--destroy-data",
@@ -147,6 +155,7 @@ class Command(RollbackCommand):
                 exclude=tuple(options["exclude"]),
                 fake=tuple(options["fake"]),
                 gap=timedelta(minutes=options["gap"]),
+                steps=options["steps"],
             ),
             step_by_step=options["step_by_step"],
             count=options["count"],
@@ -282,9 +291,9 @@ def _timeouts(options: dict[str, Any]) -> Timeouts:
 def _again(options: dict[str, Any], previews: Sequence[Preview]) -> str:
     """The command line that runs the plan that was shown."""
     words = ["python", "manage.py", "rollbackmigrationsafter", _joined(options["moment"])]
-    for name in ("timezone", "database", "exclude", "fake"):
+    for name in ("timezone", "database", "exclude", "fake", "steps"):
         given = options[name] or []
-        for value in [given] if isinstance(given, str) else given:
+        for value in given if isinstance(given, (list, tuple)) else [str(given)]:
             words += [f"--{name}", value]
     words += [
         f"--{name.replace('_', '-')}" for name in ("cascade", "split_deployment", "step_by_step") if options[name]
