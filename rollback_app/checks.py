@@ -63,7 +63,7 @@ def future_rows(databases: Sequence[str] | None = None, **kwargs: Any) -> list[C
                 Warning(
                     f"{len(names)} rows of django_migrations in the database '{alias}' lie in the future: "
                     f"{', '.join(names[:3])}{', …' if len(names) > 3 else ''}.",
-                    hint="Someone's clock was wrong. To roll back, name migration:APP.NAME or manifest:FILE, which need no clock.",
+                    hint="Someone's clock was wrong. To roll back, name manifest:FILE, which needs no clock.",
                     id="rollback.W102",
                 )
             )

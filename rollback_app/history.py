@@ -16,6 +16,7 @@ from django.db.migrations import Migration
 
 from .errors import CodeUnusable
 
+_MICROSECOND = timedelta(microseconds=1)
 _OTHER_CODE = "Run this from a release in which 'python manage.py migrate --plan' works."
 
 
@@ -48,7 +49,7 @@ class Cut:
     """
 
     at: datetime
-    precision: timedelta = timedelta(microseconds=1)
+    precision: timedelta = _MICROSECOND
     kept: frozenset[Key] | None = None
     zero: bool = False
 
@@ -81,6 +82,10 @@ class Recorded:
     def is_mark(self) -> bool:
         return self.start == self.end
 
+    def holds(self, row: Row, precision: timedelta) -> bool:
+        """Is that a row of this `migrate`, or the one that was marked?"""
+        return self.start - precision < row.applied < self.end + precision
+
 
 @dataclass(frozen=True)
 class Deployment:
@@ -100,26 +105,48 @@ class Deployment:
         return self.rows[-1].applied
 
 
-def deployments(rows: Iterable[Row], gap: timedelta, recorded: Collection[Recorded] = ()) -> list[Deployment]:
+def deployments(
+    rows: Iterable[Row], gap: timedelta, recorded: Collection[Recorded] = (), precision: timedelta = _MICROSECOND
+) -> list[Deployment]:
     """The rows grouped into deployments, oldest first.
 
-    Rows of one recorded `migrate` belong together; for all others a new one begins after a pause longer than `gap`.
+    Rows of one recorded `migrate` belong together; for all others a new one begins after a pause longer than `gap`. The times
+    of rows may be off from those of what was recorded by less than `precision`.
     """
     runs = sorted((run for run in recorded if not run.is_mark), key=lambda run: run.start)
     groups: list[tuple[Recorded | None, list[Row]]] = []
     for row in sorted(rows, key=lambda row: (row.applied, row.id)):
-        run = next((run for run in reversed(runs) if run.start <= row.applied <= run.end), None)
+        run = next((run for run in reversed(runs) if run.holds(row, precision)), None)
         if not groups or run != groups[-1][0] or (run is None and row.applied - groups[-1][1][-1].applied > gap):
             groups.append((run, []))
         groups[-1][1].append(row)
     marks = [mark for mark in recorded if mark.is_mark]
-    return [Deployment(tuple(found), run is None, _releases(run, found, marks)) for run, found in groups]
+    return [Deployment(tuple(found), run is None, _releases(run, found, marks, precision)) for run, found in groups]
 
 
-def _releases(run: Recorded | None, rows: list[Row], marks: list[Recorded]) -> tuple[str, ...]:
-    times = {row.applied for row in rows}
+def _releases(run: Recorded | None, rows: list[Row], marks: list[Recorded], precision: timedelta) -> tuple[str, ...]:
     found = [run.release] if run and run.release else []
-    return tuple(dict.fromkeys(found + [mark.release for mark in marks if mark.start in times]))
+    found += [mark.release for mark in marks if any(mark.holds(row, precision) for row in rows)]
+    return tuple(dict.fromkeys(found))
+
+
+@dataclass(frozen=True)
+class Position:
+    """Where a run broke off inside a step that is not one transaction.
+
+    rows: the ids of the step's rows. operations: how many of its operations are undone, counted as they run (those inside
+    others one by one). statements: those of the operation under way; None if it had not begun, or runs code. statements_done:
+    how many of them are done for certain; the next one may be done too. deferred: statements put off to the step's end.
+    command: what was typed.
+    """
+
+    key: Key
+    rows: tuple[int, ...]
+    operations: int
+    statements: tuple[str, ...] | None
+    statements_done: int
+    deferred: tuple[str, ...]
+    command: str
 
 
 @dataclass(frozen=True)
@@ -149,7 +176,7 @@ class History:
     migrations: the nodes of the graph. parents, children: its edges. rows_of: for each applied node the rows that stand
     for it (a squash in use: also those of its originals), deciding rows first. decisive: for each applied node the rows
     that tell when it was applied. bookkeeping: rows of squashes whose originals decide and that belong to no step of
-    their own. ghosts: rows without a file. apart: squashes in whose place their originals are used.
+    their own. ghosts: rows without a file. apart: squashes in whose place their originals are used. on_disk: all files.
     """
 
     migrations: Mapping[Key, Migration]
@@ -161,6 +188,7 @@ class History:
     ghosts: tuple[Row, ...]
     torn: tuple[Torn, ...]
     apart: frozenset[Key]
+    on_disk: frozenset[Key]
 
     def recorded(self, key: Key) -> int:
         """The place of an applied node in the order of recording; the id tells it even if the clock was set back."""
@@ -225,6 +253,7 @@ def read(code: Code, rows: Iterable[Row], cut: Cut) -> History:
         ),
         torn=tuple(squashes.torn),
         apart=frozenset(squashes.apart),
+        on_disk=frozenset(code.migrations),
     )
 
 

@@ -69,17 +69,21 @@ def _deployment(argument: str, known: Known) -> Moment:
 
 def _release(argument: str, known: Known) -> Moment:
     """Back to the end of that release's deployment."""
-    ends = [found.end for found in known.recorded if found.release == argument]
-    ends += [group.end for group in known.groups if argument in group.releases]
-    if not ends:
-        names = dict.fromkeys(found.release for found in reversed(known.recorded) if found.release)
-        raise UsageError(
-            f"No release '{argument}' is recorded here.",
-            hint=f"Known: {', '.join(_nearest_first(argument, names))}."
-            if names
-            else "No release is recorded at all. To name a moment of the past: python manage.py markrelease NAME --at MOMENT",
-        )
-    return known.at(max(ends) + known.precision, f"Just after {known.local(max(ends))}, the end of release {argument}.")
+    # The newest word counts, so that a mark can be put right; not if its rows are gone, since it was rolled back.
+    for found in reversed([found for found in known.recorded if found.release == argument]):
+        if times := [row.applied for row in known.rows if found.holds(row, known.precision)]:
+            end = max(times)
+            return known.at(end + known.precision, f"Just after {known.local(end)}, the end of release {argument}.")
+    names = {found.release for found in known.recorded if found.release} - {argument}
+    gone = any(found.release == argument for found in known.recorded)
+    raise UsageError(
+        f"Release '{argument}' was rolled back: nothing of it is applied."
+        if gone
+        else f"No release '{argument}' is recorded here.",
+        hint=f"Known: {', '.join(_nearest_first(argument, names))}."
+        if names
+        else "No other is recorded. To name a moment of the past: python manage.py markrelease NAME --at MOMENT",
+    )
 
 
 def _migration(argument: str, known: Known) -> Moment:

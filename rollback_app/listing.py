@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from .history import Deployment
@@ -26,11 +26,13 @@ class Listed:
 
 @dataclass(frozen=True)
 class Listing:
-    """alias, title: of the database. listed: newest first. total: how many deployments there are. now: aware, UTC."""
+    """alias, title: of the database. gap: by which older rows were grouped. listed: newest first. total: how many deployments
+    there are. now: aware, UTC."""
 
     alias: str
     title: str
     zone: ZoneInfo
+    gap: timedelta
     listed: tuple[Listed, ...]
     total: int
     now: datetime

@@ -13,8 +13,8 @@ from django.db.migrations import Migration
 
 from .effects import Effect, Names, effects
 from .errors import UsageError
-from .history import Code, Cut, Deployment, History, Key, Recorded, Row, Torn, deployments, read
-from .states import States
+from .history import Code, Cut, Deployment, History, Key, Position, Recorded, Row, Torn, deployments, read
+from .states import States, leaves
 
 DEFAULT_GAP = timedelta(minutes=5)
 _PLAIN_NAMES = Names()
@@ -81,6 +81,8 @@ class Plan:
     rows without a file), torn (squashes that cannot be told apart), split (the deployment that the moment cuts in two),
     inconsistent (applied migration, its unapplied dependency), unclear (why the states of this history cannot be computed).
     early_ghosts: rows without a file that stay. near: rows that count as at the moment only because of the precision.
+    resumes: where an earlier run broke off inside the first step, which is continued there. unfit: the same, if this plan
+    does not begin with that step.
     """
 
     cut: Cut
@@ -101,6 +103,8 @@ class Plan:
     unclear: str
     near: tuple[Row, ...]
     choices: Choices
+    resumes: Position | None
+    unfit: Position | None
     history: History = field(compare=False, repr=False)
 
     @property
@@ -111,7 +115,8 @@ class Plan:
     @property
     def nothing_left(self) -> bool:
         """Does the moment lie before every row?"""
-        return bool(self.rows) and all(self.cut.is_late(row) for row in self.rows)
+        only_some = self.choices.steps is not None and self.kept
+        return bool(self.rows) and not only_some and all(self.cut.is_late(row) for row in self.rows)
 
     @property
     def newest(self) -> Row | None:
@@ -131,6 +136,8 @@ class Plan:
         lines = [f"{row.id} {row.key} {row.applied.isoformat()}" for row in sorted(self.rows, key=lambda row: row.id)]
         lines += [f"undo {step.key} {step.fake}" for step in self.steps]
         lines += [f"delete {row.id}" for row in self.bookkeeping]
+        if self.resumes:
+            lines.append(f"go on behind {self.resumes.operations} {self.resumes.statements_done}")
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:12]
 
 
@@ -140,9 +147,11 @@ def plan(
     cut: Cut,
     choices: Choices = NO_CHOICES,
     names: Names = _PLAIN_NAMES,
+    position: Position | None = None,
     recorded: Collection[Recorded] = (),
 ) -> Plan:
-    """Choose what goes, and in which order. recorded: what is known of past deployments.
+    """Choose what goes, and in which order. position: where an earlier run broke off, if it did. recorded: what is known of
+    past deployments.
 
     Errors: UsageError, if `exclude` or `fake` names something that is not there; CodeUnusable, as `history.read`.
     """
@@ -152,20 +161,21 @@ def plan(
     late = {key for key, decisive in history.decisive.items() if any(map(cut.is_late, decisive))}
     chosen = {key for key in late if not excluded(key)}
     pulls = _pulls(history, chosen)
-    held = [pull for pull in pulls if excluded(pull.key)]
-    dependants = [pull for pull in pulls if not excluded(pull.key)]
     because: dict[Key, tuple[Key, ...]] = dict.fromkeys(chosen, ())
     if choices.cascade:
-        because.update({pull.key: pull.path for pull in dependants})
-        dependants = []
+        because.update({pull.key: pull.path for pull in pulls if not excluded(pull.key)})
     order, kept = _order(history, because)
     all_of_it = choices.steps is None or choices.steps >= len(order)
     if not all_of_it:
         because = {key: because[key] for key in order[: choices.steps]}
         order, kept = _order(history, because)
+        pulls = _pulls(history, set(because))
     fakes = _fakes(choices.fake, code, order)
-    groups = deployments(rows, choices.gap, recorded)
-    found, unclear = _effects(history, {*because, *(pull.key for pull in pulls)} - fakes, fakes, code.unmigrated, names)
+    groups = deployments(rows, choices.gap, recorded, cut.precision)
+    resumes, unfit = _position(position, history, order, fakes)
+    found, unclear = _effects(
+        history, {*because, *(pull.key for pull in pulls)} - fakes, fakes, code.unmigrated, names, resumes
+    )
     steps = tuple(
         Step(
             migration=history.migrations[key],
@@ -193,8 +203,8 @@ def plan(
         unmigrated=code.unmigrated,
         targets=_targets(history, order, kept),
         deployments=tuple(groups),
-        dependants=tuple(dependants),
-        held=tuple(held),
+        dependants=tuple(pull for pull in pulls if pull.key not in because and not excluded(pull.key)),
+        held=tuple(pull for pull in pulls if excluded(pull.key)),
         ghosts=tuple(row for row in history.ghosts if cut.is_late(row) and not excluded(row.key)),
         early_ghosts=tuple(row for row in history.ghosts if not cut.is_late(row)),
         torn=history.torn,
@@ -204,8 +214,21 @@ def plan(
         unclear=unclear,
         near=tuple(row for row in rows if cut.kept is None and cut.is_late(row) and row.applied < cut.at),
         choices=choices,
+        resumes=resumes,
+        unfit=unfit,
         history=history,
     )
+
+
+def _position(
+    position: Position | None, history: History, order: list[Key], fakes: set[Key]
+) -> tuple[Position | None, Position | None]:
+    """(where the plan goes on, where it would have to and cannot). What was broken off is past where its rows are gone."""
+    if position is None or position.key in fakes:
+        return None, None
+    if not {row.id for row in history.rows_of.get(position.key, ())} & set(position.rows):
+        return None, None
+    return (position, None) if order[:1] == [position.key] else (None, position)
 
 
 def _excluded(exclude: Iterable[str], code: Code, rows: Iterable[Row]) -> Callable[[Key], bool]:
@@ -272,7 +295,12 @@ def _order(history: History, chosen: Iterable[Key]) -> tuple[list[Key], list[Key
 
 
 def _effects(
-    history: History, goes: set[Key], fakes: set[Key], unmigrated: frozenset[str], names: Names
+    history: History,
+    goes: set[Key],
+    fakes: set[Key],
+    unmigrated: frozenset[str],
+    names: Names,
+    resumes: Position | None,
 ) -> tuple[dict[Key, tuple[Effect, ...]], str]:
     """What undoing each migration does, and why that cannot be known (empty if it can).
 
@@ -288,7 +316,8 @@ def _effects(
         )
         for migration, undos in states.backwards():
             key = Key(migration.app_label, migration.name)
-            found[key] = tuple(effect for undo in undos for effect in effects(undo, key.app, names))
+            left = leaves(undos, key.app)[resumes.operations :] if resumes and key == resumes.key else undos
+            found[key] = tuple(effect for undo in left for effect in effects(undo, key.app, names))
     # An operation on a model or field that no applied migration made raises what it likes (KeyError, FieldDoesNotExist, …).
     except Exception as error:
         if not (_inconsistent(history) or history.torn or history.ghosts or fakes):
@@ -350,7 +379,10 @@ def migrate_commands(plan: Plan) -> Commands:
         best = max(_candidates(plan, set(left), left), key=lambda candidate: candidate[0], default=None)
         if best is None:
             names = ", ".join(map(str, left))
-            return Commands((), f"no migrate command unapplies {names} without unapplying something that stays")
+            return Commands(
+                (),
+                f"there is no migrate command that unapplies {names} and nothing that stays",
+            )
         _, app, target, undone = best
         found.append((app, target))
         left = [key for key in left if key not in undone]
@@ -363,12 +395,18 @@ def _candidates(plan: Plan, left: set[Key], order: list[Key]) -> Iterator[tuple[
     children, kept = plan.history.children, plan.history.decisive.keys() - {step.key for step in plan.steps}
     for app in {key.app for key in left}:
         roots = [key for key in plan.history.parents if key.app == app and not _in_app(plan.history.parents[key], app)]
-        stays = [key for key in kept if key.app == app]
+        stays = [key for key in kept if key.app == app and _is_understood(plan, key)]
         starts = {"zero": roots, **{key.name: _in_app(children[key], app) for key in stays}}
         for target, first in starts.items():
             undone = _descendants(children, first) & (kept | left)
             if undone and undone <= left:
                 yield (-min(order.index(key) for key in undone), len(undone)), app, target, undone
+
+
+def _is_understood(plan: Plan, key: Key) -> bool:
+    """`migrate` takes a name for the beginning of one, and refuses what begins several; "zero" is a word of its own."""
+    others = [other for other in plan.history.on_disk if other.app == key.app and other.name.startswith(key.name)]
+    return others == [key] and key.name != "zero"
 
 
 def _in_app(keys: Iterable[Key], app: str) -> list[Key]:

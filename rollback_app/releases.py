@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
+import logging
 from collections.abc import Callable, Sequence
 
 from django.apps.registry import Apps
 from django.conf import settings
-from django.db import connections, models
+from django.db import DatabaseError, connections, models, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations import Migration
 from django.utils.timezone import get_default_timezone, make_aware, make_naive
@@ -16,6 +17,7 @@ from .history import Recorded
 
 TABLE = "rollback_app_deployment"
 LONGEST = 200
+_LOGGER = logging.getLogger(__name__)
 
 
 class Deployment(models.Model):
@@ -48,9 +50,10 @@ def add(connection: BaseDatabaseWrapper, recorded: Recorded) -> None:
     if not _exists(connection):
         with connection.schema_editor() as editor:
             editor.create_model(Deployment)
-    Deployment.objects.using(connection.alias).create(
-        release=recorded.release, start=_stored(recorded.start), end=_stored(recorded.end)
-    )
+    with transaction.atomic(using=connection.alias):
+        Deployment.objects.using(connection.alias).create(
+            release=recorded.release, start=_stored(recorded.start), end=_stored(recorded.end)
+        )
 
 
 def _exists(connection: BaseDatabaseWrapper) -> bool:
@@ -85,4 +88,7 @@ class Recorder:
     def end(self, alias: str) -> None:
         if alias in self.begun:
             _, release, start = self.begun.pop(alias)
-            add(connections[alias], Recorded(release, start, dt.datetime.now(dt.timezone.utc)))
+            try:
+                add(connections[alias], Recorded(release, start, dt.datetime.now(dt.timezone.utc)))
+            except DatabaseError as error:  # the deployment itself went well, and is not to fail for this
+                _LOGGER.warning("The deployment on %s was not recorded: %s", alias, error)

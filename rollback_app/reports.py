@@ -16,7 +16,7 @@ from typing import Any
 from .history import Deployment, Key, Row
 from .listing import Listed, Listing
 from .moments import Moment, ago
-from .planner import Plan, Step, migrate_commands
+from .planner import DEFAULT_GAP, Plan, Step, migrate_commands
 from .safety import Finding, Level, Preview
 
 SCHEMA = 1
@@ -345,6 +345,8 @@ def _listed(listed: Listed, listing: Listing) -> Iterator[Line]:
     yield Line(f"   {number_of(len(group.rows), 'migration')} in {lasted}: {counts}")
     for mark in listed.marks:
         yield Line(f"   ! {mark}")
+    if not listed.blockers:
+        yield Line("   can be rolled back, together with all that is newer")
     for finding in listed.blockers[:3]:
         yield Line(f"   BLOCKED {finding.text} [{finding.id}]", "ERROR")
     if len(listed.blockers) > 3:
@@ -355,6 +357,8 @@ def _listed(listed: Listed, listing: Listing) -> Iterator[Line]:
 def _back_before(listed: Listed, listing: Listing) -> str:
     start = listed.deployment.start.isoformat(sep=" ")
     suffix = "" if listing.alias == "default" else f" --database {shlex.quote(listing.alias)}"
+    if listing.gap != DEFAULT_GAP:  # by another gap it might seem to be cut in two
+        suffix += f" --gap {listing.gap.total_seconds() / 60:g}"
     return f'python manage.py rollbackmigrationsafter "{start}"{suffix} --plan'
 
 
@@ -374,6 +378,7 @@ def _listing_data(listing: Listing) -> dict[str, Any]:
                 "guessed": listed.deployment.guessed,
                 "migrations": [str(row.key) for row in listed.deployment.rows],
                 "marks": list(listed.marks),
+                "can_be_rolled_back": not listed.blockers,
                 "blockers": [{"id": found.id, "about": found.about, "text": found.text} for found in listed.blockers],
                 "command": _back_before(listed, listing),
             }

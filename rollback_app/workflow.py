@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from functools import cache
@@ -17,15 +18,18 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.db import DEFAULT_DB_ALIAS, DatabaseError
+from django.db import DEFAULT_DB_ALIAS
 from django.db.migrations.loader import MigrationLoader
+from django.db.utils import DatabaseError, InterfaceError
 
 from . import database as databases
 from . import executor, kinds, manifest, moments, planner, releases, safety
-from .database import Database, Timeouts
+from .database import Database, Timeouts, first_line
 from .errors import CodeUnusable, DatabaseUnusable, RollbackError, UsageError
-from .executor import Done, Progress
-from .history import Code, Cut, Key, Recorded, deployments
+from .executor import Bookmark, Done, Progress
+from .history import Code, Cut, Key, Recorded
+from .history import deployments as grouped
+from .journal import TABLE, Journal, Record
 from .listing import Listed, Listing, marks
 from .moments import Moment
 from .planner import Choices, Plan
@@ -38,6 +42,10 @@ class Result:
 
     preview: Preview
     done: tuple[Done, ...]
+
+
+class _Noted(Journal, Bookmark):
+    """The journal, as the executor keeps its place in it."""
 
 
 class Unfinished(RollbackError):
@@ -94,11 +102,10 @@ def _finder(moment: str | Moment, zone: str | None, now: datetime, gap: timedelt
 
     def look_up(database: Database) -> Moment:
         rows, recorded = database.rows(), releases.read(database.connection)
-        groups = deployments(rows, gap, recorded)
-        return find(
-            argument,
-            kinds.Known(moment, rows, _code(), groups, recorded, database.precision(), local, now, open_once),
-        )
+        precision = database.precision()
+        groups = grouped(rows, gap, recorded, precision)
+        known = kinds.Known(moment, rows, _code(), groups, recorded, precision, local, now, open_once)
+        return find(argument, known)
 
     return look_up
 
@@ -117,7 +124,7 @@ def _text_of(name: str) -> str:
         ) from error
 
 
-def listing(
+def deployments(
     alias: str = DEFAULT_DB_ALIAS,
     *,
     gap: timedelta = planner.DEFAULT_GAP,
@@ -137,15 +144,16 @@ def listing(
     database, code = databases.get(alias), _code()
     with database.reading():
         rows, recorded, precision = database.rows(), releases.read(database.connection), database.precision()
-        groups = deployments(rows, gap, recorded)
+        groups = grouped(rows, gap, recorded, precision)
         chosen = [group for group in reversed(groups) if after is None or group.end >= after][:limit]
         found = []
         for number, group in enumerate(chosen, 1):
-            plan = planner.plan(code, rows, Cut(group.start, precision), Choices(gap=gap), database.names(), recorded)
+            cut, choices = Cut(group.start, precision), Choices(gap=gap)
+            plan = planner.plan(code, rows, cut, choices, database.names(), recorded=recorded)
             findings = safety.judge(plan, database, one_transaction=database.can_undo_ddl, count=False)
             blockers = tuple(finding for finding in findings if finding.level is Level.BLOCKER)
             found.append(Listed(number, group, marks(group, plan), blockers))
-    return Listing(alias, database.title, local, tuple(found), len(groups), now)
+    return Listing(alias, database.title, local, gap, tuple(found), len(groups), now)
 
 
 def mark_release(name: str, at: str | None = None, alias: str = DEFAULT_DB_ALIAS, zone: str | None = None) -> Recorded:
@@ -171,7 +179,7 @@ def mark_release(name: str, at: str | None = None, alias: str = DEFAULT_DB_ALIAS
         releases.add(database.connection, mark)
     except DatabaseError as error:
         raise DatabaseUnusable(
-            f"{database.title} cannot be written to: {databases.first_line(error)}",
+            f"{database.title} cannot be written to: {first_line(error)}",
             hint=f"Its user must be allowed to make and to fill the table {releases.TABLE}.",
         ) from error
     return mark
@@ -188,8 +196,11 @@ def roll_back(
     destroy_data: bool = False,
     progress: Progress | None = None,
     timeouts: Timeouts | None = None,
+    journal: bool = True,
+    command: str = "",
 ) -> list[Result]:
-    """Run what was looked at. destroy_data: the consent to lose what the findings say would be lost.
+    """Run what was looked at. destroy_data: the consent to lose what the findings say would be lost. journal: note the run in
+    the database, so that one that breaks off can go on; command: what was typed, for that note.
 
     Errors: Refused, if something blocks, consent is missing, or the history changed since; Locked; StepFailed, which says
     what state the database is in; Unfinished, if that happened to one of several databases.
@@ -199,7 +210,8 @@ def roll_back(
     results: list[Result] = []
     for index, looked_at in enumerate(previews):
         try:
-            results.append(_run(looked_at, progress or Progress(), timeouts or Timeouts()))
+            note = command if journal else None
+            results.append(_run(looked_at, progress or Progress(), timeouts or Timeouts(), note))
         except RollbackError as error:
             if len(previews) == 1:
                 raise
@@ -234,26 +246,66 @@ def _listed(findings: Sequence[Finding]) -> str:
     return " ".join(finding.text for finding in findings[:3]) + more
 
 
-def _run(looked_at: Preview, progress: Progress, timeouts: Timeouts) -> Result:
+def rollbacks(using: str = DEFAULT_DB_ALIAS) -> list[Record]:
+    """The rollbacks that were noted in a database, newest first. Errors: UsageError, DatabaseUnusable."""
+    database = databases.get(using)
+    with database.reading():
+        return Journal(database).records()
+
+
+def _run(looked_at: Preview, progress: Progress, timeouts: Timeouts, command: str | None) -> Result:
+    """command: None for a run that is not noted."""
     if looked_at.plan.empty:
         return Result(looked_at, ())
     database = databases.get(looked_at.alias, timeouts)
-    done = executor.run(
-        database,
-        looked_at.plan,
-        lambda: _plan(database, looked_at.moment, looked_at.plan.choices),
-        progress,
-        one_transaction=looked_at.one_transaction,
-    )
+    bookmark = None if command is None else _begun(database, looked_at, progress, command)
+    try:
+        done = executor.run(
+            database,
+            looked_at.plan,
+            lambda: _plan(database, looked_at.moment, looked_at.plan.choices),
+            progress,
+            bookmark or Bookmark(),
+            one_transaction=looked_at.one_transaction,
+        )
+    except RollbackError as error:
+        if bookmark:
+            # The error itself is what counts; a run that could not be noted as failed is shown as broken off.
+            with suppress(DatabaseError, InterfaceError):
+                bookmark.failed(error.message)
+        raise
     return Result(looked_at, tuple(done))
+
+
+def _begun(database: Database, looked_at: Preview, progress: Progress, command: str) -> _Noted | None:
+    """The journal of a run that begins; None, if it cannot be written and the run can do without.
+
+    Errors: Locked; DatabaseUnusable, where only the journal tells how to go on after a failure.
+    """
+    bookmark = _Noted(database)
+    try:
+        with database.settings_of_run():
+            bookmark.begin(looked_at.plan, looked_at.moment.text[:200], command)
+    except (DatabaseError, InterfaceError) as error:
+        if database.is_lock_timeout(error):
+            raise database.held() from error
+        words = f"The journal of {database.title} cannot be written: {first_line(error)}"
+        if not database.can_undo_ddl:
+            raise DatabaseUnusable(
+                f"{words}. Without it, a run that breaks off inside a migration could not go on. Nothing was changed.",
+                hint=f"Let its user create the table {TABLE}, or add --no-journal.",
+            ) from error
+        progress.warned(f"{words}. The run goes on without it.")
+        return None
+    return bookmark
 
 
 def _plan(database: Database, moment: Moment, choices: Choices) -> Plan:
     rows = database.rows()
     kept = None if moment.kept is None else frozenset(Key(*name) for name in moment.kept)
     cut = Cut(moment.at, database.precision(), kept, moment.zero)
-    recorded = releases.read(database.connection)
-    return planner.plan(_code(), rows, cut, choices, database.names(), recorded)
+    position, recorded = Journal(database).position(), releases.read(database.connection)
+    return planner.plan(_code(), rows, cut, choices, database.names(), position, recorded)
 
 
 def _code() -> Code:

@@ -20,7 +20,7 @@ ROWS = [
     {"safety"},
     {"listing"},
     {"database", "releases", "reports"},
-    {"executor"},
+    {"executor", "journal"},
     {"workflow"},
     {"checks", "receivers"},
     {"apps", "management", "__main__"},

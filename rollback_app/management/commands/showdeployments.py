@@ -54,7 +54,7 @@ class Command(RollbackCommand):
 
     @no_translations
     def handle(self, *args: Any, **options: Any) -> None:
-        listing = workflow.listing(
+        listing = workflow.deployments(
             options["database"],
             gap=timedelta(minutes=options["gap"]),
             zone=options["timezone"],
