@@ -63,22 +63,23 @@ def _deployment(argument: str, known: Known) -> Moment:
         )
     number = int(argument)
     group = known.groups[-number]
-    newer = f" and the {number - 1} newer" if number > 1 else ""
-    return known.at(group.start, f"Deployment {number} began then; it goes{newer}.")
+    what = "it goes" if number == 1 else "it goes, with all that is newer"
+    return known.at(group.start, f"Deployment {number} began then; {what}.")
 
 
 def _release(argument: str, known: Known) -> Moment:
     """Back to the end of that release's deployment."""
+    named = [found for found in known.recorded if found.release]
+    mine = [found for found in named if found.release == argument]
     # The newest word counts, so that a mark can be put right; not if its rows are gone, since it was rolled back.
-    for found in reversed([found for found in known.recorded if found.release == argument]):
+    for found in reversed(mine):
         if times := [row.applied for row in known.rows if found.holds(row, known.precision)]:
             end = max(times)
             return known.at(end + known.precision, f"Just after {known.local(end)}, the end of release {argument}.")
-    names = {found.release for found in known.recorded if found.release} - {argument}
-    gone = any(found.release == argument for found in known.recorded)
+    names = {found.release for found in named} - {argument}
     raise UsageError(
         f"Release '{argument}' was rolled back: nothing of it is applied."
-        if gone
+        if mine
         else f"No release '{argument}' is recorded here.",
         hint=f"Known: {', '.join(_nearest_first(argument, names))}."
         if names
@@ -182,7 +183,7 @@ EXAMPLES = {
 
 
 def _nearest_first(name: str, known: Iterable[str]) -> list[str]:
-    return sorted(known, key=lambda other: -difflib.SequenceMatcher(None, name, other).ratio())[:10]
+    return sorted(known, key=lambda other: (-difflib.SequenceMatcher(None, name, other).ratio(), other))[:10]
 
 
 def _did_you_mean(name: str, known: Iterable[str], form: str) -> str:

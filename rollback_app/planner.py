@@ -118,6 +118,12 @@ class Plan:
         only_some = self.choices.steps is not None and self.kept
         return bool(self.rows) and not only_some and all(self.cut.is_late(row) for row in self.rows)
 
+    def takes(self, row: Row) -> bool:
+        """Does this row go, or would it, if nothing stood in the way?"""
+        if self.choices.steps is None:
+            return self.cut.is_late(row)
+        return row in self.bookkeeping or any(row in step.rows for step in self.steps)
+
     @property
     def newest(self) -> Row | None:
         return max(self.rows, key=lambda row: (row.applied, row.id), default=None)

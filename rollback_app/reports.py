@@ -148,10 +148,11 @@ def _nothing_to_do(preview: Preview) -> Line:
 
 def _deployments(preview: Preview) -> Iterator[Line]:
     """The last two kept and the first two undone, and how many there are beyond."""
-    cut = preview.plan.cut
-    groups = preview.plan.deployments
-    stays = [group for group in groups if not all(map(cut.is_late, group.rows))]
-    goes = [group for group in groups if any(map(cut.is_late, group.rows))]
+    plan = preview.plan
+    stays = [group for group in plan.deployments if not all(map(plan.takes, group.rows))]
+    goes = [group for group in plan.deployments if any(map(plan.takes, group.rows))]
+    by_time = plan.cut.kept is None and plan.choices.steps is None
+    cut = Line("  CUT    ", "WARNING") if by_time else Line("  partly ")
     yield Line()
     yield Line(f"Deployments around it, in {preview.moment.zone_name}", "MIGRATE_LABEL")
     if len(stays) > 2:
@@ -161,7 +162,7 @@ def _deployments(preview: Preview) -> Iterator[Line]:
             yield Line(f"  stays  {_deployment(group, preview.moment)}")
     for group in goes[:2]:
         if group in stays:
-            yield Line(f"  CUT    {_deployment(group, preview.moment)}", "WARNING")
+            yield Line(f"{cut.text}{_deployment(group, preview.moment)}", cut.style)
         else:
             yield Line(f"  goes   {_deployment(group, preview.moment)}")
     if len(goes) > 2:
@@ -279,7 +280,7 @@ def _data(preview: Preview) -> dict[str, Any]:
 
 
 def _deployment_data(group: Deployment, plan: Plan) -> dict[str, Any]:
-    late = sum(plan.cut.is_late(row) for row in group.rows)
+    late = sum(map(plan.takes, group.rows))
     return {
         "start": _stamp(group.start),
         "end": _stamp(group.end),
@@ -306,7 +307,7 @@ def of_result(alias: str, done: Iterable[tuple[Key, float]], deleted: Sequence[R
         lines.append(
             Line("Next: start the older release. Do not run migrate from this one: it would apply them again.")
         )
-        lines.append(Line("To go forward again: start the newer release and run python manage.py migrate."))
+        lines.append(Line("To go forward again later: start the newer release and run python manage.py migrate."))
     return Report(
         tuple(lines),
         {"steps": [{"migration": str(key), "seconds": spent} for key, spent in steps], "deleted_rows": len(deleted)},

@@ -323,18 +323,17 @@ def _live_drops(plan: Plan) -> list[tuple[Step, Effect, str, str]]:
 
 
 def nothing_left(judged: Judged) -> Iterator[Finding]:
-    if judged.plan.nothing_left and not judged.plan.empty:
-        yield Finding(
-            "rollback.W002",
-            Level.LOSS,
-            "",
-            "The moment lies before everything that was ever applied: every migration of this database would be unapplied.",
-        )
+    plan = judged.plan
+    if plan.nothing_left and not plan.empty and not plan.cut.zero:
+        before = "The moment lies before everything that was ever applied"
+        reason = before if plan.cut.kept is None else "Nothing that is applied is among what is kept"
+        text = f"{reason}: every migration of this database would be unapplied."
+        yield Finding("rollback.W002", Level.LOSS, "", text)
 
 
 def asked_for_zero(judged: Judged) -> Iterator[Finding]:
     apps = sorted(app for app, target in judged.plan.targets.items() if not target)
-    if judged.plan.cut.zero and apps and not judged.plan.nothing_left:
+    if judged.plan.cut.zero and apps:
         text = f"It was asked to unapply every migration of {', '.join(apps)}."
         yield Finding("rollback.W003", Level.LOSS, "", text)
 
