@@ -15,8 +15,8 @@ from django.utils import timezone as django_timezone
 from . import conf
 
 ALLOWED = timedelta(minutes=1)
-# The other databases are files on this machine, and have its clock.
-_CLOCKS = {"postgresql": "SELECT clock_timestamp()", "mysql": "SELECT utc_timestamp(6)"}
+# In UTC, without saying so. The other databases are files on this machine, and have its clock.
+_CLOCKS = {"postgresql": "SELECT clock_timestamp() AT TIME ZONE 'UTC'", "mysql": "SELECT utc_timestamp(6)"}
 
 
 def clocks(databases: Sequence[str] | None = None, **kwargs: Any) -> list[CheckMessage]:
@@ -46,9 +46,8 @@ def _distance(connection: BaseDatabaseWrapper) -> timedelta:
     with connection.cursor() as cursor:
         cursor.execute(_CLOCKS[connection.vendor])
         (there,) = cursor.fetchone()
-    now = datetime.now(timezone.utc)
-    aware: datetime = there if there.tzinfo else there.replace(tzinfo=timezone.utc)
-    return aware - now
+    aware: datetime = there.replace(tzinfo=timezone.utc)
+    return aware - datetime.now(timezone.utc)
 
 
 def future_rows(databases: Sequence[str] | None = None, **kwargs: Any) -> list[CheckMessage]:

@@ -23,11 +23,14 @@ def records() -> bool:
 def release() -> str:
     """The name of the release that runs; empty if nobody says.
 
-    RELEASE is a text, or the dotted path of a function that returns one; without it the environment's ROLLBACK_RELEASE counts.
+    RELEASE is a text, or a function that returns one, or its dotted path; without it the environment's ROLLBACK_RELEASE counts.
 
     Errors: ImproperlyConfigured.
     """
-    found = str(_settings().get("RELEASE", ""))
+    found = _settings().get("RELEASE", "")
+    if callable(found):
+        return str(found())
+    found = str(found)
     if not re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+", found):
         return found or os.environ.get("ROLLBACK_RELEASE", "")
     try:

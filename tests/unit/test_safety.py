@@ -224,7 +224,7 @@ def test_to_zero_needs_consent_even_without_a_row() -> None:
 def test_a_set_is_named_as_such() -> None:
     cut = Cut(NOON, kept=frozenset([key("b.1")]))
     (blocker,) = found([made("a.1"), made("b.1", "a.1")], recorded("a.1", "b.1"), cut=cut)[:1]
-    assert blocker.text == "b.1 is among what is kept, but depends on what goes: a.1, b.1."
+    assert blocker.text == "b.1 is among what is kept, but depends on what goes: a.1 <- b.1."
     findings = found([made("b.1")], recorded("b.1", "x.1"), cut=cut)
     assert of("E002", findings) == ["x.1 is not among what is kept, but this code has no such migration."]
     ghost = found([made("a.1")], recorded("b.1", "a.1"), cut=cut)
