@@ -18,6 +18,17 @@ def positive(text: str) -> int:
     return int(text)
 
 
+def minutes(text: str) -> float:
+    """The type of an argument: a pause."""
+    try:
+        found = float(text)
+    except ValueError:
+        found = -1.0
+    if not 0 <= found < 10_000_000:  # this way round it is also true for what is not a number
+        raise ArgumentTypeError(f"'{text}' is no number of minutes.")
+    return found
+
+
 class RollbackCommand(BaseCommand):
     """Parses, calls, prints. A RollbackError leaves it as a CommandError that ends with what to do next."""
 

@@ -16,7 +16,7 @@ from rollback_app import kinds, reports, workflow
 from rollback_app.database import Timeouts
 from rollback_app.errors import RollbackError, UsageError
 from rollback_app.executor import Done, Progress
-from rollback_app.management.base import RollbackCommand, positive
+from rollback_app.management.base import RollbackCommand, minutes, positive
 from rollback_app.planner import Choices, Step
 from rollback_app.reports import Report
 from rollback_app.safety import Level, Preview, Refused
@@ -82,7 +82,7 @@ class Command(RollbackCommand):
         )
         parser.add_argument(
             "--gap",
-            type=float,
+            type=minutes,
             default=5.0,
             metavar="MINUTES",
             help="A pause longer than this begins a new deployment. Default: 5.",

@@ -9,7 +9,7 @@ from django.core.management.base import CommandParser, no_translations
 from django.db import DEFAULT_DB_ALIAS
 
 from rollback_app import reports, workflow
-from rollback_app.management.base import RollbackCommand, positive
+from rollback_app.management.base import RollbackCommand, minutes, positive
 
 
 class Command(RollbackCommand):
@@ -38,7 +38,7 @@ class Command(RollbackCommand):
         )
         parser.add_argument(
             "--gap",
-            type=float,
+            type=minutes,
             default=5.0,
             metavar="MINUTES",
             help="A pause longer than this begins a new deployment, where none was recorded. Default: 5.",
