@@ -252,6 +252,22 @@ def test_a_migration_in_the_middle_is_refused_as_a_time_would_be(shop: Database)
 
 
 @on_sqlite
+def test_the_line_to_run_means_the_same_after_another_deployment(shop: Database, project: Project) -> None:
+    line = roll_back(shop, "last", plan=True, gap=1.5).out.splitlines()[-1]
+    assert line == (
+        'To run it: python manage.py rollbackmigrationsafter "2024-05-03 08:00:00+00:00" --database default --gap 1.5'
+    )
+    assert roll_back(shop, "all:", plan=True).out.splitlines()[-1].split()[6] == "all:"
+
+
+def test_two_databases_have_no_time_in_common(shop: Database, other_database: Database) -> None:
+    migrate(other_database.alias)
+    aliases = [shop.alias, other_database.alias]
+    line = roll_back(shop, "last", plan=True, database=aliases).out.splitlines()[-1]
+    assert line.startswith("To run it: python manage.py rollbackmigrationsafter last --database ")
+
+
+@on_sqlite
 def test_the_plan_of_a_kind(shop: Database) -> None:
     said = roll_back(shop, "deployment:2", plan=True)
     assert masked(said.out).startswith("""\

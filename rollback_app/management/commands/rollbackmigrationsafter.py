@@ -17,7 +17,7 @@ from rollback_app.database import Timeouts
 from rollback_app.errors import RollbackError, UsageError
 from rollback_app.executor import Done, Progress
 from rollback_app.management.base import RollbackCommand, minutes, positive
-from rollback_app.planner import Choices, Step
+from rollback_app.planner import DEFAULT_GAP, Choices, Step
 from rollback_app.reports import Report
 from rollback_app.safety import Level, Preview, Refused
 
@@ -121,7 +121,13 @@ class Command(RollbackCommand):
             action="store_false",
             dest="journal",
             help="Do not note the run in the table rollback_app_run. On MariaDB and MySQL a run that breaks off inside a "
-            "migration then cannot go on.",
+            "migration can then not be continued.",
+        )
+        parser.add_argument(
+            "--start-over",
+            action="store_true",
+            help="Do not go on where an earlier run broke off inside a migration: that one is whole again, from a backup or "
+            "mended by hand.",
         )
         parser.add_argument(
             "--lock-timeout",
@@ -161,6 +167,7 @@ class Command(RollbackCommand):
                 split_deployment=options["split_deployment"],
                 exclude=tuple(options["exclude"]),
                 fake=tuple(options["fake"]),
+                start_over=options["start_over"],
                 gap=timedelta(minutes=options["gap"]),
                 steps=options["steps"],
             ),
@@ -312,17 +319,29 @@ def _timeouts(options: dict[str, Any]) -> Timeouts:
 
 def _again(options: dict[str, Any], previews: Sequence[Preview]) -> str:
     """The command line that runs the plan that was shown."""
-    words = ["python", "manage.py", "rollbackmigrationsafter", _joined(options["moment"])]
+    words = ["python", "manage.py", "rollbackmigrationsafter", _fixed(_joined(options["moment"]), previews)]
     for name in ("timezone", "database", "exclude", "fake", "steps"):
         given = options[name] or []
         for value in given if isinstance(given, (list, tuple)) else [str(given)]:
             words += [f"--{name}", value]
+    if timedelta(minutes=options["gap"]) != DEFAULT_GAP:
+        words += ["--gap", f"{options['gap']:g}"]
     words += [
-        f"--{name.replace('_', '-')}" for name in ("cascade", "split_deployment", "step_by_step") if options[name]
+        f"--{name.replace('_', '-')}"
+        for name in ("cascade", "split_deployment", "step_by_step", "start_over")
+        if options[name]
     ]
     if any(preview.of_level(Level.LOSS) for preview in previews):
         words.append("--destroy-data")
     return " ".join(word if word == shlex.quote(word) else _quoted(word) for word in words)
+
+
+def _fixed(moment: str, previews: Sequence[Preview]) -> str:
+    """The moment so that it means the same later on: "last" is another deployment after a run, or half of one."""
+    times = {preview.moment.at for preview in previews if preview.moment.kept is None}
+    if kinds.of(moment) and len(times) == 1:
+        return times.pop().isoformat(sep=" ")
+    return moment
 
 
 def _quoted(word: str) -> str:
