@@ -134,7 +134,7 @@ def test_how_many_are_listed(shop: Database) -> None:
     assert numbers(since="2024-05-02T08:00:01Z") == [1, 2]  # it ended then
     assert numbers(since="2024-05-02T08:00:02Z") == [1]
     assert numbers(since="2024-05-01", limit=2) == [1, 2]
-    assert "3 deployments, newest first, in Europe/Berlin; 1 shown" in call("showdeployments", limit=1).out
+    assert "3 deployments, newest first, in Europe/Berlin; 1 shown" in call("showdeployments", "--limit", "1").out
 
 
 @on_sqlite
