@@ -21,7 +21,8 @@ from .moments import Moment, clock
 @dataclass(frozen=True)
 class Known:
     """What a kind may look at. text: all that was typed. groups: the deployments, oldest first. precision: of the column
-    `applied`. now: aware, UTC. open: gives the text of a file by its name, "-" for what is piped in."""
+    `applied`. now: aware, UTC. open: gives the text of a file by its name, "-" for what is piped in. broke_off: the command of
+    the newest run, if it broke off half-way and is still to be ended."""
 
     text: str
     rows: Sequence[Row]
@@ -32,6 +33,7 @@ class Known:
     zone: ZoneInfo
     now: datetime
     open: Callable[[str], str]
+    broke_off: str = ""
 
     def at(self, at: datetime, words: str) -> Moment:
         return Moment(self.text, at, self.zone, self.zone.key, words=words)
@@ -52,6 +54,11 @@ def _last(argument: str, known: Known) -> Moment:
 
 def _deployment(argument: str, known: Known) -> Moment:
     """Undoes that deployment and all newer ones."""
+    if known.broke_off:
+        raise UsageError(
+            "A run broke off half-way, so that the newest deployment now is a rest of it, or the one before.",
+            hint=f"Run that one to its end: {known.broke_off}. Or name a time; 'python manage.py showdeployments' lists them.",
+        )
     count = len(known.groups)
     # Not int() alone: it reads other scripts' digits, and signs.
     if not re.fullmatch("[0-9]{1,9}", argument) or not 1 <= int(argument) <= count:

@@ -40,11 +40,13 @@ class Listing:
 
 def marks(group: Deployment, plan: Plan) -> tuple[str, ...]:
     """What is odd about the rows of a deployment. That a row was faked cannot be seen; these are its traces."""
-    return (*_same_time(group), *_out_of_order(group, plan), *_without_file(group, plan), *_notes(group, plan))
+    return (*_same_time(group, plan), *_out_of_order(group, plan), *_without_file(group, plan), *_notes(group, plan))
 
 
-def _same_time(group: Deployment) -> Iterator[str]:
+def _same_time(group: Deployment, plan: Plan) -> Iterator[str]:
     times = Counter(row.applied for row in group.rows)
+    if plan.cut.precision >= timedelta(seconds=1):
+        return  # many migrations take less than that
     if same := sum(count for count in times.values() if count > 1):
         yield f"{same} rows share their time with another: perhaps restored, or written by hand"
 

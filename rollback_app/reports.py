@@ -293,8 +293,14 @@ def _stamp(at: datetime) -> str:
     return at.astimezone(timezone.utc).isoformat()
 
 
-def of_result(alias: str, done: Iterable[tuple[Key, float]], deleted: Sequence[Row]) -> Report:
-    """What a run did to one database. done: each unapplied migration, with its seconds."""
+def release_undone(plan: Plan) -> str:
+    """The newest release of which something goes; empty if none is known."""
+    names = [name for group in plan.deployments if any(map(plan.takes, group.rows)) for name in group.releases]
+    return names[-1] if names else ""
+
+
+def of_result(alias: str, done: Iterable[tuple[Key, float]], deleted: Sequence[Row], release: str = "") -> Report:
+    """What a run did to one database. done: each unapplied migration, with its seconds. release: the newest one undone."""
     steps = list(done)
     total = sum(spent for _, spent in steps)
     number = number_of(len(steps), "migration")
@@ -307,7 +313,8 @@ def of_result(alias: str, done: Iterable[tuple[Key, float]], deleted: Sequence[R
         lines.append(
             Line("Next: start the older release. Do not run migrate from this one: it would apply them again.")
         )
-        lines.append(Line("To go forward again later: start the newer release and run python manage.py migrate."))
+        newer = f"release {release}" if release else "the newer release"
+        lines.append(Line(f"To go forward again later: start {newer} and run python manage.py migrate."))
     return Report(
         tuple(lines),
         {"steps": [{"migration": str(key), "seconds": spent} for key, spent in steps], "deleted_rows": len(deleted)},

@@ -27,7 +27,7 @@ from . import executor, kinds, manifest, moments, planner, releases, safety
 from .database import Database, Timeouts, first_line
 from .errors import CodeUnusable, DatabaseUnusable, RollbackError, UsageError
 from .executor import Bookmark, Done, Progress
-from .history import Code, Cut, Key, Record, Recorded
+from .history import Code, Cut, Key, Outcome, Record, Recorded, Row
 from .history import deployments as grouped
 from .journal import TABLE, Journal
 from .listing import Listed, Listing, marks
@@ -104,10 +104,21 @@ def _finder(moment: str | Moment, zone: str | None, now: datetime, gap: timedelt
         rows, recorded = database.rows(), releases.read(database.connection)
         precision = database.precision()
         groups = grouped(rows, gap, recorded, precision)
-        known = kinds.Known(moment, rows, _code(), groups, recorded, precision, local, now, open_once)
+        broke_off = _broke_off(database, rows)
+        known = kinds.Known(moment, rows, _code(), groups, recorded, precision, local, now, open_once, broke_off)
         return find(argument, known)
 
     return look_up
+
+
+def _broke_off(database: Database, rows: Sequence[Row]) -> str:
+    """The command of the newest run, if it broke off after some of its steps, and nothing was applied since; else empty."""
+    newest = next(iter(Journal(database).records()), None)
+    if newest is None or newest.outcome is Outcome.FINISHED or not newest.steps_done:
+        return ""
+    if any(row.applied > newest.started for row in rows):
+        return ""
+    return newest.command or "it was run through the Python API"
 
 
 def _zone(name: str | None) -> str:

@@ -244,6 +244,61 @@ def test_each_kind_leads_back(shop: Database, moment: str, left: int) -> None:
     assert ("a_t" in tables, "b_u" in tables) == (left > 0, left > 2)
 
 
+FAILS = 'migrations.RunSQL("SELECT 1", "SELECT x FROM nowhere")'
+MENDED = 'migrations.RunSQL("SELECT 1", "SELECT 1")'
+
+
+@pytest.fixture
+def broken_off(shop: Database, project: Project) -> Database:
+    """A run back to before the newest deployment, of which one of two steps was undone."""
+    project.replace(a={**RELEASES[-1]["a"], "0004_fails": FAILS, "0005_t": ""})
+    migrate(shop.alias)
+    set_applied(
+        shop.alias, {("a", "0004_fails"): DAYS[2] + timedelta(days=1), ("a", "0005_t"): DAYS[2] + timedelta(days=1)}
+    )
+    said = roll_back(shop, "last", step_by_step=True)
+    assert (said.status, keys(shop.alias)[-1]) == (1, ("a", "0004_fails"))
+    return shop
+
+
+@pytest.mark.parametrize("moment", ["last", "deployment:1", "deployment:2"])
+def test_what_counts_from_the_newest_is_refused_after_a_run_that_broke_off(
+    broken_off: Database, project: Project, moment: str
+) -> None:
+    project.replace(a={**RELEASES[-1]["a"], "0004_fails": MENDED, "0005_t": ""})
+    said = roll_back(broken_off, moment)
+    assert said.status == 2
+    assert said.error.startswith("A run broke off half-way")
+    assert (
+        f'rollbackmigrationsafter "2024-05-04 08:00:00+00:00" --database {broken_off.alias} --step-by-step'
+        in said.error
+    )
+    assert len(keys(broken_off.alias)) == 5
+    assert roll_back(broken_off, "2024-05-04 08:00:00+00:00").status == 0
+    assert len(keys(broken_off.alias)) == 4
+    assert roll_back(broken_off, "last").status == 0
+    assert len(keys(broken_off.alias)) == 3
+
+
+def test_a_run_that_broke_off_is_over_when_something_is_applied(broken_off: Database, project: Project) -> None:
+    project.replace(a={**RELEASES[-1]["a"], "0004_fails": MENDED, "0005_t": ""})
+    set_applied(broken_off.alias, {("a", "0004_fails"): datetime.now(timezone.utc) - timedelta(hours=1)})
+    with broken_off.connection.cursor() as cursor:
+        cursor.execute("UPDATE rollback_app_run SET command = ''")
+    assert "it was run through the Python API" in roll_back(broken_off, "last").error
+    migrate(broken_off.alias)
+    said = roll_back(broken_off, "last", plan=True)
+    assert "Deployment 1 began then; it goes." in said.out
+    # On MariaDB the step in which it broke off is still half undone, which is a blocker of its own.
+    assert said.status == (3 if broken_off.vendor == "mariadb" else 0)
+
+
+def test_the_last_line_says_with_which_release_to_go_forward(shop: Database) -> None:
+    mark(shop, "1.1", "2024-05-02 12:00")
+    said = roll_back(shop, "2024-05-02")
+    assert said.out.endswith("To go forward again later: start release 1.1 and run python manage.py migrate.\n")
+
+
 def test_a_migration_in_the_middle_is_refused_as_a_time_would_be(shop: Database) -> None:
     said = roll_back(shop, "migration:a.0002_x")
     assert said.status == 3

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from rollback_app.history import Code, Row, deployments
+from rollback_app.history import Code, Cut, Row, deployments
 from rollback_app.listing import marks
 from rollback_app.planner import plan
 from tests.support.plain import CUT, NOON, code, key, made, recorded
@@ -12,8 +12,8 @@ from tests.support.plain import CUT, NOON, code, key, made, recorded
 HOUR = timedelta(hours=1)
 
 
-def marked(graph: Code, rows: list[Row]) -> list[tuple[str, ...]]:
-    found = plan(graph, rows, CUT)
+def marked(graph: Code, rows: list[Row], precision: timedelta = CUT.precision) -> list[tuple[str, ...]]:
+    found = plan(graph, rows, Cut(NOON, precision))
     return [marks(group, found) for group in deployments(rows, timedelta(minutes=5))]
 
 
@@ -25,6 +25,7 @@ def test_rows_of_the_same_time() -> None:
     rows = [Row(1, key("a.1"), NOON), Row(2, key("a.2"), NOON), Row(3, key("a.3"), NOON + timedelta(seconds=1))]
     graph = code(made("a.1"), made("a.2", "a.1"), made("a.3", "a.2"))
     assert marked(graph, rows) == [("2 rows share their time with another: perhaps restored, or written by hand",)]
+    assert marked(graph, rows, timedelta(seconds=1)) == [()]
 
 
 def test_rows_out_of_the_order_of_the_graph() -> None:

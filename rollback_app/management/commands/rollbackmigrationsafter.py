@@ -244,6 +244,7 @@ class Command(RollbackCommand):
                 result.preview.alias,
                 [(done.step.key, done.seconds) for done in result.done],
                 result.preview.plan.bookkeeping,
+                reports.release_undone(result.preview.plan),
             )
             for result in results
         ]
