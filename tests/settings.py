@@ -59,7 +59,7 @@ INSTALLED_APPS = [
 MIGRATION_MODULES = json.loads(os.environ.get("TEST_MIGRATION_MODULES", "{}"))
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 # Most tests are about what migrations did, and compare all tables. Those of the recording switch it on.
-ROLLBACK = {"RECORD": os.environ.get("TEST_RECORD", "0") == "1"}
+ROLLBACK = {"RECORD": False}
 SECRET_KEY = "not a secret"
 USE_TZ = os.environ.get("TEST_USE_TZ", "1") == "1"
 TIME_ZONE = "Europe/Berlin"
