@@ -7,6 +7,8 @@ from datetime import timedelta
 import pytest
 from django.db import models
 from django.db.migrations.operations import AddField, AlterField, CreateModel, RunPython
+from hypothesis import given
+from hypothesis import strategies as st
 
 from rollback_app.errors import UsageError
 from rollback_app.history import Cut, Row
@@ -264,3 +266,23 @@ def test_a_set_keeps_exactly_what_it_lists() -> None:
     assert found.near == ()
     blocked = plan(code(*CHAIN), rows, Cut(NOON, kept=frozenset({key("a.1"), key("b.1"), key("b.2"), key("c.1")})))
     assert [str(pull.key) for pull in blocked.dependants] == ["b.2", "c.1"]
+
+
+@given(st.data())
+def test_one_at_a_time_is_the_same_as_all_at_once(data: st.DataObject) -> None:
+    names = [f"{data.draw(st.sampled_from('abc'))}.{number}" for number in range(data.draw(st.integers(1, 8)))]
+    graph = code(
+        *(
+            made(name, *data.draw(st.sets(st.sampled_from(names[:index]), max_size=2) if index else st.just(set())))
+            for index, name in enumerate(names)
+        )
+    )
+    order = data.draw(st.permutations(names))
+    rows = [Row(number, key(name), NOON + timedelta(minutes=number)) for number, name in enumerate(order)]
+    at_once = steps(plan(graph, rows, CUT))
+    one_by_one = []
+    while found := steps(plan(graph, rows, CUT, Choices(steps=1))):
+        one_by_one += found
+        rows = [row for row in rows if str(row.key) not in found]
+    assert one_by_one == at_once
+    assert sorted(at_once) == sorted(names)
