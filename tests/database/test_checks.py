@@ -1,0 +1,107 @@
+"""System checks at deploy time, on real databases whose clock or rows are wrong."""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from django.core.checks import CheckMessage, run_checks
+
+from tests.support.databases import Database
+from tests.support.history import migrate, set_applied
+from tests.support.projects import Project
+
+if TYPE_CHECKING:
+    from pytest_django.fixtures import Settings
+
+T = 'migrations.CreateModel("T", [("id", models.BigAutoField(primary_key=True))])'
+
+
+def found(*aliases: str, deploy: bool = False) -> list[CheckMessage]:
+    messages = run_checks(include_deployment_checks=deploy, databases=list(aliases))
+    return [message for message in messages if str(message.id).startswith("rollback.")]
+
+
+def set_clock(database: Database, seconds: int) -> None:
+    """What this session takes for the time."""
+    statements = {
+        "mariadb": [f"SET timestamp = {time.time() + seconds}"],
+        # Names of our own schema before those of the system, which are otherwise found first.
+        "postgresql": [
+            f"""CREATE FUNCTION clock_timestamp() RETURNS timestamptz LANGUAGE sql AS
+                $$ SELECT pg_catalog.clock_timestamp() + interval '{seconds} seconds' $$""",
+            "SET search_path = public, pg_catalog",
+        ],
+    }[database.vendor]
+    with database.connection.cursor() as cursor:
+        for statement in statements:
+            cursor.execute(statement)
+
+
+@pytest.mark.databases("postgresql", "mariadb")
+@pytest.mark.parametrize(("seconds", "words"), [(90, "ahead of"), (-7200, "behind")])
+def test_clocks_that_differ(database: Database, seconds: int, words: str) -> None:
+    set_clock(database, seconds)
+    (message,) = found(database.alias)
+    assert message.id == "rollback.W101"
+    assert message.msg.startswith(f"The clock of the database '{database.alias}' is ")
+    assert f" s {words} that of this machine" in message.msg
+    assert abs(int(message.msg.split(" is ")[1].split(" s ")[0]) - abs(seconds)) <= 5
+    assert "showdeployments" in (message.hint or "")
+
+
+@pytest.mark.parametrize("use_tz", [True, False])
+def test_clocks_that_agree(database: Database, project: Project, settings: Settings, use_tz: bool) -> None:
+    settings.USE_TZ = use_tz
+    assert found(database.alias) == []
+    migrate(database.alias)
+    assert found(database.alias) == []
+    assert found() == []
+
+
+@pytest.mark.databases("postgresql", "mariadb")
+def test_a_small_difference_is_allowed(database: Database) -> None:
+    set_clock(database, 40)
+    assert found(database.alias) == []
+
+
+@pytest.mark.parametrize("use_tz", [True, False])
+def test_rows_in_the_future(database: Database, project: Project, settings: Settings, use_tz: bool) -> None:
+    settings.USE_TZ = use_tz
+    names = [f"000{number}_t" for number in range(1, 6)]
+    project(a=dict(zip(names, [T, "", "", "", ""], strict=True)))
+    migrate(database.alias)
+    later = datetime.now(timezone.utc) + timedelta(minutes=5)
+    set_applied(database.alias, {("a", "0001_t"): later})
+    (message,) = found(database.alias)
+    assert message.id == "rollback.W102"
+    assert message.msg == (
+        f"1 rows of django_migrations in the database '{database.alias}' lie in the future: a.0001_t."
+    )
+    assert "manifest:FILE" in (message.hint or "")
+    set_applied(database.alias, {("a", name): later for name in names})
+    (message,) = found(database.alias)
+    assert message.msg.endswith("a.0001_t, a.0002_t, a.0003_t, ….")
+
+
+def test_a_database_that_cannot_be_reached_is_left_to_others(
+    database: Database, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    database.connection.close()
+    wrong = {"NAME": tmp_path} if database.vendor == "sqlite" else {"PORT": 1}
+    for name, value in wrong.items():
+        monkeypatch.setitem(database.connection.settings_dict, name, value)
+    from rollback_app import checks
+
+    assert checks.clocks([database.alias]) == []
+    assert checks.future_rows([database.alias]) == []
+
+
+def test_recording_that_is_off(settings: Settings) -> None:
+    assert [message.id for message in found(deploy=True)] == ["rollback.W103"]
+    assert found() == []
+    settings.ROLLBACK = {}
+    assert found(deploy=True) == []
