@@ -8,50 +8,18 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from django.db import router
 from django.db.models import Model
-from django.db.utils import DatabaseError
 
 from . import catalog
-from .catalog import Fact, Facts
+from .catalog import CannotMake, Facts
 from .database import Database, first_line
 from .effects import Effect, Kind
 from .planner import Plan
 from .states import States
-
-
-@dataclass(frozen=True)
-class Difference:
-    """missing: the migrations at the target say that the table has it, and it has not; else the other way round."""
-
-    table: str
-    kind: str
-    words: str
-    missing: bool
-
-    def __str__(self) -> str:
-        return f"{self.table} {'lacks' if self.missing else 'has left'} {f'{self.kind} {self.words}'.strip()}"
-
-    @property
-    def by_django(self) -> bool:
-        """The second index of a text column, for LIKE: undoing AlterField or a renaming with Django on PostgreSQL leaves it
-        out, or leaves it behind, and so does `migrate`. No value and no promise depends on it."""
-        return self.kind == "index" and ("varchar_pattern_ops" in self.words or "text_pattern_ops" in self.words)
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """tables: how many were compared. new: differences that the run made. left_over: those of them that Django's own reverse
-    is known to make, and that do no harm. known: those that were there before. why_not: why nothing was compared."""
-
-    tables: int = 0
-    new: tuple[Difference, ...] = ()
-    left_over: tuple[Difference, ...] = ()
-    known: tuple[Difference, ...] = ()
-    why_not: str = ""
+from .verdict import Difference, Verdict
 
 
 class Verifier:
@@ -60,18 +28,20 @@ class Verifier:
     def __init__(self, database: Database, plan: Plan, states: States) -> None:
         self._connection = database.connection
         self._plan, self._states = plan, states
+        self._named: set[str] = set()
         self._before = catalog.rows(self._connection)
 
-    def verdict(self, named: Collection[str]) -> Verdict:
-        """named: the names in the statements that changed the schema; those that are tables were touched."""
+    def saw(self, sql: str) -> None:
+        """A statement was sent to the database."""
+        self._named.update(_names_in(sql))
+
+    def verdict(self) -> Verdict:
         models = self._tables(self._states.end().apps)
-        dropped = {name for effect in self._effects() for name in _gone(effect)}
-        touched = (models.keys() | dropped) & set(named)
+        touched = self._touched(models)
         try:
             found = self._differences(models, touched, catalog.facts(catalog.rows(self._connection, touched)))
             known = self._known(touched) if found else Counter()
-        # For want of a right, or of a function or type that the models use; the run itself may well be right.
-        except DatabaseError as error:
+        except CannotMake as error:
             return Verdict(why_not=first_line(error))
         new = found - known
         return Verdict(
@@ -80,6 +50,13 @@ class Verifier:
             left_over=tuple(difference for difference in new.elements() if difference.by_django),
             known=tuple((found & known).elements()),
         )
+
+    def _touched(self, models: Collection[str]) -> set[str]:
+        """The tables that are, or should no longer be there, and that a statement has named, or an index of theirs."""
+        renamed, _ = self._renamings()
+        indexes = {renamed.get(table, table) for table, _, _, name in self._before if name in self._named}
+        gone = {name for effect in self._effects() for name in _gone(effect)}
+        return (set(models) | gone) & (self._named | indexes)
 
     def _effects(self) -> Iterator[Effect]:
         for step in self._plan.steps:
@@ -91,8 +68,7 @@ class Verifier:
         return {
             model._meta.db_table: model
             for model in apps.get_models(include_auto_created=True)
-            if model._meta.managed
-            and not model._meta.proxy
+            if model._meta.can_migrate(self._connection)
             and '"' not in model._meta.db_table
             and router.allow_migrate_model(self._connection.alias, model)
         }
@@ -102,7 +78,7 @@ class Verifier:
     ) -> Counter[Difference]:
         wanted = {models[name] for name in sorted(tables & models.keys())}
         # The table of a many-to-many field is made with the model of the field.
-        alone = [model for model in wanted if model._meta.auto_created not in wanted]
+        alone = [model for model in wanted if _meta(model).auto_created not in wanted]
         facts = catalog.made(self._connection, sorted(alone, key=lambda model: model._meta.db_table))
         expected = Counter({fact: number for fact, number in facts.items() if fact[0] in tables})
         whole = {fact[0] for fact in (expected - there) + (there - expected) if fact[1] == "table"}
@@ -122,7 +98,7 @@ class Verifier:
         known: Counter[Difference] = Counter()
         for difference, number in self._differences(models, before, there).items():
             names = {**tables, **columns.get(difference.table, {})}
-            words = re.sub(r"\w+", lambda found: names.get(found[0], found[0]), difference.words)
+            words = "".join(names.get(word, word) for word in re.split(r"(\w+)", difference.words))
             table = tables.get(difference.table, difference.table)
             known[Difference(table, difference.kind, words, difference.missing)] += number
         return known
@@ -152,12 +128,16 @@ def _gone(effect: Effect) -> list[str]:
     return [effect.table] if gone else []
 
 
-_SCHEMA_WORDS = re.compile(r'"([^"]+)"|`([^`]+)`|(\w+)')
-_ROWS_ONLY = frozenset({"SELECT", "INSERT", "UPDATE", "DELETE", "SAVEPOINT", "RELEASE", "ROLLBACK", "PRAGMA", "SET", "LOCK"})
+def _meta(model: type[Model]) -> Any:
+    return model._meta
 
 
-def names_in(sql: str) -> Iterator[str]:
+_WORDS = re.compile(r'"([^"]+)"|`([^`]+)`|(\w+)')
+_ROWS_ONLY = ("SELECT", "INSERT", "UPDATE", "DELETE", "SAVEPOINT", "RELEASE", "ROLLBACK", "PRAGMA", "SET", "LOCK")
+
+
+def _names_in(sql: str) -> Iterator[str]:
     """The names in a statement that may change the schema."""
-    if sql.lstrip()[:9].split(None, 1)[:1] and sql.split(None, 1)[0].upper() not in _ROWS_ONLY:
-        for found in _SCHEMA_WORDS.finditer(sql):
-            yield found[found.lastindex or 0]
+    if not sql.lstrip()[:9].upper().startswith(_ROWS_ONLY):
+        for quoted, ticked, bare in _WORDS.findall(sql):
+            yield quoted or ticked or bare.lower()

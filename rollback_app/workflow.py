@@ -28,6 +28,7 @@ from .journal import TABLE, Journal, Record
 from .moments import Moment
 from .planner import Choices, Plan
 from .safety import Finding, Level, Preview, Refused
+from .verdict import Verdict
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class Result:
 
     preview: Preview
     done: tuple[Done, ...]
+    verdict: Verdict | None = None
 
 
 class _Noted(Journal, Bookmark):
@@ -92,9 +94,11 @@ def roll_back(
     timeouts: Timeouts | None = None,
     journal: bool = True,
     command: str = "",
+    verify: bool = True,
 ) -> list[Result]:
     """Run what was looked at. destroy_data: the consent to lose what the findings say would be lost. journal: note the run in
-    the database, so that one that breaks off can go on; command: what was typed, for that note.
+    the database, so that one that breaks off can go on; command: what was typed, for that note. verify: compare
+    the tables at the end with what the migrations at the target say, and fail if the run made them differ.
 
     Errors: Refused, if something blocks, consent is missing, or the history changed since; Locked; StepFailed, which says
     what state the database is in; Unfinished, if that happened to one of several databases.
@@ -105,7 +109,7 @@ def roll_back(
     for index, looked_at in enumerate(previews):
         try:
             note = command if journal else None
-            results.append(_run(looked_at, progress or Progress(), timeouts or Timeouts(), note))
+            results.append(_run(looked_at, progress or Progress(), timeouts or Timeouts(), note, verify=verify))
         except RollbackError as error:
             if len(previews) == 1:
                 raise
@@ -147,20 +151,21 @@ def rollbacks(using: str = DEFAULT_DB_ALIAS) -> list[Record]:
         return Journal(database).records()
 
 
-def _run(looked_at: Preview, progress: Progress, timeouts: Timeouts, command: str | None) -> Result:
+def _run(looked_at: Preview, progress: Progress, timeouts: Timeouts, command: str | None, *, verify: bool) -> Result:
     """command: None for a run that is not noted."""
     if looked_at.plan.empty:
         return Result(looked_at, ())
     database = databases.get(looked_at.alias, timeouts)
     bookmark = None if command is None else _begun(database, looked_at, progress, command)
     try:
-        done = executor.run(
+        outcome = executor.run(
             database,
             looked_at.plan,
             lambda: _plan(database, looked_at.moment, looked_at.plan.choices),
             progress,
             bookmark or Bookmark(),
             one_transaction=looked_at.one_transaction,
+            verify=verify,
         )
     except RollbackError as error:
         if bookmark:
@@ -168,7 +173,7 @@ def _run(looked_at: Preview, progress: Progress, timeouts: Timeouts, command: st
             with suppress(DatabaseError, InterfaceError):
                 bookmark.failed(error.message)
         raise
-    return Result(looked_at, tuple(done))
+    return Result(looked_at, outcome.done, outcome.verdict)
 
 
 def _begun(database: Database, looked_at: Preview, progress: Progress, command: str) -> _Noted | None:

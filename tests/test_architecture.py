@@ -12,18 +12,19 @@ ROOT = Path(__file__).parent.parent / "rollback_app"
 
 # A module imports only from rows above its own.
 ROWS = [
-    {"__init__", "errors", "standalone"},
+    {"__init__", "errors", "standalone", "verdict"},
     {"history"},
     {"moments", "states"},
     {"effects", "legacy"},
     {"planner", "legacy_cli"},
     {"safety"},
-    {"database", "reports"},
+    {"catalog", "database", "reports"},
+    {"verification"},
     {"executor", "journal"},
     {"workflow"},
     {"apps", "management", "__main__"},
 ]
-PURE = {"legacy", "errors", "history", "moments", "states", "effects", "planner", "safety", "reports"}
+PURE = {"legacy", "errors", "history", "moments", "states", "effects", "planner", "safety", "reports", "verdict"}
 WITHOUT_DJANGO = {"errors", "moments", "legacy", "legacy_cli", "__main__"}  # for machines that have no project
 # What pure modules may take from Django: nothing that opens a connection or reads a setting.
 PURE_DJANGO = ("django.db.migrations", "django.db.models", "django.utils")
