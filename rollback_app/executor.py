@@ -189,6 +189,9 @@ def _in_one_transaction(
                 database.delete_rows(plan.bookkeeping)
             watch.verify(stays=False)
             bookmark.finished(sum(each.seconds for each in done))
+            # A savepoint that could not be rolled back, here or in a receiver, is noted by Django and nothing is raised.
+            if transaction.get_rollback(using=database.alias):
+                raise StepFailed(None, "before the commit", "the transaction can only be undone")
             if before_rollback:
                 before_rollback()
                 transaction.set_rollback(True, using=database.alias)
