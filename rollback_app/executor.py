@@ -189,9 +189,7 @@ def _in_one_transaction(
                 database.delete_rows(plan.bookkeeping)
             watch.verify(stays=False)
             bookmark.finished(sum(each.seconds for each in done))
-            # A savepoint that could not be rolled back, here or in a receiver, is noted by Django and nothing is raised.
-            if transaction.get_rollback(using=database.alias):
-                raise StepFailed(None, "before the commit", "the transaction can only be undone")
+            _check_it_can_be_committed(database)
             if before_rollback:
                 before_rollback()
                 transaction.set_rollback(True, using=database.alias)
@@ -199,6 +197,12 @@ def _in_one_transaction(
         error.settle(*_after_all_or_nothing(database, expected))
         raise
     return done
+
+
+def _check_it_can_be_committed(database: Database) -> None:
+    # A savepoint that could not be rolled back, perhaps in a receiver, is noted by Django, and the commit becomes a rollback.
+    if transaction.get_rollback(using=database.alias):
+        raise StepFailed(None, "before the commit", "the transaction can only be undone")
 
 
 def _step_by_step(

@@ -19,7 +19,7 @@ from django.db.migrations.loader import MigrationLoader
 from django.db.utils import DatabaseError, InterfaceError
 
 from . import database as databases
-from . import executor, moments, planner, safety
+from . import executor, moments, planner, rehearsal, safety
 from .database import Database, Timeouts, first_line
 from .errors import CodeUnusable, DatabaseUnusable, RollbackError
 from .executor import Bookmark, Done, Progress
@@ -27,6 +27,7 @@ from .history import Code, Cut
 from .journal import TABLE, Journal, Record
 from .moments import Moment
 from .planner import Choices, Plan
+from .rehearsal import Rehearsal
 from .safety import Finding, Level, Preview, Refused
 from .verdict import Verdict
 
@@ -117,6 +118,36 @@ def roll_back(
     return results
 
 
+def rehearse(
+    previews: Sequence[Preview],
+    *,
+    progress: Progress | None = None,
+    timeouts: Timeouts | None = None,
+    verify: bool = True,
+) -> list[tuple[Preview, Rehearsal]]:
+    """Do all that `roll_back` would do, and take it back. Needs no consent, and is not noted in the journal.
+
+    Errors: Refused, if something blocks, or if what is done could not be taken back; Locked; StepFailed.
+    """
+    check_nothing_blocks(previews)
+    check_can_be_taken_back(previews)
+    return [
+        (looked_at, _rehearse(looked_at, progress or Progress(), timeouts or Timeouts(), verify=verify))
+        for looked_at in previews
+        if not looked_at.plan.empty
+    ]
+
+
+def check_can_be_taken_back(previews: Sequence[Preview]) -> None:
+    """Errors: Refused, unless each run would be one transaction."""
+    names = [preview.title for preview in previews if not preview.one_transaction]
+    if names:
+        raise Refused(
+            f"Refused, nothing was changed: a rehearsal could not be taken back on {', '.join(names)}.",
+            hint="Leave out --step-by-step if it is there. On MariaDB and MySQL, rehearse on a copy of the database.",
+        )
+
+
 def check_nothing_blocks(previews: Sequence[Preview]) -> None:
     """Errors: Refused, with all blockers of all databases."""
     blockers = [finding for preview in previews for finding in preview.of_level(Level.BLOCKER)]
@@ -174,6 +205,17 @@ def _run(looked_at: Preview, progress: Progress, timeouts: Timeouts, command: st
                 bookmark.failed(error.message)
         raise
     return Result(looked_at, outcome.done, outcome.verdict)
+
+
+def _rehearse(looked_at: Preview, progress: Progress, timeouts: Timeouts, *, verify: bool) -> Rehearsal:
+    database = databases.get(looked_at.alias, timeouts)
+    return rehearsal.rehearse(
+        database,
+        looked_at.plan,
+        lambda: _plan(database, looked_at.moment, looked_at.plan.choices),
+        progress,
+        verify=verify,
+    )
 
 
 def _begun(database: Database, looked_at: Preview, progress: Progress, command: str) -> _Noted | None:

@@ -21,6 +21,7 @@ ROWS = [
     {"catalog", "database", "reports"},
     {"verification"},
     {"executor", "journal"},
+    {"rehearsal"},
     {"workflow"},
     {"apps", "management", "__main__"},
 ]
