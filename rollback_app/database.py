@@ -222,7 +222,7 @@ class PostgreSQL(Database):
             try:
                 with transaction.atomic(using=self.alias, durable=True), self.connection.cursor() as cursor:
                     cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-                    self.set_timeouts()
+                    self._set_timeouts()
                     yield
             except OperationalError as error:
                 if not self.is_lock_timeout(error):
@@ -230,7 +230,7 @@ class PostgreSQL(Database):
                 raise self.held(self._holders()) from error
 
     def lock(self) -> None:
-        self.set_timeouts()
+        self._set_timeouts()
         try:
             # In a savepoint, so that the holders can be asked for afterwards.
             with transaction.atomic(using=self.alias), self.connection.cursor() as cursor:
@@ -240,7 +240,7 @@ class PostgreSQL(Database):
                 raise
             raise self.held(self._holders()) from error
 
-    def set_timeouts(self) -> None:
+    def _set_timeouts(self) -> None:
         """For this transaction only: behind pgbouncer the next one may run in another session."""
         statement = self.timeouts.statement
         with self.connection.cursor() as cursor:

@@ -193,7 +193,9 @@ class _PostgreSQLTraces:
         last = self._counters[counter]
         try:
             with transaction.atomic(using=self._database.alias), self._database.connection.cursor() as cursor:
-                self._database.set_timeouts()
+                cursor.execute(
+                    "SELECT set_config('lock_timeout', %s, true)", [f"{round(self._database.timeouts.lock * 1000)}ms"]
+                )
                 cursor.execute(f"LOCK TABLE {counter.table} IN SHARE ROW EXCLUSIVE MODE")
                 cursor.execute(
                     f"SELECT EXISTS (SELECT 1 FROM {counter.table} WHERE {counter.column} > %s)",
