@@ -105,8 +105,10 @@ SECRETS = {
         COLUMN,
     ),
     "no foreign key": (
-        'migrations.AlterField("Book", "owner",'
-        ' models.ForeignKey("b.Owner", models.CASCADE, null=True, db_constraint=False))',
+        (
+            'migrations.AlterField("Book", "owner",'
+            ' models.ForeignKey("b.Owner", models.CASCADE, null=True, db_constraint=False))'
+        ),
         {("a_book", "foreign key", True)},
     ),
     "a check too many": (
@@ -114,8 +116,10 @@ SECRETS = {
         {("a_book", "check", False)},
     ),
     "another expression": (
-        'migrations.RemoveField("Book", "double"), migrations.AddField("Book", "double", models.GeneratedField('
-        'expression=models.F("pages") * 3, output_field=models.IntegerField(), db_persist=True))',
+        (
+            'migrations.RemoveField("Book", "double"), migrations.AddField("Book", "double", models.GeneratedField('
+            'expression=models.F("pages") * 3, output_field=models.IntegerField(), db_persist=True))'
+        ),
         {("a_book", "column", True), ("a_book", "column", False)},
     ),
     "no check": ('migrations.RemoveConstraint("Book", "some_pages")', {("a_book", "check", True)}),
