@@ -76,6 +76,7 @@ class _Recorder(Progress):
         self.statements: dict[Step, list[str]] = {}
         self.rows: dict[Step, int] = {}
         self.step: Step | None = None
+        self.before = 0
 
     def __call__(self, execute: Any, sql: str, params: Any, many: bool, context: dict[str, Any]) -> Any:
         result = execute(sql, params, many, context)
@@ -83,16 +84,26 @@ class _Recorder(Progress):
             cursor = context["cursor"]
             operations = self.database.connection.ops
             self.statements[self.step].append(operations.last_executed_query(cursor.cursor, sql, params))
-            self.rows[self.step] += max(cursor.rowcount, 0)  # -1 where there is nothing to count
+            self.rows[self.step] += self._changed() - before or max(
+                cursor.rowcount, 0
+            )  # -1 where there are none to count
         return result
+
+    def _changed(self) -> int:
+        """All rows that a connection of SQLite has ever changed, since its cursors do not count where they return them; 0
+        elsewhere."""
+        return int(getattr(self.database.connection.connection, "total_changes", 0))
 
     def began(self, step: Step) -> None:
         self.step = step
         self.statements[step], self.rows[step] = [], 0
+        self.before = self._changed()
         self.inner.began(step)
 
     def finished(self, done: Done) -> None:
         self.step = None
+        if changed := self._changed() - self.before:
+            self.rows[done.step] = changed
         self.inner.finished(done)
 
     def ran(self, sql: str) -> None:
@@ -138,12 +149,13 @@ SELECT relation, replace(mode, 'Lock', '') FROM pg_locks WHERE pid = pg_backend_
 # Those that belong to a column, and count upwards; NULL where no number was given yet.
 _COUNTERS = """
 SELECT format('%I.%I', n.nspname, s.relname), format('%I.%I', m.nspname, t.relname), quote_ident(a.attname),
-    q.seqstart, pg_sequence_last_value(s.oid)
+    q.seqstart, CASE s.relkind WHEN 'S' THEN pg_sequence_last_value(s.oid) END
 FROM pg_sequence q JOIN pg_class s ON s.oid = q.seqrelid JOIN pg_namespace n ON n.oid = s.relnamespace
 JOIN pg_depend d ON d.objid = s.oid AND d.classid = 'pg_class'::regclass AND d.deptype IN ('a', 'i')
 JOIN pg_class t ON t.oid = d.refobjid JOIN pg_namespace m ON m.oid = t.relnamespace
 JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum = d.refobjsubid
-WHERE q.seqincrement > 0 AND s.relpersistence <> 't' AND has_sequence_privilege(s.oid, 'SELECT,USAGE')
+WHERE q.seqincrement > 0 AND s.relpersistence <> 't'
+    AND CASE s.relkind WHEN 'S' THEN has_sequence_privilege(s.oid, 'SELECT,USAGE') ELSE false END
 """
 
 

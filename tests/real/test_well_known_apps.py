@@ -29,6 +29,8 @@ OF_DJANGO = {
         "- account_emailaddress: index CREATE UNIQUE INDEX ON public.account_emailaddress USING btree (email) WHERE verified",
     },
 }
+# The second of them is a loss that Django makes in silence; the verification finds it, and the run needs --no-verify there.
+FOUND = {("accounts", "postgresql"): ["account_emailaddress lacks unique index btree (email) WHERE verified"]}
 # Reverse code writes in these: of auth.0011 and contenttypes.0002; the third takes '' for the NULL that a site's name was.
 REWRITTEN = {"auth_permission", "django_content_type", "wagtailcore_site"}
 
@@ -43,6 +45,8 @@ def test_every_boundary_is_as_it_was(database: Database, project: str) -> None:
         assert boundary["refused"] == [["rollback.E001", name] for name in boundary["irreversible"]]
         assert boundary["untouched"]
         assert set(boundary["difference"]) <= OF_DJANGO.get((project, database.vendor), set())
+        damaged = any(line.startswith("- account_emailaddress") for line in boundary["difference"])
+        assert boundary["not as expected"] == (FOUND[project, database.vendor] if damaged else [])
         assert boundary["lost rows"].keys() <= REWRITTEN
         assert boundary["history"]
     assert boundaries["0"]["difference"] == []
