@@ -84,9 +84,7 @@ class _Recorder(Progress):
             cursor = context["cursor"]
             operations = self.database.connection.ops
             self.statements[self.step].append(operations.last_executed_query(cursor.cursor, sql, params))
-            self.rows[self.step] += self._changed() - before or max(
-                cursor.rowcount, 0
-            )  # -1 where there are none to count
+            self.rows[self.step] += max(cursor.rowcount, 0)  # -1 where there is nothing to count
         return result
 
     def _changed(self) -> int:
