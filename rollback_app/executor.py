@@ -101,7 +101,7 @@ class Bookmark:
     def step_done(self, number: int) -> None:
         """So many steps are done."""
 
-    def finished(self, seconds: float) -> None:
+    def finished(self) -> None:
         """All is done."""
 
 
@@ -188,7 +188,7 @@ def _in_one_transaction(
                         done.append(_undo(database, step, undos, watch))
                 database.delete_rows(plan.bookkeeping)
             watch.verify(stays=False)
-            bookmark.finished(sum(each.seconds for each in done))
+            bookmark.finished()
             _check_it_can_be_committed(database)
             if before_rollback:
                 before_rollback()
@@ -218,7 +218,7 @@ def _step_by_step(
                     done.append(_one_step(database, plan, step, undos, done, watch, bookmark))
                 database.delete_rows(plan.bookkeeping)
             watch.verify(stays=True)
-            bookmark.finished(sum(each.seconds for each in done))
+            bookmark.finished()
     except StepFailed as error:
         error.settle(*_after_some_steps(database, expected, done, error))
         raise

@@ -23,8 +23,8 @@ from . import executor, moments, planner, rehearsal, safety
 from .database import Database, Timeouts, first_line
 from .errors import CodeUnusable, DatabaseUnusable, RollbackError
 from .executor import Bookmark, Done, Progress
-from .history import Code, Cut
-from .journal import TABLE, Journal, Record
+from .history import Code, Cut, Record
+from .journal import TABLE, Journal
 from .moments import Moment
 from .planner import Choices, Plan
 from .rehearsal import Rehearsal
@@ -98,8 +98,8 @@ def roll_back(
     verify: bool = True,
 ) -> list[Result]:
     """Run what was looked at. destroy_data: the consent to lose what the findings say would be lost. journal: note the run in
-    the database, so that one that breaks off can go on; command: what was typed, for that note. verify: compare
-    the tables at the end with what the migrations at the target say, and fail if the run made them differ.
+    the database; command: what was typed, for that note. verify: compare the tables at the end with what the migrations
+    at the target say, and fail if the run made them differ.
 
     Errors: Refused, if something blocks, consent is missing, or the history changed since; Locked; StepFailed, which says
     what state the database is in; Unfinished, if that happened to one of several databases.
@@ -175,11 +175,11 @@ def _listed(findings: Sequence[Finding]) -> str:
     return " ".join(finding.text for finding in findings[:3]) + more
 
 
-def rollbacks(using: str = DEFAULT_DB_ALIAS) -> list[Record]:
-    """The rollbacks that were noted in a database, newest first. Errors: UsageError, DatabaseUnusable."""
+def rollbacks(using: str = DEFAULT_DB_ALIAS) -> tuple[str, list[Record]]:
+    """(what to call a database, the rollbacks that were noted in it, newest first). Errors: UsageError, DatabaseUnusable."""
     database = databases.get(using)
     with database.reading():
-        return Journal(database).records()
+        return database.title, Journal(database).records()
 
 
 def _run(looked_at: Preview, progress: Progress, timeouts: Timeouts, command: str | None, *, verify: bool) -> Result:
@@ -202,6 +202,7 @@ def _run(looked_at: Preview, progress: Progress, timeouts: Timeouts, command: st
         if bookmark:
             # The error itself is what counts; a run that could not be noted as failed is shown as broken off.
             with suppress(DatabaseError, InterfaceError):
+                database.connection.close_if_unusable_or_obsolete()
                 bookmark.failed(error.message)
         raise
     return Result(looked_at, outcome.done, outcome.verdict)
@@ -226,7 +227,7 @@ def _begun(database: Database, looked_at: Preview, progress: Progress, command: 
     bookmark = _Noted(database)
     try:
         with database.settings_of_run():
-            bookmark.begin(looked_at.plan, looked_at.moment.text, command)
+            bookmark.begin(looked_at.plan, looked_at.moment.at, command)
     except (DatabaseError, InterfaceError) as error:
         if database.is_lock_timeout(error):
             raise database.held() from error
