@@ -8,7 +8,7 @@ from typing import Any
 
 from django.db import transaction
 from django.db.migrations.operations.base import Operation
-from django.db.utils import OperationalError, ProgrammingError
+from django.db.utils import InterfaceError, OperationalError, ProgrammingError
 
 from .database import Database, first_line
 from .executor import Bookmark, Done, Progress, run
@@ -194,7 +194,11 @@ class _PostgreSQLTraces:
         self.locks = {table: _words(_MODES[rank]) for table, rank in sorted(strongest.items(), key=lambda x: x[::-1])}
 
     def remove(self) -> list[str]:
-        moved = [counter for counter, last in self._read_counters().items() if last != self._counters.get(counter)]
+        try:
+            now = self._read_counters()
+        except (OperationalError, InterfaceError) as error:
+            return [f"Whether numbers were used up could not be seen: {first_line(error)}"]
+        moved = [counter for counter, last in now.items() if last != self._counters.get(counter, last)]
         return [words for counter in moved for words in self._set_back(counter)]
 
     def _set_back(self, counter: _Counter) -> list[str]:

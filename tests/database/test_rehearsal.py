@@ -12,6 +12,7 @@ import pytest
 from django.apps import apps
 from django.core.management import call_command
 from django.db.models.signals import post_migrate, pre_migrate
+from django.db.utils import OperationalError
 
 from rollback_app import workflow
 from rollback_app.database import Timeouts
@@ -270,3 +271,22 @@ def test_a_table_that_stays_locked_keeps_its_numbers(shop: Database, other_datab
     assert warned.texts == [
         "The next number of public.a_u could not be set back: canceling statement due to lock timeout"
     ]
+
+
+@pytest.mark.databases("postgresql")
+def test_a_connection_that_is_lost_hides_no_failure(shop: Database) -> None:
+    def lose(execute: Any, sql: str, *rest: Any) -> Any:
+        if lost and "pg_sequence_last_value" in sql:
+            raise OperationalError("server closed the connection")
+        return execute(sql, *rest)
+
+    def fail(**signal: Any) -> None:
+        lost.append(True)
+        raise LookupError("receiver")
+
+    lost: list[bool] = []
+    warned = Warned()
+    with connected(post_migrate, fail, apps.get_app_config("a")), shop.connection.execute_wrapper(lose):
+        with pytest.raises(StepFailed, match="receiver"):
+            rehearse(shop, progress=warned)
+    assert warned.texts == ["Whether numbers were used up could not be seen: server closed the connection"]
