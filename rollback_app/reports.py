@@ -322,6 +322,7 @@ def _verdict(verdict: Verdict) -> Iterator[Line]:
         yield Line(f"Not verified: no tables could be made to compare with: {verdict.why_not}", "WARNING")
     elif verdict.new:
         yield Line(f"Verified: {number_of(len(verdict.new), 'difference')} from what the migrations say.", "ERROR")
+        return  # each is in the message of the failure
     elif not verdict.tables:
         yield Line("Verified: no table was touched.")
     else:

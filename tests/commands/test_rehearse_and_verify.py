@@ -136,10 +136,7 @@ def test_nothing_to_rehearse(shop: Database) -> None:
 def test_a_difference_fails_the_run(harmful: Database, rehearse: bool) -> None:
     said = roll_back(harmful, DAY_2, rehearse=rehearse)
     assert said.status == 1
-    assert said.out.endswith("Verified: 2 differences from what the migrations say.\n") == (
-        harmful.vendor == "postgresql"
-    )
-    assert "Verified: " in said.out
+    assert said.out.endswith("\nVerified: 2 differences from what the migrations say.\n")
     assert said.error.startswith(
         "The rollback failed, comparing the tables with what the migrations at the target say: a_t lacks column n text"
     )
@@ -173,9 +170,8 @@ def test_what_was_so_before_is_told(shop: Database) -> None:
 
 @pytest.mark.databases("postgresql")
 def test_remarks_are_told(database: Database, project: Project) -> None:
-    deployed(database, project, 'migrations.AlterField("T", "n", models.IntegerField(db_index=True))')
+    deployed(database, project, 'migrations.AlterField("T", "n", models.CharField(max_length=9, unique=True))')
     execute(database, "ALTER TABLE a_t ADD stray integer")
-    execute(database, "DELETE FROM a_t")
     said = roll_back(database, DAY_2)
     assert (
         """

@@ -286,7 +286,10 @@ def test_a_connection_that_is_lost_hides_no_failure(shop: Database) -> None:
 
     lost: list[bool] = []
     warned = Warned()
-    with connected(post_migrate, fail, apps.get_app_config("a")), shop.connection.execute_wrapper(lose):
-        with pytest.raises(StepFailed, match="receiver"):
-            rehearse(shop, progress=warned)
+    with (
+        connected(post_migrate, fail, apps.get_app_config("a")),
+        shop.connection.execute_wrapper(lose),
+        pytest.raises(StepFailed, match="receiver"),
+    ):
+        rehearse(shop, progress=warned)
     assert warned.texts == ["Whether numbers were used up could not be seen: server closed the connection"]
