@@ -56,7 +56,7 @@ def rehearse(
             )
     finally:
         for words in traces.remove():
-            progress.warned(words)
+            recorder.warned(words)
     steps = tuple(
         Rehearsed(done.step, done.seconds, recorder.rows[done.step], tuple(recorder.statements[done.step]))
         for done in outcome.done
