@@ -45,10 +45,11 @@ def test_every_boundary_is_as_it_was(database: Database, project: str) -> None:
         assert boundary["refused"] == [["rollback.E001", name] for name in boundary["irreversible"]]
         assert boundary["untouched"]
         assert set(boundary["difference"]) <= OF_DJANGO.get((project, database.vendor), set())
-        damaged = any(line.startswith("- account_emailaddress") for line in boundary["difference"])
-        assert boundary["not as expected"] == (FOUND[project, database.vendor] if damaged else [])
         assert boundary["lost rows"].keys() <= REWRITTEN
         assert boundary["history"]
+    # Once, in the run that makes it; in those behind it the difference was there before.
+    found = [difference for boundary in boundaries.values() for difference in boundary["not as expected"]]
+    assert found == FOUND.get((project, database.vendor), [])
     assert boundaries["0"]["difference"] == []
     assert told["again"] == []
     # wagtailcore.0008 cannot be undone, and the squash that could stand for it is not whole there.
