@@ -7,9 +7,9 @@ same queries.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
-import secrets
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
@@ -188,11 +188,13 @@ USING (constraint_schema, constraint_name) WHERE {_HERE}
 
 def _in_a_database_of_its_own(connection: BaseDatabaseWrapper, models: Sequence[type[Model]]) -> Rows:
     quote = connection.ops.quote_name
-    name = quote(f"rollback_app_{secrets.token_hex(6)}")
     with connection.cursor() as cursor:
         cursor.execute("SELECT database(), @@character_set_database, @@collation_database")
         here, characters, collation = cursor.fetchone()
+        # The same for each run on this database, of which there is only one at a time: a run that was killed left it behind.
+        name = quote(f"rollback_app_{hashlib.sha256(here.encode()).hexdigest()[:12]}")
         try:
+            cursor.execute(f"DROP DATABASE IF EXISTS {name}")
             cursor.execute(f"CREATE DATABASE {name} CHARACTER SET {characters} COLLATE {collation}")
         except OperationalError as error:
             if error.args[0] != 1044:  # ER_DBACCESS_DENIED_ERROR

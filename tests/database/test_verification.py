@@ -424,14 +424,25 @@ def test_another_failure_to_make_a_database_is_a_failure(database: Database, pro
 
 @pytest.mark.databases("mariadb")
 def test_the_database_of_the_comparison_is_gone_afterwards(database: Database, project: Project) -> None:
+    """Also one that a killed run has left behind."""
     library(database, project)
-    run(database)
+    made: list[str] = []
+
+    def note(execute: Any, sql: str, *rest: Any) -> Any:
+        made.extend(sql.split("`")[1:2] if sql.startswith("CREATE DATABASE") else [])
+        return execute(sql, *rest)
+
+    with database.connection.execute_wrapper(note):
+        assert run(database) == Verdict(tables=2)
+    execute(database, f"CREATE DATABASE `{made[0]}`")
+    execute(database, f"CREATE TABLE `{made[0]}`.a_book (left_over integer)")
+    deploy(database.alias, DAY_2)
+    assert run(database) == Verdict(tables=2)
     with database.connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT database(), (SELECT count(*) FROM information_schema.schemata WHERE schema_name LIKE 'rollback\\_app\\_%%')",
-            [],
-        )
-        assert cursor.fetchone() == (database.connection.settings_dict["NAME"], 0)
+        cursor.execute("SELECT database()")
+        assert cursor.fetchone() == (database.connection.settings_dict["NAME"],)
+        cursor.execute("SELECT count(*) FROM information_schema.schemata WHERE schema_name = %s", made[:1])
+        assert cursor.fetchone() == (0,)
 
 
 @transactional
