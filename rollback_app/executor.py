@@ -32,6 +32,8 @@ from .history import Position
 from .planner import Plan, Step
 from .safety import Refused
 from .states import States, Undo, leaves
+from .verdict import Verdict
+from .verification import Verifier
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,22 @@ class StepFailed(RollbackError):
     def mend(self, then: str) -> str:
         """What to do about it, and then."""
         return f"{self.advice} Then {then}" if self.advice else f"Mend what is named above and {then}"
+
+
+class NotAsExpected(StepFailed):
+    """All steps were undone, and then the tables were not what the migrations at the target say. Facts: the verdict."""
+
+    def __init__(self, verdict: Verdict, *, stays: bool) -> None:
+        self.verdict, self.stays = verdict, stays
+        listed = "; ".join(map(str, verdict.new[:5]))
+        more = f"; and {len(verdict.new) - 5} more" if len(verdict.new) > 5 else ""
+        super().__init__(None, "comparing the tables with what the migrations at the target say", f"{listed}{more}")
+
+    def settle(self, state: str, hint: str) -> None:
+        if self.stays:
+            super().settle(f"{state} Nothing of it can be taken back.", "Mend these tables by hand.")
+        else:
+            super().settle(state, "Look at what undoing these migrations does. To accept the differences: --no-verify")
 
 
 class Bookmark:
@@ -117,11 +135,22 @@ class Progress:
     def warned(self, text: str) -> None:
         """Something is not as it should be, and the run goes on."""
 
+    def verified(self, verdict: Verdict) -> None:
+        """After the last step: whether the tables are what the migrations at the target say."""
+
     def rendered_everything(self, operation: Operation) -> None:
         """An operation was given all models of the project: what it looks at is not known, or is everything."""
 
 
 _Prepare = Callable[[], Plan]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run did. verdict: None, if nothing was verified."""
+
+    done: tuple[Done, ...]
+    verdict: Verdict | None
 
 
 def run(
@@ -132,35 +161,58 @@ def run(
     bookmark: Bookmark,
     *,
     one_transaction: bool,
-) -> list[Done]:
-    """Unapply a plan. prepare: reads the history again and plans anew, called under the lock.
+    verify: bool = True,
+    before_rollback: Callable[[], None] | None = None,
+) -> Outcome:
+    """Unapply a plan. prepare: reads the history again and plans anew, called under the lock. before_rollback: for a
+    rehearsal, called at the end of the transaction, which is then rolled back.
 
     Errors: Locked; Refused, if the history changed since `expected` was planned; StepFailed, which says what state the
     database is in.
     """
-    watch = _Watch(database, progress)
-    work = _in_one_transaction if one_transaction else _step_by_step
+    watch = _Watch(database, progress, verify=verify)
     with database.connection.execute_wrapper(watch):
-        return work(database, expected, prepare, watch, bookmark)
+        if one_transaction:
+            done = _in_one_transaction(database, expected, prepare, watch, bookmark, before_rollback)
+        else:
+            done = _step_by_step(database, expected, prepare, watch, bookmark)
+    return Outcome(tuple(done), watch.verdict)
 
 
 def _in_one_transaction(
-    database: Database, expected: Plan, prepare: _Prepare, watch: _Watch, bookmark: Bookmark
+    database: Database,
+    expected: Plan,
+    prepare: _Prepare,
+    watch: _Watch,
+    bookmark: Bookmark,
+    before_rollback: Callable[[], None] | None,
 ) -> list[Done]:
     done: list[Done] = []
     try:
         with _failures(database, watch, None, "before or after its steps"), database.all_or_nothing():
             plan = _same(expected, prepare())
             with _signals(database, plan, watch) as states, _no_new_orphans(database, None):
+                watch.prepare_to_verify(plan, states)
                 for step, undos in _walk(plan, states):
                     with _nothing_lost_in_silence(database, plan, step):
                         done.append(_undo(database, step, undos, watch))
                 database.delete_rows(plan.bookkeeping)
+            watch.verify(stays=False)
             bookmark.finished()
+            _check_it_can_be_committed(database)
+            if before_rollback:
+                before_rollback()
+                transaction.set_rollback(True, using=database.alias)
     except StepFailed as error:
         error.settle(*_after_all_or_nothing(database, expected, error))
         raise
     return done
+
+
+def _check_it_can_be_committed(database: Database) -> None:
+    # A savepoint that could not be rolled back, perhaps in a receiver, is noted by Django, and the commit becomes a rollback.
+    if transaction.get_rollback(using=database.alias):
+        raise StepFailed(None, "before the commit", "the transaction can only be undone")
 
 
 def _step_by_step(
@@ -171,9 +223,11 @@ def _step_by_step(
         with _failures(database, watch, None, "before or after its steps"), database.settings_of_run():
             plan = _same(expected, prepare())
             with _signals(database, plan, watch) as states:
+                watch.prepare_to_verify(plan, states)
                 for step, undos in _walk(plan, states):
                     done.append(_one_step(database, plan, step, undos, done, watch, bookmark))
                 database.delete_rows(plan.bookkeeping)
+            watch.verify(stays=True)
             bookmark.finished()
     except StepFailed as error:
         error.settle(*_after_some_steps(database, expected, done, error))
@@ -444,13 +498,30 @@ def _forgiving(database: Database, editor: Any, *, forgive: bool) -> Iterator[No
 
 
 class _Watch:
-    """Sees each statement of a run: remembers the last one, for the message, and whether rows were changed."""
+    """Sees each statement of a run: remembers the last one, for the message, and whether rows were changed; and which tables
+    were touched, to verify them."""
 
-    def __init__(self, database: Database, progress: Progress) -> None:
+    def __init__(self, database: Database, progress: Progress, *, verify: bool) -> None:
         self.database = database
         self.progress = progress
         self.sql = ""
         self.changed_rows = False
+        self.verdict: Verdict | None = None
+        self._wanted = verify
+        self._verifier: Verifier | None = None
+
+    def prepare_to_verify(self, plan: Plan, states: States) -> None:
+        if self._wanted:
+            self._verifier = Verifier(self.database, plan, states)
+
+    def verify(self, *, stays: bool) -> None:
+        """stays: is what was done committed already? Errors: NotAsExpected."""
+        if self._verifier:
+            verifier, self._verifier = self._verifier, None  # its own statements touch nothing
+            self.verdict = verifier.verdict()
+            self.progress.verified(self.verdict)
+            if self.verdict.new:
+                raise NotAsExpected(self.verdict, stays=stays)
 
     def __call__(self, execute: Any, sql: str, params: Any, many: bool, context: dict[str, Any]) -> Any:
         if JOURNAL in sql:
@@ -458,6 +529,8 @@ class _Watch:
         self.sql = sql
         self.changed_rows = self.changed_rows or sql.split(None, 1)[:1] not in _NO_ROWS
         result = execute(sql, params, many, context)
+        if self._verifier:
+            self._verifier.saw(sql)
         if self.progress.shows_sql:
             operations = self.database.connection.ops
             self.progress.ran(operations.last_executed_query(context["cursor"].cursor, sql, params))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any
@@ -18,6 +18,7 @@ from .listing import Listed, Listing
 from .moments import Moment, ago
 from .planner import DEFAULT_GAP, Plan, Step, migrate_commands
 from .safety import Finding, Level, Preview
+from .verdict import Difference, Verdict
 
 SCHEMA = 1
 SHOWN_STEPS = 20
@@ -299,8 +300,15 @@ def release_undone(plan: Plan) -> str:
     return names[-1] if names else ""
 
 
-def of_result(alias: str, done: Iterable[tuple[Key, float]], deleted: Sequence[Row], release: str = "") -> Report:
-    """What a run did to one database. done: each unapplied migration, with its seconds. release: the newest one undone."""
+def of_result(
+    alias: str,
+    done: Iterable[tuple[Key, float]],
+    deleted: Sequence[Row],
+    release: str = "",
+    verdict: Verdict | None = None,
+) -> Report:
+    """What a run did to one database. done: each unapplied migration, with its seconds. release: the newest one undone.
+    verdict: only for programs, since people are told as soon as it is known."""
     steps = list(done)
     total = sum(spent for _, spent in steps)
     number = number_of(len(steps), "migration")
@@ -317,7 +325,11 @@ def of_result(alias: str, done: Iterable[tuple[Key, float]], deleted: Sequence[R
         lines.append(Line(f"To go forward again later: start {newer} and run python manage.py migrate."))
     return Report(
         tuple(lines),
-        {"steps": [{"migration": str(key), "seconds": spent} for key, spent in steps], "deleted_rows": len(deleted)},
+        {
+            "steps": [{"migration": str(key), "seconds": spent} for key, spent in steps],
+            "deleted_rows": len(deleted),
+            "verification": of_verdict(verdict).data if verdict else None,
+        },
     )
 
 
@@ -393,6 +405,88 @@ def _listing_data(listing: Listing) -> dict[str, Any]:
             for listed in listing.listed
         ],
     }
+
+
+def of_verdict(verdict: Verdict) -> Report:
+    """Are the tables after a run what the migrations at the target say?"""
+    return Report(
+        tuple(_verdict(verdict)),
+        {
+            "tables": verdict.tables,
+            "new": [_difference(difference) for difference in verdict.new],
+            "left_over": [_difference(difference) for difference in verdict.left_over],
+            "known": [_difference(difference) for difference in verdict.known],
+            "why_not": verdict.why_not,
+        },
+    )
+
+
+def _verdict(verdict: Verdict) -> Iterator[Line]:
+    if verdict.why_not:
+        yield Line(f"Not verified: no tables could be made to compare with: {verdict.why_not}", "WARNING")
+    elif verdict.new:
+        yield Line(f"Verified: {number_of(len(verdict.new), 'difference')} from what the migrations say.", "ERROR")
+        return  # each is in the message of the failure
+    elif not verdict.tables:
+        yield Line("Verified: no table was touched.")
+    else:
+        are = "is" if verdict.tables == 1 else "are"
+        but = ", but for the following" if verdict.left_over or verdict.known else ""
+        yield Line(
+            f"Verified: {number_of(verdict.tables, 'table')} {are} as the migrations at the target say{but}.", "SUCCESS"
+        )
+    for difference in verdict.left_over:
+        yield Line(f"  {difference}: that is how Django itself undoes it, and harmless.")
+    for difference in verdict.known:
+        yield Line(f"  {difference}: that was so before.")
+
+
+def _difference(difference: Difference) -> dict[str, Any]:
+    return {
+        "table": difference.table,
+        "kind": difference.kind,
+        "words": difference.words,
+        "missing": difference.missing,
+    }
+
+
+def of_rehearsal(
+    alias: str,
+    steps: Iterable[tuple[Key, float, int, Sequence[str]]],
+    locks: Mapping[str, str],
+    verdict: Verdict | None,
+) -> Report:
+    """What a rehearsal on one database tells. steps: each migration, with its seconds, changed rows and statements. locks: by
+    table the strongest that was held."""
+    told = list(steps)
+    total = sum(spent for _, spent, _, _ in told)
+    number = number_of(len(told), "migration")
+    lines = [Line(f"Rehearsed on {alias}, and taken back: {number} in {seconds(total)}.", "SUCCESS")]
+    for key, spent, rows, statements in told:
+        lines.append(Line(f"  {key}: {seconds(spent)}, {number_of(rows, 'row')}", "MIGRATE_LABEL"))
+        lines += [Line(f"    {statement}") for statement in statements]
+    if locks:
+        lines.append(Line("The strongest lock on each table, held to the end of the run", "MIGRATE_LABEL"))
+        lines += [Line(f"  {table}: {mode}{_blocks(mode)}") for table, mode in locks.items()]
+    return Report(
+        tuple(lines),
+        {
+            "database": alias,
+            "steps": [
+                {"migration": str(key), "seconds": spent, "rows": rows, "sql": list(statements)}
+                for key, spent, rows, statements in told
+            ],
+            "locks": dict(locks),
+            "verification": of_verdict(verdict).data if verdict else None,
+        },
+    )
+
+
+def _blocks(mode: str) -> str:
+    """What others cannot do meanwhile (https://www.postgresql.org/docs/current/explicit-locking.html)."""
+    if mode == "ACCESS EXCLUSIVE":
+        return ", so that reads and writes wait"
+    return ", so that writes wait" if mode in ("EXCLUSIVE", "SHARE ROW EXCLUSIVE", "SHARE") else ""
 
 
 _ENDS = {

@@ -105,7 +105,11 @@ class States:
         return _Asked(self._models, self._real_apps)
 
     def end(self) -> ProjectState:
-        """The state after the run: only what stays."""
+        """The state after the run: only what stays. Always the same object, since rendering it costs."""
+        return self._end
+
+    @cached_property
+    def _end(self) -> ProjectState:
         models = self._models
         for _, changes in reversed(self._journal):
             for change in reversed(changes):

@@ -23,7 +23,7 @@ from django.db.migrations.loader import MigrationLoader
 from django.db.utils import DatabaseError, InterfaceError
 
 from . import database as databases
-from . import executor, kinds, manifest, moments, planner, releases, safety
+from . import executor, kinds, manifest, moments, planner, rehearsal, releases, safety
 from .database import Database, Timeouts, first_line
 from .errors import CodeUnusable, DatabaseUnusable, Locked, RollbackError, UsageError
 from .executor import Bookmark, Done, Progress, StepFailed
@@ -33,8 +33,10 @@ from .journal import TABLE, Journal
 from .listing import Listed, Listing, marks
 from .moments import Moment
 from .planner import Choices, Plan
+from .rehearsal import Rehearsal
 from .retries import Retries
 from .safety import Finding, Level, Preview, Refused
+from .verdict import Verdict
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,7 @@ class Result:
 
     preview: Preview
     done: tuple[Done, ...]
+    verdict: Verdict | None = None
 
 
 class _Noted(Journal, Bookmark):
@@ -211,10 +214,12 @@ def roll_back(
     journal: bool = True,
     command: str = "",
     retries: Retries | None = None,
+    verify: bool = True,
 ) -> list[Result]:
     """Run what was looked at. destroy_data: the consent to lose what the findings say would be lost. journal: note the run in
     the database; command: what was typed, for that note. retries: how often to begin again after waiting for a lock in vain,
-    if nothing is committed yet.
+    if nothing is committed yet. verify: compare the tables at the end with what the migrations at the target say, and fail if
+    the run made them differ.
 
     Errors: Refused, if something blocks, consent is missing, or the history changed since; Locked; StepFailed, which says
     what state the database is in; Unfinished, if that happened to one of several databases.
@@ -225,7 +230,7 @@ def roll_back(
     for index, looked_at in enumerate(previews):
         try:
             note = command if journal else None
-            attempt = partial(_run, looked_at, progress or Progress(), timeouts or Timeouts(), note)
+            attempt = partial(_run, looked_at, progress or Progress(), timeouts or Timeouts(), note, verify=verify)
             undone = (Locked, StepFailed) if looked_at.one_transaction else (Locked,)
             results.append((retries or Retries()).run(attempt, again_after=undone))
         except RollbackError as error:
@@ -233,6 +238,36 @@ def roll_back(
                 raise
             raise Unfinished(error, results, previews[index + 1 :]) from error
     return results
+
+
+def rehearse(
+    previews: Sequence[Preview],
+    *,
+    progress: Progress | None = None,
+    timeouts: Timeouts | None = None,
+    verify: bool = True,
+) -> list[tuple[Preview, Rehearsal]]:
+    """Do all that `roll_back` would do, and take it back. Needs no consent, and is not noted in the journal.
+
+    Errors: Refused, if something blocks, or if what is done could not be taken back; Locked; StepFailed.
+    """
+    check_nothing_blocks(previews)
+    check_can_be_taken_back(previews)
+    return [
+        (looked_at, _rehearse(looked_at, progress or Progress(), timeouts or Timeouts(), verify=verify))
+        for looked_at in previews
+        if not looked_at.plan.empty
+    ]
+
+
+def check_can_be_taken_back(previews: Sequence[Preview]) -> None:
+    """Errors: Refused, unless each run would be one transaction."""
+    names = [preview.title for preview in previews if not preview.one_transaction]
+    if names:
+        raise Refused(
+            f"Refused, nothing was changed: a rehearsal could not be taken back on {', '.join(names)}.",
+            hint="Leave out --step-by-step if it is there. On MariaDB and MySQL, rehearse on a copy of the database.",
+        )
 
 
 def check_nothing_blocks(previews: Sequence[Preview]) -> None:
@@ -269,20 +304,21 @@ def rollbacks(using: str = DEFAULT_DB_ALIAS) -> tuple[str, list[Record]]:
         return database.title, Journal(database).records()
 
 
-def _run(looked_at: Preview, progress: Progress, timeouts: Timeouts, command: str | None) -> Result:
+def _run(looked_at: Preview, progress: Progress, timeouts: Timeouts, command: str | None, *, verify: bool) -> Result:
     """command: None for a run that is not noted."""
     if looked_at.plan.empty:
         return Result(looked_at, ())
     database = databases.get(looked_at.alias, timeouts)
     bookmark = None if command is None else _begun(database, looked_at, progress, command)
     try:
-        done = executor.run(
+        outcome = executor.run(
             database,
             looked_at.plan,
             lambda: _plan_again(database, looked_at),
             progress,
             bookmark or Bookmark(),
             one_transaction=looked_at.one_transaction,
+            verify=verify,
         )
     except RollbackError as error:
         progress.broke_off()
@@ -292,7 +328,18 @@ def _run(looked_at: Preview, progress: Progress, timeouts: Timeouts, command: st
                 database.connection.close_if_unusable_or_obsolete()
                 bookmark.failed(error.message)
         raise
-    return Result(looked_at, tuple(done))
+    return Result(looked_at, outcome.done, outcome.verdict)
+
+
+def _rehearse(looked_at: Preview, progress: Progress, timeouts: Timeouts, *, verify: bool) -> Rehearsal:
+    database = databases.get(looked_at.alias, timeouts)
+    return rehearsal.rehearse(
+        database,
+        looked_at.plan,
+        lambda: _plan(database, looked_at.moment, looked_at.plan.choices),
+        progress,
+        verify=verify,
+    )
 
 
 def _begun(database: Database, looked_at: Preview, progress: Progress, command: str) -> _Noted | None:

@@ -97,6 +97,7 @@ def test_the_run(shop: Database) -> None:
     assert masked(said.out.split("DIGEST")[0]).endswith("""
   Unapplying b.0001_u... OK (N s)
   Unapplying a.0002_x... OK (N s)
+Verified: 2 tables are as the migrations at the target say.
 Done: 2 migrations unapplied on default in N s.
 Next: start the older release. Do not run migrate from this one: it would apply them again.
 To go forward again later: start the newer release and run python manage.py migrate.

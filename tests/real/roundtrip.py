@@ -54,6 +54,7 @@ def main() -> dict[str, Any]:
 def roll_back(moment: datetime, *, compare: bool) -> dict[str, Any]:
     """Refused if it must be, then with the blockers faked. compare: tell its statements, and those of Django."""
     from rollback_app import workflow
+    from rollback_app.executor import NotAsExpected
     from rollback_app.planner import Choices
     from rollback_app.safety import Refused
     from tests.real import deployments, statements
@@ -61,7 +62,7 @@ def roll_back(moment: datetime, *, compare: bool) -> dict[str, Any]:
     from tests.support.schema import everything
 
     rows = history.rows("default")
-    told: dict[str, Any] = {"refused": [], "untouched": True}
+    told: dict[str, Any] = {"refused": [], "untouched": True, "not as expected": []}
     told["irreversible"] = deployments.irreversible(row.key for row in rows if row.applied >= moment)
     if told["irreversible"]:
         before = everything(connection)
@@ -73,12 +74,18 @@ def roll_back(moment: datetime, *, compare: bool) -> dict[str, Any]:
     choices = Choices(fake=tuple(told["irreversible"]))
     previews = workflow.preview(moment.isoformat(), choices=choices)
     plan = previews[0].plan
+    verify = True
+    try:
+        workflow.rehearse(previews)
+    except NotAsExpected as error:
+        told["not as expected"] = [str(difference) for difference in error.verdict.new]
+        verify = False
     if compare:
         kept = [(migration.app_label, migration.name) for migration in plan.kept]
         told["of django"] = statements.of_django(kept, [step.key for step in plan.steps])
-        told["ours"] = statements.ours(previews)
+        told["ours"] = statements.ours(previews, verify=verify)
     else:
-        workflow.roll_back(previews, destroy_data=True)
+        workflow.roll_back(previews, destroy_data=True, verify=verify)
     return told
 
 

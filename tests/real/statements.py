@@ -58,11 +58,11 @@ def _columns_sorted(sql: str) -> str:
     return f"{head} ({', '.join(sorted(body.rpartition(')')[0].split(', ')))})"
 
 
-def ours(previews: Sequence[Preview]) -> dict[str, list[str]]:
+def ours(previews: Sequence[Preview], *, verify: bool) -> dict[str, list[str]]:
     """Roll back, and tell how."""
     recorder = Recorder()
     with connection.execute_wrapper(recorder):
-        workflow.roll_back(previews, destroy_data=True, progress=recorder)
+        workflow.roll_back(previews, destroy_data=True, progress=recorder, verify=verify)
     return recorder.steps
 
 

@@ -29,6 +29,8 @@ OF_DJANGO = {
         "- account_emailaddress: index CREATE UNIQUE INDEX ON public.account_emailaddress USING btree (email) WHERE verified",
     },
 }
+# The second of them is a loss that Django makes in silence; the verification finds it, and the run needs --no-verify there.
+FOUND = {("accounts", "postgresql"): ["account_emailaddress lacks unique index btree (email) WHERE verified"]}
 # Reverse code writes in these: of auth.0011 and contenttypes.0002; the third takes '' for the NULL that a site's name was.
 REWRITTEN = {"auth_permission", "django_content_type", "wagtailcore_site"}
 
@@ -45,6 +47,9 @@ def test_every_boundary_is_as_it_was(database: Database, project: str) -> None:
         assert set(boundary["difference"]) <= OF_DJANGO.get((project, database.vendor), set())
         assert boundary["lost rows"].keys() <= REWRITTEN
         assert boundary["history"]
+    # Once, in the run that makes it; in those behind it the difference was there before.
+    found = [difference for boundary in boundaries.values() for difference in boundary["not as expected"]]
+    assert found == FOUND.get((project, database.vendor), [])
     assert boundaries["0"]["difference"] == []
     assert told["again"] == []
     # wagtailcore.0008 cannot be undone, and the squash that could stand for it is not whole there.

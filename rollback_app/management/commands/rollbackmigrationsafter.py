@@ -22,6 +22,7 @@ from rollback_app.planner import DEFAULT_GAP, Choices, Step
 from rollback_app.reports import Report
 from rollback_app.retries import Retries
 from rollback_app.safety import Level, Preview, Refused
+from rollback_app.verdict import Verdict
 
 
 class Command(RollbackCommand):
@@ -119,6 +120,18 @@ class Command(RollbackCommand):
             help="Give up all-or-nothing: a transaction for each migration, as migrate does.",
         )
         parser.add_argument(
+            "--rehearse",
+            action="store_true",
+            help="Do all of it, verification included, and take it back; show the SQL, the seconds and the rows of each step, "
+            "and which tables are locked. Needs no consent. Not on MariaDB and MySQL.",
+        )
+        parser.add_argument(
+            "--no-verify",
+            action="store_false",
+            dest="verify",
+            help="Do not compare the tables at the end with what the migrations at the target say.",
+        )
+        parser.add_argument(
             "--no-journal",
             action="store_false",
             dest="journal",
@@ -213,10 +226,14 @@ class Command(RollbackCommand):
     def _json(self, previews: Sequence[Preview], report: Report, options: dict[str, Any]) -> None:
         """One object with the plans and what became of them."""
         data = dict(report.data)
+        key, outcome = ("rehearsals", "rehearsed") if options["rehearse"] else ("results", "done")
         try:
-            results = self._run(previews, options, _Silent(self), destroy_data=options["destroy_data"])
-            data["results"] = reports.joined(results, "results").data["results"]
-            data["outcome"] = "done"
+            if options["rehearse"]:
+                results = self._rehearse(previews, options, _Silent(self))
+            else:
+                results = self._run(previews, options, _Silent(self), destroy_data=options["destroy_data"])
+            data[key] = reports.joined(results, key).data[key]
+            data["outcome"] = outcome
         except RollbackError as error:
             data["outcome"] = "refused" if isinstance(error, Refused) else "failed"
             data["error"] = {"message": error.message, "hint": error.hint, "status": error.returncode}
@@ -230,6 +247,12 @@ class Command(RollbackCommand):
         workflow.check_nothing_blocks(previews)
         if all(preview.plan.empty for preview in previews):
             return
+        if options["rehearse"]:
+            for rehearsal in self._rehearse(previews, options, _Printed(self, options["verbosity"])):
+                if options["verbosity"]:
+                    self.show(rehearsal)
+                    self.stdout.write(f"\nTo run it: {_again(options, previews)}")
+            return
         destroy_data = options["destroy_data"]
         if options["interactive"] and sys.stdin.isatty():
             self._ask(previews)
@@ -238,6 +261,21 @@ class Command(RollbackCommand):
         for result in self._run(previews, options, _Printed(self, options["verbosity"]), destroy_data=destroy_data):
             if options["verbosity"]:
                 self.show(result)
+
+    def _rehearse(self, previews: Sequence[Preview], options: dict[str, Any], progress: Progress) -> list[Report]:
+        """Nothing is asked, since nothing is lost."""
+        rehearsals = workflow.rehearse(
+            previews, progress=progress, timeouts=_timeouts(options), verify=options["verify"]
+        )
+        return [
+            reports.of_rehearsal(
+                preview.alias,
+                [(step.step.key, step.seconds, step.rows, step.statements) for step in rehearsal.steps],
+                rehearsal.locks,
+                rehearsal.verdict,
+            )
+            for preview, rehearsal in rehearsals
+        ]
 
     def _run(
         self, previews: Sequence[Preview], options: dict[str, Any], progress: Progress, *, destroy_data: bool
@@ -250,6 +288,7 @@ class Command(RollbackCommand):
             retries=self._retries(options),
             journal=options["journal"],
             command=_again(options, previews),
+            verify=options["verify"],
         )
         return [
             reports.of_result(
@@ -257,6 +296,7 @@ class Command(RollbackCommand):
                 [(done.step.key, done.seconds) for done in result.done],
                 result.preview.plan.bookkeeping,
                 reports.release_undone(result.preview.plan),
+                result.verdict,
             )
             for result in results
         ]
@@ -331,6 +371,10 @@ class _Printed(_Silent):
     def rendered_everything(self, operation: Operation) -> None:
         self.slow.append(operation)
 
+    def verified(self, verdict: Verdict) -> None:
+        if self.verbosity:
+            self.command.show(reports.of_verdict(verdict))
+
     def ran(self, sql: str) -> None:
         self.command.stdout.write(f"    {sql}")
 
@@ -357,6 +401,7 @@ def _again(options: dict[str, Any], previews: Sequence[Preview]) -> str:
         for name in ("cascade", "split_deployment", "step_by_step", "start_over")
         if options[name]
     ]
+    words += [] if options["verify"] else ["--no-verify"]
     if any(preview.of_level(Level.LOSS) for preview in previews):
         words.append("--destroy-data")
     return " ".join(word if word == shlex.quote(word) else _quoted(word) for word in words)

@@ -1,0 +1,235 @@
+"""A run that does everything, tells what it did, and is taken back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db import transaction
+from django.db.migrations.operations.base import Operation
+from django.db.utils import InterfaceError, OperationalError, ProgrammingError
+
+from .database import Database, first_line
+from .executor import Bookmark, Done, Progress, run
+from .planner import Plan, Step
+from .verdict import Verdict
+
+
+@dataclass(frozen=True)
+class Rehearsed:
+    """A step that was undone and is there again. rows: how many were inserted, updated or deleted. statements: all but those
+    that only read, with their values, ready to be run."""
+
+    step: Step
+    seconds: float
+    rows: int
+    statements: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """What a rehearsal tells. locks: by table the strongest that was taken, in PostgreSQL's words, strongest first."""
+
+    steps: tuple[Rehearsed, ...]
+    locks: Mapping[str, str]
+    verdict: Verdict | None
+
+
+def rehearse(
+    database: Database, plan: Plan, prepare: Callable[[], Plan], progress: Progress, *, verify: bool
+) -> Rehearsal:
+    """Errors: those of `executor.run`. The database must be able to take back changes of the schema."""
+    recorder = _Recorder(database, progress)
+    traces = _TRACES.get(database.connection.vendor, _NoTraces)(database)
+    try:
+        with database.connection.execute_wrapper(recorder):
+            outcome = run(
+                database,
+                plan,
+                prepare,
+                recorder,
+                Bookmark(),
+                one_transaction=True,
+                verify=verify,
+                before_rollback=traces.read_locks,
+            )
+    finally:
+        for words in traces.remove():
+            recorder.warned(words)
+    steps = tuple(
+        Rehearsed(done.step, done.seconds, recorder.rows[done.step], tuple(recorder.statements[done.step]))
+        for done in outcome.done
+    )
+    return Rehearsal(steps, traces.locks, outcome.verdict)
+
+
+_READS = ("SELECT", "PRAGMA", "SAVEPOINT", "RELEASE", "ROLLBACK")
+
+
+class _Recorder(Progress):
+    """Writes down the statements of each step, and hands on what is told."""
+
+    def __init__(self, database: Database, inner: Progress) -> None:
+        self.database, self.inner = database, inner
+        self.shows_sql = inner.shows_sql
+        self.statements: dict[Step, list[str]] = {}
+        self.rows: dict[Step, int] = {}
+        self.step: Step | None = None
+        self.before = 0
+
+    def __call__(self, execute: Any, sql: str, params: Any, many: bool, context: dict[str, Any]) -> Any:
+        result = execute(sql, params, many, context)
+        if self.step and (not sql.startswith(_READS) or "setval(" in sql):
+            cursor = context["cursor"]
+            operations = self.database.connection.ops
+            self.statements[self.step].append(operations.last_executed_query(cursor.cursor, sql, params))
+            self.rows[self.step] += max(cursor.rowcount, 0)  # -1 where there is nothing to count
+        return result
+
+    def _changed(self) -> int:
+        """All rows that a connection of SQLite has ever changed, since its cursors do not count where they return them; 0
+        elsewhere."""
+        return int(getattr(self.database.connection.connection, "total_changes", 0))
+
+    def began(self, step: Step) -> None:
+        self.step = step
+        self.statements[step], self.rows[step] = [], 0
+        self.before = self._changed()
+        self.inner.began(step)
+
+    def finished(self, done: Done) -> None:
+        self.step = None
+        if changed := self._changed() - self.before:
+            self.rows[done.step] = changed
+        self.inner.finished(done)
+
+    def ran(self, sql: str) -> None:
+        self.inner.ran(sql)
+
+    def warned(self, text: str) -> None:
+        self.inner.warned(text)
+
+    def verified(self, verdict: Verdict) -> None:
+        self.inner.verified(verdict)
+
+    def rendered_everything(self, operation: Operation) -> None:
+        self.inner.rendered_everything(operation)
+
+
+class _NoTraces:
+    """SQLite: the whole file is locked against writing, and all of it is taken back."""
+
+    def __init__(self, database: Database) -> None:
+        self.locks: dict[str, str] = {}
+
+    def read_locks(self) -> None:
+        """At the end of the transaction."""
+
+    def remove(self) -> list[str]:
+        """After it. Gives what could not be removed, in words."""
+        return []
+
+
+_MODES = (
+    *("AccessExclusive", "Exclusive", "ShareRowExclusive", "Share"),
+    *("ShareUpdateExclusive", "RowExclusive", "RowShare", "AccessShare"),
+)
+
+_TABLES = """
+SELECT c.oid, CASE WHEN pg_table_is_visible(c.oid) THEN '' ELSE n.nspname || '.' END || c.relname
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'p') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+"""
+_LOCKS = """
+SELECT relation, replace(mode, 'Lock', '') FROM pg_locks WHERE pid = pg_backend_pid() AND locktype = 'relation' AND granted
+"""
+# Those that belong to a column, and count upwards; NULL where no number was given yet.
+_COUNTERS = """
+SELECT format('%I.%I', n.nspname, s.relname), format('%I.%I', m.nspname, t.relname), quote_ident(a.attname),
+    q.seqstart, CASE s.relkind WHEN 'S' THEN pg_sequence_last_value(s.oid) END
+FROM pg_sequence q JOIN pg_class s ON s.oid = q.seqrelid JOIN pg_namespace n ON n.oid = s.relnamespace
+JOIN pg_depend d ON d.objid = s.oid AND d.classid = 'pg_class'::regclass AND d.deptype IN ('a', 'i')
+JOIN pg_class t ON t.oid = d.refobjid JOIN pg_namespace m ON m.oid = t.relnamespace
+JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum = d.refobjsubid
+WHERE q.seqincrement > 0 AND s.relpersistence <> 't'
+    AND CASE s.relkind WHEN 'S' THEN has_sequence_privilege(s.oid, 'SELECT,USAGE') ELSE false END
+"""
+
+
+@dataclass(frozen=True)
+class _Counter:
+    """A sequence, and what it numbers; all names quoted. last: the last number that it gave, None for none."""
+
+    name: str
+    table: str
+    column: str
+    start: int
+    last: int | None = field(compare=False)
+
+
+class _PostgreSQLTraces:
+    """Locks are read before they are gone; and numbers that sequences gave are no part of a transaction."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._tables = dict(self._ask(_TABLES))
+        self._counters = self._read_counters()
+        self.locks: dict[str, str] = {}
+
+    def _ask(self, query: str) -> list[Any]:
+        with self._database.connection.cursor() as cursor:
+            cursor.execute(query)
+            return list(cursor.fetchall())
+
+    def _read_counters(self) -> dict[_Counter, int | None]:
+        return {(counter := _Counter(*row)): counter.last for row in self._ask(_COUNTERS)}
+
+    def read_locks(self) -> None:
+        held: dict[str, set[str]] = {}
+        for relation, mode in self._ask(_LOCKS):
+            if relation in self._tables:  # nobody else waits for a table that was made meanwhile
+                held.setdefault(self._tables[relation], set()).add(mode)
+        strongest = {table: min(map(_MODES.index, modes)) for table, modes in held.items()}
+        self.locks = {table: _words(_MODES[rank]) for table, rank in sorted(strongest.items(), key=lambda x: x[::-1])}
+
+    def remove(self) -> list[str]:
+        try:
+            now = self._read_counters()
+        except (OperationalError, InterfaceError) as error:
+            return [f"Whether numbers were used up could not be seen: {first_line(error)}"]
+        moved = [counter for counter, last in now.items() if last != self._counters.get(counter, last)]
+        return [words for counter in moved for words in self._set_back(counter)]
+
+    def _set_back(self, counter: _Counter) -> list[str]:
+        """Give the numbers back, unless somebody else has taken some meanwhile. An insert that is under way holds a lock that
+        this one waits for, and so will be seen."""
+        last = self._counters[counter]
+        try:
+            with transaction.atomic(using=self._database.alias), self._database.connection.cursor() as cursor:
+                cursor.execute(
+                    "SELECT set_config('lock_timeout', %s, true)", [f"{round(self._database.timeouts.lock * 1000)}ms"]
+                )
+                cursor.execute(f"LOCK TABLE {counter.table} IN SHARE ROW EXCLUSIVE MODE")
+                cursor.execute(
+                    f"SELECT EXISTS (SELECT 1 FROM {counter.table} WHERE {counter.column} > %s)",
+                    [counter.start - 1 if last is None else last],
+                )
+                (taken,) = cursor.fetchone()
+                if taken:
+                    return [f"Somebody else has written to {counter.table} meanwhile: its numbers go on from there."]
+                cursor.execute(
+                    "SELECT setval(%s::regclass, %s, %s)",
+                    [counter.name, counter.start if last is None else last, last is not None],
+                )
+        except (OperationalError, ProgrammingError) as error:
+            return [f"The next number of {counter.table} could not be set back: {first_line(error)}"]
+        return []
+
+
+def _words(mode: str) -> str:
+    """As LOCK TABLE spells it: AccessExclusive -> ACCESS EXCLUSIVE."""
+    return "".join(f" {letter}" if letter.isupper() else letter for letter in mode).strip().upper()
+
+
+_TRACES: dict[str, Any] = {"postgresql": _PostgreSQLTraces}

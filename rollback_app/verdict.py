@@ -1,0 +1,39 @@
+"""What a comparison of tables with the migrations has found: plain facts, for whoever tells them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Difference:
+    """missing: the migrations at the target say that the table has it, and it has not; else the other way round."""
+
+    table: str
+    kind: str
+    words: str
+    missing: bool
+
+    def __str__(self) -> str:
+        what = "" if self.kind == "table" else f"{self.kind} {self.words}".strip()
+        if not what:
+            return f"{self.table} {'is missing' if self.missing else 'is still there'}"
+        return f"{self.table} {'lacks' if self.missing else 'still has'} {what}"
+
+    @property
+    def by_django(self) -> bool:
+        """The second index of a text column, for LIKE: undoing AlterField or a renaming with Django on PostgreSQL leaves it
+        out, or leaves it behind, and so does `migrate`. No value and no promise depends on it."""
+        return self.kind == "index" and ("varchar_pattern_ops" in self.words or "text_pattern_ops" in self.words)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """tables: how many were compared. new: differences that the run made. left_over: those that Django's own reverse is
+    known to make, and that do no harm. known: those that were there before. why_not: why nothing was compared."""
+
+    tables: int = 0
+    new: tuple[Difference, ...] = ()
+    left_over: tuple[Difference, ...] = ()
+    known: tuple[Difference, ...] = ()
+    why_not: str = ""

@@ -1,0 +1,295 @@
+"""A rehearsal does everything, tells it exactly, and leaves no trace."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timezone
+from typing import Any
+
+import pytest
+from django.apps import apps
+from django.core.management import call_command
+from django.db.models.signals import post_migrate, pre_migrate
+from django.db.utils import OperationalError
+
+from rollback_app import workflow
+from rollback_app.database import Timeouts
+from rollback_app.executor import Done, NotAsExpected, Progress, StepFailed
+from rollback_app.planner import Step
+from rollback_app.rehearsal import Rehearsal
+from rollback_app.safety import Refused
+from rollback_app.verdict import Verdict
+from tests.support.databases import Database
+from tests.support.history import deploy, keys
+from tests.support.projects import Project, migration
+from tests.support.schema import everything
+
+DAY_1 = datetime(2024, 5, 1, 8, 0, tzinfo=timezone.utc)
+DAY_2 = datetime(2024, 5, 2, 8, 0, tzinfo=timezone.utc)
+T = 'migrations.CreateModel("T", [("id", models.BigAutoField(primary_key=True)), ("n", models.CharField(max_length=9))])'
+U = T.replace('"T"', '"U"')
+CODE = """
+def backwards(apps, schema_editor):
+    assert len(apps.get_models()) > 2
+    for name in ("T", "U"):
+        rows = apps.get_model("a", name).objects.using(schema_editor.connection.alias)
+        rows.bulk_create([rows.model(n="x"), rows.model(n="it's")])
+        rows.filter(n="x").update(n="y")
+"""
+
+transactional = pytest.mark.databases("sqlite", "postgresql")
+
+
+@pytest.fixture
+def shop(database: Database, project: Project) -> Database:
+    """Rows in T, none in U; then a column, code that writes, and a table."""
+    first = {"0001_t": f"{T}, {U}"}
+    project(a=first, with_contrib=True)
+    deploy(database.alias, DAY_1)
+    with database.connection.cursor() as cursor:
+        cursor.execute("INSERT INTO a_t (n) VALUES ('kept'), ('too')")
+    code = migration("migrations.RunPython(migrations.RunPython.noop, backwards)", [("a", "0002_x")], before=CODE)
+    late = {"0002_x": 'migrations.AddField("T", "x", models.IntegerField(null=True))', "0003_code": code}
+    project(a={**first, **late, "0004_v": T.replace('"T"', '"V"')}, with_contrib=True)
+    deploy(database.alias, DAY_2)
+    return database
+
+
+def rehearse(database: Database, **options: Any) -> Rehearsal:
+    step_by_step = options.pop("step_by_step", False)
+    previews = workflow.preview(DAY_2.isoformat(), using=[database.alias], step_by_step=step_by_step)
+    ((_, rehearsal),) = workflow.rehearse(previews, **options)
+    return rehearsal
+
+
+@transactional
+def test_it_tells_all_and_leaves_no_trace(shop: Database) -> None:
+    before = everything(shop.connection)
+    rehearsal = rehearse(shop)
+    assert everything(shop.connection) == before
+    assert [str(step.step.key) for step in rehearsal.steps] == ["a.0004_v", "a.0003_code", "a.0002_x"]
+    assert [step.rows for step in rehearsal.steps] == [1, 7, 1]  # the row of each; and twice two inserted, one updated
+    assert all(step.seconds > 0 for step in rehearsal.steps)
+    dropped, code, column = (step.statements for step in rehearsal.steps)
+    assert dropped[0].startswith('DROP TABLE "a_v"')
+    assert "it''s" in code[0]
+    assert 'DROP COLUMN "x"' in column[0]
+    assert rehearsal.verdict == Verdict(tables=2)
+
+
+@transactional
+def test_its_statements_do_what_the_run_does(shop: Database, other_database: Database) -> None:
+    """They are replayed as they are told, and then the run itself has the same end."""
+    statements = [sql for step in rehearse(shop).steps for sql in step.statements]
+    before = everything(shop.connection, ["rollback_app_run"])
+    workflow.roll_back(workflow.preview(DAY_2.isoformat(), using=[shop.alias]), destroy_data=True, journal=False)
+    rolled_back = everything(shop.connection, ["rollback_app_run"])
+    assert rolled_back != before
+    other = other_database
+    call_command("migrate", database=other.alias, verbosity=0, interactive=False)
+    with other.connection.cursor() as cursor:
+        cursor.execute("INSERT INTO a_t (n) VALUES ('kept'), ('too')")
+        for statement in statements:
+            cursor.execute(statement)
+    found = everything(other.connection)
+    tables = ("a_t", "a_u")
+    assert [found["data"][table] for table in tables] == [rolled_back["data"][table] for table in tables]
+    assert [fact for fact in found["schema"] if fact.table[:2] == "a_"] == [
+        fact for fact in rolled_back["schema"] if fact.table[:2] == "a_"
+    ]
+
+
+@transactional
+def test_signals_are_sent_and_progress_is_told(shop: Database) -> None:
+    told: list[str] = []
+
+    class Told(Progress):
+        shows_sql = True
+
+        def began(self, step: Step) -> None:
+            told.append(f"began {step.key}")
+
+        def finished(self, done: Done) -> None:
+            told.append(f"finished {done.step.key}")
+
+        def ran(self, sql: str) -> None:
+            told.append(sql)
+
+        def verified(self, verdict: Verdict) -> None:
+            told.append("verified")
+
+        def rendered_everything(self, operation: Any) -> None:
+            told.append(f"rendered all for {operation.describe()}")
+
+    def sent(signal: Any, **options: Any) -> None:
+        told.append("before" if signal is pre_migrate else "after")
+
+    sender = apps.get_app_config("a")
+    with connected(pre_migrate, sent, sender), connected(post_migrate, sent, sender):
+        rehearse(shop, progress=Told())
+    order = ["before", "began a.0004_v", "finished a.0004_v", "finished a.0002_x", "after", "verified"]
+    assert [word for word in told if word in order] == order
+    assert "rendered all for Raw Python operation" in told
+    assert any(word.startswith('DROP TABLE "a_v"') for word in told)
+
+
+@contextmanager
+def connected(signal: Any, receiver: Callable[..., None], sender: Any) -> Iterator[None]:
+    signal.connect(receiver, sender=sender)
+    try:
+        yield
+    finally:
+        signal.disconnect(receiver, sender=sender)
+
+
+@pytest.mark.databases("postgresql")
+def test_the_strongest_lock_on_each_table(shop: Database) -> None:
+    locks = rehearse(shop).locks
+    assert list(locks.items())[:3] == [
+        ("a_t", "ACCESS EXCLUSIVE"),
+        ("a_v", "ACCESS EXCLUSIVE"),
+        ("django_migrations", "ACCESS EXCLUSIVE"),
+    ]
+    assert locks["a_u"] == "ROW EXCLUSIVE"
+
+
+@pytest.mark.databases("sqlite")
+def test_sqlite_locks_no_single_table(shop: Database) -> None:
+    assert rehearse(shop).locks == {}
+
+
+@transactional
+def test_one_that_fails_leaves_no_trace_either(shop: Database, project: Project) -> None:
+    before = everything(shop.connection)
+
+    def fail(**signal: Any) -> None:
+        raise LookupError("receiver")
+
+    with (
+        connected(post_migrate, fail, apps.get_app_config("a")),
+        pytest.raises(StepFailed, match="receiver") as failure,
+    ):
+        rehearse(shop)
+    assert "Nothing was changed" in failure.value.message
+    assert everything(shop.connection) == before
+
+
+@transactional
+def test_what_the_verification_finds_is_found_in_rehearsal(database: Database, project: Project) -> None:
+    project(a={"0001_t": T})
+    deploy(database.alias, DAY_1)
+    secret = migration(
+        'Secretly(migrations.RemoveField("T", "n"))',
+        [("a", "0001_t")],
+        before="from tests.support.sabotage import Secretly",
+    )
+    project(a={"0001_t": T, "0002_secret": secret})
+    deploy(database.alias, DAY_2)
+    before = everything(database.connection)
+    with pytest.raises(NotAsExpected, match="a_t lacks column n"):
+        rehearse(database)
+    assert everything(database.connection) == before
+    assert rehearse(database, verify=False).verdict is None
+
+
+@pytest.mark.databases("mariadb")
+def test_refused_where_it_could_not_be_taken_back(shop: Database) -> None:
+    with pytest.raises(Refused, match="could not be taken back"):
+        rehearse(shop)
+    assert ("a", "0004_v") in keys(shop.alias)
+
+
+@transactional
+def test_refused_step_by_step(shop: Database) -> None:
+    with pytest.raises(Refused, match="could not be taken back") as refused:
+        rehearse(shop, step_by_step=True)
+    assert "--step-by-step" in refused.value.hint
+
+
+@transactional
+def test_nothing_to_rehearse(shop: Database) -> None:
+    assert workflow.rehearse(workflow.preview("2024-06-01", using=[shop.alias])) == []
+
+
+# The numbers that others took meanwhile are theirs
+
+
+class Warned(Progress):
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    def warned(self, text: str) -> None:
+        self.texts.append(text)
+
+
+def in_another_session(database: Database, *statements: str) -> None:
+    def work() -> None:
+        with database.connection.cursor() as cursor:
+            for statement in statements:
+                cursor.execute(statement)
+        database.connection.close()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+
+
+@pytest.mark.databases("postgresql")
+def test_numbers_that_somebody_else_has_used_are_not_given_again(shop: Database) -> None:
+    def others(**signal: Any) -> None:
+        in_another_session(shop, "INSERT INTO a_u (n) VALUES ('theirs')")
+
+    warned = Warned()
+    with connected(post_migrate, others, apps.get_app_config("a")):
+        rehearse(shop, progress=warned)
+    assert warned.texts == ["Somebody else has written to public.a_u meanwhile: its numbers go on from there."]
+    with shop.connection.cursor() as cursor:
+        cursor.execute("INSERT INTO a_u (n) VALUES ('next')")
+        cursor.execute("SELECT id, n FROM a_u ORDER BY id")
+        assert cursor.fetchall() == [(3, "theirs"), (4, "next")]
+
+
+@pytest.mark.databases("postgresql")
+def test_a_table_that_stays_locked_keeps_its_numbers(shop: Database, other_database: Database) -> None:
+    holder = other_database.connection.copy()
+    holder.settings_dict["NAME"] = shop.connection.settings_dict["NAME"]
+    holder.set_autocommit(False)
+
+    def hold(**signal: Any) -> None:
+        with holder.cursor() as cursor:
+            cursor.execute("LOCK TABLE a_u IN ROW EXCLUSIVE MODE")
+
+    warned = Warned()
+    try:
+        with connected(post_migrate, hold, apps.get_app_config("a")):
+            rehearse(shop, progress=warned, timeouts=Timeouts(lock=0.1))
+    finally:
+        holder.rollback()
+        holder.close()
+    assert warned.texts == [
+        "The next number of public.a_u could not be set back: canceling statement due to lock timeout"
+    ]
+
+
+@pytest.mark.databases("postgresql")
+def test_a_connection_that_is_lost_hides_no_failure(shop: Database) -> None:
+    def lose(execute: Any, sql: str, *rest: Any) -> Any:
+        if lost and "pg_sequence_last_value" in sql:
+            raise OperationalError("server closed the connection")
+        return execute(sql, *rest)
+
+    def fail(**signal: Any) -> None:
+        lost.append(True)
+        raise LookupError("receiver")
+
+    lost: list[bool] = []
+    warned = Warned()
+    with (
+        connected(post_migrate, fail, apps.get_app_config("a")),
+        shop.connection.execute_wrapper(lose),
+        pytest.raises(StepFailed, match="receiver"),
+    ):
+        rehearse(shop, progress=warned)
+    assert warned.texts == ["Whether numbers were used up could not be seen: server closed the connection"]
