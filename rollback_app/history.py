@@ -173,6 +173,7 @@ class Record:
     command: str
     moment: datetime
     digest: str
+    release: str
     steps: tuple[tuple[Key, datetime], ...]
     steps_done: int
     seconds: float

@@ -40,6 +40,7 @@ class Run(models.Model):
     moment = models.CharField(max_length=40)
     history = models.CharField(max_length=40)
     digest = models.CharField(max_length=20)
+    release = models.CharField(max_length=200)
     steps = models.TextField()
     steps_done = models.IntegerField(default=0)
     seconds = models.FloatField(default=0)
@@ -90,6 +91,7 @@ class Journal:
             moment=moment.isoformat(),
             history=self.database.made(HISTORY),
             digest=plan.digest,
+            release=plan.release,
             steps=json.dumps(steps),
         )
         self.number = run.pk
@@ -173,6 +175,7 @@ def _record(run: Run) -> Record:
         command=run.command,
         moment=datetime.fromisoformat(run.moment),
         digest=run.digest,
+        release=run.release,
         steps=steps,
         steps_done=len(steps) if run.outcome == Outcome.FINISHED else run.steps_done,
         seconds=run.seconds,

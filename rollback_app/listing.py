@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from .history import Deployment
+from .history import Deployment, Key, Record, Recorded, Row, deployments
 from .planner import Plan
 from .safety import Finding
 
@@ -25,17 +25,42 @@ class Listed:
 
 
 @dataclass(frozen=True)
+class RolledBack:
+    """A deployment, or the part of one, that a rollback has undone. again: what of it was applied again since."""
+
+    deployment: Deployment
+    record: Record
+    again: tuple[Key, ...]
+
+
+@dataclass(frozen=True)
 class Listing:
-    """alias, title: of the database. gap: by which older rows were grouped. listed: newest first. total: how many deployments
-    there are. now: aware, UTC."""
+    """alias, title: of the database. gap: by which older rows were grouped. listed, rolled_back: newest first. total: how many
+    deployments there are. now: aware, UTC."""
 
     alias: str
     title: str
     zone: ZoneInfo
     gap: timedelta
     listed: tuple[Listed, ...]
+    rolled_back: tuple[RolledBack, ...]
     total: int
     now: datetime
+
+
+def rolled_back(
+    records: Iterable[Record], rows: Sequence[Row], gap: timedelta, recorded: Collection[Recorded], precision: timedelta
+) -> list[RolledBack]:
+    """What the rollbacks of a journal have undone, as the deployments that it was, newest first."""
+    applied = {row.key: row.applied for row in rows}
+    found = []
+    for record in records:
+        undone = [Row(number, *step) for number, step in enumerate(record.steps[: record.steps_done])]
+        for group in deployments(undone, gap, recorded, precision):
+            keys = {row.key for row in group.rows}
+            again = sorted(key for key in keys if key in applied and applied[key] > record.started - precision)
+            found.append(RolledBack(group, record, tuple(again)))
+    return sorted(found, key=lambda each: each.deployment.start, reverse=True)
 
 
 def marks(group: Deployment, plan: Plan) -> tuple[str, ...]:

@@ -137,6 +137,12 @@ class Plan:
     def undone_oldest_first(self) -> list[Migration]:
         return [step.migration for step in reversed(self.steps)]
 
+    @property
+    def release(self) -> str:
+        """The newest release of which something goes; empty if none is known."""
+        names = [name for group in self.deployments if any(map(self.takes, group.rows)) for name in group.releases]
+        return names[-1] if names else ""
+
     def states(self) -> States:
         """The states for this plan; faked steps have no states of their own, since what they did is not in the database."""
         if self.walked and self.walked.fresh:

@@ -14,7 +14,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from .history import Deployment, Key, Outcome, Record, Row
-from .listing import Listed, Listing
+from .listing import Listed, Listing, RolledBack
 from .moments import Moment, ago
 from .planner import DEFAULT_GAP, Plan, Step, migrate_commands
 from .safety import Finding, Level, Preview
@@ -294,12 +294,6 @@ def _stamp(at: datetime) -> str:
     return at.astimezone(timezone.utc).isoformat()
 
 
-def release_undone(plan: Plan) -> str:
-    """The newest release of which something goes; empty if none is known."""
-    names = [name for group in plan.deployments if any(map(plan.takes, group.rows)) for name in group.releases]
-    return names[-1] if names else ""
-
-
 def of_result(
     alias: str,
     done: Iterable[tuple[Key, float]],
@@ -321,8 +315,7 @@ def of_result(
         lines.append(
             Line("Next: start the older release. Do not run migrate from this one: it would apply them again.")
         )
-        newer = f"release {release}" if release else "the newer release"
-        lines.append(Line(f"To go forward again later: start {newer} and run python manage.py migrate."))
+        lines.append(Line(f"To go forward again later: {_forward(release, alias)}."))
     return Report(
         tuple(lines),
         {
@@ -345,24 +338,22 @@ def _listing(listing: Listing) -> Iterator[Line]:
         return
     shown = len(listing.listed)
     yield Line(f"{number_of(listing.total, 'deployment')}, newest first, in {listing.zone.key}; {shown} shown")
+    gone = list(listing.rolled_back)
     for listed in listing.listed:
+        while gone and gone[0].deployment.start > listed.deployment.start:
+            yield Line()
+            yield from _rolled_back(gone.pop(0), listing)
         yield Line()
         yield from _listed(listed, listing)
+    for rolled_back in gone:
+        yield Line()
+        yield from _rolled_back(rolled_back, listing)
 
 
 def _listed(listed: Listed, listing: Listing) -> Iterator[Line]:
-    group = listed.deployment
-    start, end = (f"{at.astimezone(listing.zone):%Y-%m-%d %H:%M:%S}" for at in (group.start, group.end))
-    named = f"  release {', '.join(group.releases)}" if group.releases else ""
-    guessed = "  guessed" if group.guessed else ""
-    yield Line(f"{listed.number}. {start}{'' if start == end else ' to ' + end[11:]}{named}{guessed}", "MIGRATE_LABEL")
-    yield Line(
-        f"   UTC {group.start:%Y-%m-%d %H:%M:%S} to {group.end:%Y-%m-%d %H:%M:%S}, {ago(listing.now - group.end)}"
-    )
-    apps = Counter(row.key.app for row in group.rows)
-    counts = ", ".join(f"{app} {count}" for app, count in sorted(apps.items()))
-    lasted = seconds((group.end - group.start).total_seconds())
-    yield Line(f"   {number_of(len(group.rows), 'migration')} in {lasted}: {counts}")
+    guessed = "  guessed" if listed.deployment.guessed else ""
+    yield Line(f"{listed.number}. {_when(listed.deployment, listing)}{guessed}", "MIGRATE_LABEL")
+    yield from _what(listed.deployment, listing)
     for mark in listed.marks:
         yield Line(f"   ! {mark}")
     if not listed.blockers:
@@ -372,6 +363,34 @@ def _listed(listed: Listed, listing: Listing) -> Iterator[Line]:
     if len(listed.blockers) > 3:
         yield Line(f"   and {len(listed.blockers) - 3} more blockers")
     yield Line(f"   before it: {_back_before(listed, listing)}")
+
+
+def _rolled_back(rolled_back: RolledBack, listing: Listing) -> Iterator[Line]:
+    record = rolled_back.record
+    yield Line(f"-. {_when(rolled_back.deployment, listing)}  ROLLED BACK", "WARNING")
+    yield from _what(rolled_back.deployment, listing)
+    yield Line(f"   by rollback {record.number} of {_utc(record.started)}; 'python manage.py showrollbacks' tells more")
+    if rolled_back.again:
+        yield Line(f"   applied again since: {', '.join(map(str, rolled_back.again))}")
+    else:
+        release = rolled_back.deployment.releases[-1] if rolled_back.deployment.releases else ""
+        yield Line(f"   to go forward again: {_forward(release, listing.alias)}")
+
+
+def _when(group: Deployment, listing: Listing) -> str:
+    start, end = (f"{at.astimezone(listing.zone):%Y-%m-%d %H:%M:%S}" for at in (group.start, group.end))
+    named = f"  release {', '.join(group.releases)}" if group.releases else ""
+    return f"{start}{'' if start == end else ' to ' + end[11:]}{named}"
+
+
+def _what(group: Deployment, listing: Listing) -> Iterator[Line]:
+    yield Line(
+        f"   UTC {group.start:%Y-%m-%d %H:%M:%S} to {group.end:%Y-%m-%d %H:%M:%S}, {ago(listing.now - group.end)}"
+    )
+    apps = Counter(row.key.app for row in group.rows)
+    counts = ", ".join(f"{app} {count}" for app, count in sorted(apps.items()))
+    lasted = seconds((group.end - group.start).total_seconds())
+    yield Line(f"   {number_of(len(group.rows), 'migration')} in {lasted}: {counts}")
 
 
 def _back_before(listed: Listed, listing: Listing) -> str:
@@ -404,7 +423,23 @@ def _listing_data(listing: Listing) -> dict[str, Any]:
             }
             for listed in listing.listed
         ],
+        "rolled_back": [
+            {
+                "start": _stamp(gone.deployment.start),
+                "end": _stamp(gone.deployment.end),
+                "releases": list(gone.deployment.releases),
+                "migrations": [str(row.key) for row in gone.deployment.rows],
+                "rollback": gone.record.number,
+                "applied_again": [str(key) for key in gone.again],
+            }
+            for gone in listing.rolled_back
+        ],
     }
+
+
+def _forward(release: str, alias: str) -> str:
+    suffix = "" if alias == "default" else f" --database {shlex.quote(alias)}"
+    return f"start {f'release {release}' if release else 'the newer release'} and run python manage.py migrate{suffix}"
 
 
 def of_verdict(verdict: Verdict) -> Report:
@@ -496,18 +531,18 @@ _ENDS = {
 }
 
 
-def of_records(title: str, records: Sequence[Record]) -> Report:
+def of_records(alias: str, title: str, records: Sequence[Record]) -> Report:
     """The journal of one database, newest first."""
     lines = [Line(f"Database {title}", "MIGRATE_HEADING")]
     if not records:
         lines.append(Line("No rollback was noted here."))
     for record in records:
         lines.append(Line())
-        lines.extend(_record(record))
+        lines.extend(_record(record, alias))
     return Report(tuple(lines), {"rollbacks": [_record_data(record) for record in records]})
 
 
-def _record(record: Record) -> Iterator[Line]:
+def _record(record: Record, alias: str) -> Iterator[Line]:
     end, style = _ENDS[record.outcome]
     who = f" by {record.operator}" if record.operator else ""
     done = f"{record.steps_done} of {number_of(len(record.steps), 'step')} undone"
@@ -520,6 +555,8 @@ def _record(record: Record) -> Iterator[Line]:
         yield Line(f"   {mark:<7}  {key}, which was applied {_utc(applied)}")
     for line in record.error.splitlines():
         yield Line(f"   error    {line}")
+    if record.steps_done:
+        yield Line(f"   forward  {_forward(record.release, alias)}")
 
 
 def _utc(at: datetime) -> str:
@@ -537,6 +574,7 @@ def _record_data(record: Record) -> dict[str, Any]:
         "command": record.command,
         "moment": _stamp(record.moment),
         "digest": record.digest,
+        "release": record.release,
         "steps": [{"migration": str(key), "applied": _stamp(applied)} for key, applied in record.steps],
         "steps_done": record.steps_done,
         "seconds": record.seconds,

@@ -30,7 +30,7 @@ from .executor import Bookmark, Done, Progress, StepFailed
 from .history import Code, Cut, Key, Outcome, Record, Recorded, Row
 from .history import deployments as grouped
 from .journal import TABLE, Journal
-from .listing import Listed, Listing, marks
+from .listing import Listed, Listing, marks, rolled_back
 from .moments import Moment
 from .planner import Choices, Plan
 from .rehearsal import Rehearsal
@@ -168,7 +168,10 @@ def deployments(
             findings = safety.judge(plan, database, one_transaction=database.can_undo_ddl, count=False)
             blockers = tuple(finding for finding in findings if finding.level is Level.BLOCKER)
             found.append(Listed(number, group, marks(group, plan), blockers))
-    return Listing(alias, database.title, local, gap, tuple(found), len(groups), now)
+        gone = rolled_back(Journal(database).records(), rows, gap, recorded, precision)
+    oldest = min((group.start for group in chosen), default=now) if limit else after
+    shown = tuple(each for each in gone if oldest is None or each.deployment.start >= oldest)
+    return Listing(alias, database.title, local, gap, tuple(found), shown, len(groups), now)
 
 
 def mark_release(name: str, at: str | None = None, alias: str = DEFAULT_DB_ALIAS, zone: str | None = None) -> Recorded:

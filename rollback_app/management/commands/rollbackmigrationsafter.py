@@ -295,7 +295,7 @@ class Command(RollbackCommand):
                 result.preview.alias,
                 [(done.step.key, done.seconds) for done in result.done],
                 result.preview.plan.bookkeeping,
-                reports.release_undone(result.preview.plan),
+                result.preview.plan.release,
                 result.verdict,
             )
             for result in results

@@ -28,4 +28,4 @@ class Command(RollbackCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         title, records = workflow.rollbacks(options["database"])
-        self.show(reports.of_records(title, records[: options["limit"]]), options["format"])
+        self.show(reports.of_records(options["database"], title, records[: options["limit"]]), options["format"])
