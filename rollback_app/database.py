@@ -197,6 +197,18 @@ class Database(ABC):
     def is_lock_timeout(self, error: BaseException) -> bool:
         """Did it wait for somebody else's lock in vain?"""
 
+    def held(self, holder: str = "") -> Locked:
+        """The error for a lock that somebody else holds."""
+        return Locked(
+            f"Somebody else is working on {self.title}{': ' + holder if holder else ''}.",
+            hint="Nothing was changed. Wait until they are done and run the same command again; "
+            "--lock-timeout SECONDS waits longer.",
+        )
+
+    def is_done_already(self, error: BaseException) -> bool:
+        """Does it say that what a statement makes is there already, or that what it drops is gone?"""
+        return False
+
     def delete_rows(self, rows: tuple[Row, ...]) -> None:
         """Delete rows from `django_migrations`, whichever router the project has."""
         recorder = MigrationRecorder(self.connection)
@@ -215,7 +227,7 @@ class PostgreSQL(Database):
             except OperationalError as error:
                 if not self.is_lock_timeout(error):
                     raise
-                raise _held(self, self._holders()) from error
+                raise self.held(self._holders()) from error
 
     def lock(self) -> None:
         self._set_timeouts()
@@ -226,7 +238,7 @@ class PostgreSQL(Database):
         except OperationalError as error:
             if not self.is_lock_timeout(error):
                 raise
-            raise _held(self, self._holders()) from error
+            raise self.held(self._holders()) from error
 
     def _set_timeouts(self) -> None:
         """For this transaction only: behind pgbouncer the next one may run in another session."""
@@ -251,6 +263,11 @@ class PostgreSQL(Database):
 
     def is_lock_timeout(self, error: BaseException) -> bool:
         return getattr(error.__cause__, "sqlstate", None) == "55P03"  # lock_not_available
+
+    def is_done_already(self, error: BaseException) -> bool:
+        # undefined_object, duplicate_table (https://www.postgresql.org/docs/current/errcodes-appendix.html): the only
+        # statements that are not in a transaction drop and make indexes.
+        return getattr(error.__cause__, "sqlstate", None) in ("42704", "42P07")
 
 
 class SQLite(Database):
@@ -294,7 +311,7 @@ class SQLite(Database):
         except OperationalError as error:
             if not self.is_lock_timeout(error):
                 raise
-            raise _held(self, "") from error
+            raise self.held() from error
 
     def columns(self) -> frozenset[tuple[str, str]]:
         with self.connection.cursor() as cursor:
@@ -348,7 +365,7 @@ class MySQL(Database):
                     " FROM information_schema.processlist WHERE id = IS_USED_LOCK(%s)",
                     [name],
                 )
-                raise _held(self, "; ".join(str(row[0]) for row in cursor.fetchall()))
+                raise self.held("; ".join(str(row[0]) for row in cursor.fetchall()))
         try:
             yield
         finally:
@@ -360,12 +377,12 @@ class MySQL(Database):
     def is_lock_timeout(self, error: BaseException) -> bool:
         return error.args[:1] == (1205,)  # ER_LOCK_WAIT_TIMEOUT
 
+    def is_done_already(self, error: BaseException) -> bool:
+        return bool(error.args) and error.args[0] in _DONE_ALREADY
 
-def _held(database: Database, holder: str) -> Locked:
-    return Locked(
-        f"Somebody else is working on {database.title}{': ' + holder if holder else ''}.",
-        hint="Nothing was changed. Wait until they are done and run the same command again; --lock-timeout SECONDS waits longer.",
-    )
+
+# https://mariadb.com/docs/server/reference/error-codes: a table, column, key or constraint that exists, or does not
+_DONE_ALREADY = (1005, 1050, 1051, 1054, 1060, 1061, 1068, 1091, 1146, 1826)
 
 
 def _in_utc(stored: dt.datetime) -> dt.datetime:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
@@ -27,9 +27,10 @@ from django.utils.module_loading import module_has_submodule
 from .database import Database, first_line
 from .effects import Kind, is_concurrent
 from .errors import DatabaseUnusable, Locked, RollbackError
+from .history import Position
 from .planner import Plan, Step
 from .safety import Refused
-from .states import States, Undo, database_operations
+from .states import States, Undo, leaves
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,31 @@ class StepFailed(RollbackError):
         self.state, self.hint = state, hint + faked
 
 
+class Bookmark:
+    """Where a run notes how far it has come, so that another can go on behind it; this one notes nothing.
+
+    What is noted inside a transaction is true only if that is committed.
+    """
+
+    def step_begun(self, position: Position) -> None:
+        """A step begins, or goes on, here."""
+
+    def operation_begun(self, statements: Sequence[str]) -> None:
+        """An operation, or what was put off to the step's end, will run these statements."""
+
+    def statement_done(self, number: int) -> None:
+        """So many of these statements are done."""
+
+    def operation_done(self, number: int, deferred: Sequence[str]) -> None:
+        """So many operations of the step are done; these statements are put off to its end."""
+
+    def step_done(self, number: int) -> None:
+        """So many steps are done."""
+
+    def finished(self, seconds: float) -> None:
+        """All is done."""
+
+
 class Progress:
     """What a run tells while it is under way; a caller overrides what it wants to know.
 
@@ -78,6 +104,9 @@ class Progress:
     def ran(self, sql: str) -> None:
         """A statement was sent to the database."""
 
+    def warned(self, text: str) -> None:
+        """Something is not as it should be, and the run goes on."""
+
     def rendered_everything(self, operation: Operation) -> None:
         """An operation was given all models of the project: what it looks at is not known, or is everything."""
 
@@ -90,6 +119,7 @@ def run(
     expected: Plan,
     prepare: _Prepare,
     progress: Progress,
+    bookmark: Bookmark,
     *,
     one_transaction: bool,
 ) -> list[Done]:
@@ -101,10 +131,12 @@ def run(
     watch = _Watch(database, progress)
     work = _in_one_transaction if one_transaction else _step_by_step
     with database.connection.execute_wrapper(watch):
-        return work(database, expected, prepare, watch)
+        return work(database, expected, prepare, watch, bookmark)
 
 
-def _in_one_transaction(database: Database, expected: Plan, prepare: _Prepare, watch: _Watch) -> list[Done]:
+def _in_one_transaction(
+    database: Database, expected: Plan, prepare: _Prepare, watch: _Watch, bookmark: Bookmark
+) -> list[Done]:
     done: list[Done] = []
     try:
         with _failures(database, watch, None, "before or after its steps"), database.all_or_nothing():
@@ -112,30 +144,42 @@ def _in_one_transaction(database: Database, expected: Plan, prepare: _Prepare, w
             with _signals(database, plan, watch) as states, _no_new_orphans(database, None):
                 for step, undos in _walk(plan, states):
                     with _nothing_lost_in_silence(database, plan, step):
-                        done.append(_undo(database, step, undos, watch, in_transaction=True))
+                        done.append(_undo(database, step, undos, watch))
                 database.delete_rows(plan.bookkeeping)
+            bookmark.finished(sum(each.seconds for each in done))
     except StepFailed as error:
         error.settle(*_after_all_or_nothing(database, expected))
         raise
     return done
 
 
-def _step_by_step(database: Database, expected: Plan, prepare: _Prepare, watch: _Watch) -> list[Done]:
+def _step_by_step(
+    database: Database, expected: Plan, prepare: _Prepare, watch: _Watch, bookmark: Bookmark
+) -> list[Done]:
     done: list[Done] = []
     try:
         with _failures(database, watch, None, "before or after its steps"), database.settings_of_run():
             plan = _same(expected, prepare())
             with _signals(database, plan, watch) as states:
                 for step, undos in _walk(plan, states):
-                    done.append(_one_step(database, plan, step, undos, done, watch))
+                    done.append(_one_step(database, plan, step, undos, done, watch, bookmark))
                 database.delete_rows(plan.bookkeeping)
+            bookmark.finished(sum(each.seconds for each in done))
     except StepFailed as error:
         error.settle(*_after_some_steps(database, expected, done, error))
         raise
     return done
 
 
-def _one_step(database: Database, plan: Plan, step: Step, undos: list[Undo], done: list[Done], watch: _Watch) -> Done:
+def _one_step(
+    database: Database,
+    plan: Plan,
+    step: Step,
+    undos: list[Undo],
+    done: list[Done],
+    watch: _Watch,
+    bookmark: Bookmark,
+) -> Done:
     """A step in a transaction of its own, if the database and the migration allow one."""
     gone = {row.id for finished in done for row in finished.step.rows}
     expected = {row.id for row in plan.rows} - gone
@@ -148,7 +192,11 @@ def _one_step(database: Database, plan: Plan, step: Step, undos: list[Undo], don
             stack.enter_context(_nothing_lost_in_silence(database, plan, step))
         if {row.id for row in database.rows()} != expected:
             raise StepFailed(step, "before it began", "somebody else changed django_migrations meanwhile")
-        return _undo(database, step, undos, watch, in_transaction=in_transaction)
+        if not in_transaction:
+            return _undo_in_pieces(database, plan, step, undos, watch, bookmark, number=len(done) + 1)
+        found = _undo(database, step, undos, watch)
+        bookmark.step_done(len(done) + 1)
+        return found
 
 
 @contextmanager
@@ -215,43 +263,42 @@ def _walk(plan: Plan, states: States) -> Iterator[tuple[Step, list[Undo]]]:
         yield step, [] if step.fake else next(walk)[1]
 
 
-def _undo(database: Database, step: Step, undos: list[Undo], watch: _Watch, *, in_transaction: bool) -> Done:
-    """Undo one step and delete its rows."""
+def _undo(database: Database, step: Step, undos: list[Undo], watch: _Watch) -> Done:
+    """Undo one step and delete its rows, inside a transaction."""
     watch.progress.began(step)
     start = time.monotonic()
-    editor = database.connection.schema_editor(atomic=False)
-    # Never left with __exit__: on SQLite it checks constraints even while an error is under way, which hides the error.
-    editor.__enter__()
-    for undo in undos:
-        for nested in database_operations(undo, step.key.app):
-            with _failures(database, watch, step, f"undoing '{nested.operation.describe()}'"):
-                watch.changed_rows = isinstance(nested.operation, (RunPython, RunSQL))
-                _undo_operation(nested, step, editor, in_transaction)
-                if watch.changed_rows and in_transaction:
-                    database.check_rows()  # PostgreSQL alters no table with pending trigger events
-            if nested.rendered_everything:
-                watch.progress.rendered_everything(nested.operation)
+    editor = _editor(database)
+    for nested in leaves(undos, step.key.app):
+        with _failures(database, watch, step, f"undoing '{nested.operation.describe()}'"):
+            watch.changed_rows = isinstance(nested.operation, (RunPython, RunSQL))
+            concurrent = is_concurrent(type(nested.operation))
+            _backwards(nested, step, editor, _plain_twin(nested.operation) if concurrent else None)
+            if watch.changed_rows:
+                database.check_rows()  # PostgreSQL alters no table with pending trigger events
+        if nested.rendered_everything:
+            watch.progress.rendered_everything(nested.operation)
     with _failures(database, watch, step, "in what its operations put off to its end"):
         for statement in editor.deferred_sql:
             editor.execute(statement, None)
         database.delete_rows(step.rows)
-        if in_transaction:
-            database.check_rows()
+        database.check_rows()
     done = Done(step, time.monotonic() - start)
     watch.progress.finished(done)
     return done
 
 
-def _undo_operation(undo: Undo, step: Step, editor: BaseDatabaseSchemaEditor, in_transaction: bool) -> None:
+def _editor(database: Database) -> BaseDatabaseSchemaEditor:
+    editor = database.connection.schema_editor(atomic=False)
+    # Never left with __exit__: on SQLite it checks constraints even while an error is under way, which hides the error.
+    editor.__enter__()
+    return editor
+
+
+def _backwards(undo: Undo, step: Step, editor: BaseDatabaseSchemaEditor, twin: Any = None) -> None:
     # A copy, because RenameModel and RenameField swap their own attributes while they run, and stay so when they fail.
     operation = copy.copy(undo.operation)
-    backwards = type(operation).database_backwards
-    if in_transaction and is_concurrent(type(operation)):
-        backwards = _plain_twin(operation)
-    # As in Migration.unapply: what is atomic by itself is so too in a migration that is not.
-    alone = not in_transaction and (operation.atomic or (step.migration.atomic and operation.atomic is not False))
-    with transaction.atomic(using=editor.connection.alias) if alone else nullcontext():
-        backwards(operation, step.key.app, editor, undo.from_state, undo.to_state)
+    backwards = twin or type(operation).database_backwards
+    backwards(operation, step.key.app, editor, undo.from_state, undo.to_state)
 
 
 def _plain_twin(operation: Operation) -> Any:
@@ -261,6 +308,121 @@ def _plain_twin(operation: Operation) -> Any:
         for base in type(operation).__mro__
         if "database_backwards" in vars(base) and not is_concurrent(base)
     )
+
+
+# Steps that are not one transaction
+
+
+def _undo_in_pieces(
+    database: Database,
+    plan: Plan,
+    step: Step,
+    undos: list[Undo],
+    watch: _Watch,
+    bookmark: Bookmark,
+    *,
+    number: int,
+) -> Done:
+    """Undo one step that cannot be taken back as a whole, noting each piece before the next begins, so that a run that breaks
+    off can be continued behind it. number: of the step in its plan, from 1."""
+    watch.progress.began(step)
+    start = time.monotonic()
+    position = plan.resumes if plan.resumes and plan.resumes.key == step.key else None
+    position = position or Position(step.key, tuple(row.id for row in step.rows), 0, None, 0, (), "")
+    bookmark.step_begun(position)
+    editor: Any = _editor(database)
+    editor.deferred_sql = list(position.deferred)
+    nested = leaves(undos, step.key.app)
+    for index, undo in enumerate(nested[position.operations :], position.operations):
+        goes_on = plan.resumes is position and index == position.operations
+        with _failures(database, watch, step, f"undoing '{undo.operation.describe()}'"):
+            script = position.statements if goes_on else None
+            if script is None and _is_script(database, undo.operation):
+                script = _script(database, undo, step, editor)
+            if script is not None:
+                _run_script(database, script, bookmark, position.statements_done if goes_on else None)
+                bookmark.operation_done(index + 1, _texts(editor))
+            else:
+                with _alone(database, undo.operation, step), _forgiving(database, editor, forgive=goes_on):
+                    _backwards(undo, step, editor)
+                    bookmark.operation_done(index + 1, _texts(editor))
+        if undo.rendered_everything:
+            watch.progress.rendered_everything(undo.operation)
+    with _failures(database, watch, step, "in what its operations put off to its end"):
+        begun = position.statements is not None and position.operations == len(nested)
+        _run_script(database, _texts(editor), bookmark, position.statements_done if begun else None)
+        with transaction.atomic(using=database.alias):
+            database.delete_rows(step.rows)
+            bookmark.step_done(number)
+    done = Done(step, time.monotonic() - start)
+    watch.progress.finished(done)
+    return done
+
+
+def _texts(editor: BaseDatabaseSchemaEditor) -> tuple[str, ...]:
+    return tuple(map(str, editor.deferred_sql))
+
+
+def _is_script(database: Database, operation: Operation) -> bool:
+    """Can its statements be known before they run? Not those of code, nor of operations that are not Django's."""
+    known = type(operation).__module__.startswith("django.db.migrations.")
+    return not database.can_undo_ddl and known and not isinstance(operation, RunPython)
+
+
+def _script(database: Database, undo: Undo, step: Step, editor: Any) -> tuple[str, ...] | None:
+    """The statements of an operation. None, if it looks at what its own statements would have made."""
+    collector: Any = database.connection.schema_editor(collect_sql=True, atomic=False)
+    collector.deferred_sql = list(editor.deferred_sql)
+    try:
+        _backwards(undo, step, collector)
+    except DatabaseError:
+        return None
+    editor.deferred_sql = collector.deferred_sql
+    return tuple(collector.collected_sql)
+
+
+def _run_script(database: Database, statements: Sequence[str], bookmark: Bookmark, goes_on: int | None) -> None:
+    """Run statements one by one. goes_on: how many an earlier run has done for certain; the next may be done too."""
+    if goes_on is None:
+        bookmark.operation_begun(statements)
+    for index, statement in enumerate(statements[goes_on or 0 :], goes_on or 0):
+        # The schema editor would refuse to change a table in a transaction; here it is for the note, and for changes of rows.
+        with transaction.atomic(using=database.alias), database.connection.cursor() as cursor:
+            try:
+                cursor.execute(statement)
+            except DatabaseError as error:
+                if index != goes_on or not database.is_done_already(error):
+                    raise
+            bookmark.statement_done(index + 1)
+
+
+def _alone(database: Database, operation: Operation, step: Step) -> AbstractContextManager[Any]:
+    """A transaction for one operation and its note, unless its author wanted none, or it refuses to run in one."""
+    wanted = operation.atomic or (step.migration.atomic and operation.atomic is not False)
+    can_be = (
+        database.can_undo_ddl and not isinstance(operation, (RunPython, RunSQL)) and not is_concurrent(type(operation))
+    )
+    return transaction.atomic(using=database.alias) if wanted or can_be else nullcontext()
+
+
+@contextmanager
+def _forgiving(database: Database, editor: Any, *, forgive: bool) -> Iterator[None]:
+    """Where an earlier run broke off, a statement may have been done without having been noted."""
+    execute = editor.execute
+
+    def execute_or_pass(sql: Any, params: Any = ()) -> None:
+        try:
+            execute(sql, params)
+        except DatabaseError as error:
+            if not database.is_done_already(error):
+                raise
+
+    if forgive:
+        editor.execute = execute_or_pass
+    try:
+        yield
+    finally:
+        editor.execute = execute
 
 
 class _Watch:
@@ -273,6 +435,8 @@ class _Watch:
         self.changed_rows = False
 
     def __call__(self, execute: Any, sql: str, params: Any, many: bool, context: dict[str, Any]) -> Any:
+        if JOURNAL in sql:
+            return execute(sql, params, many, context)  # our own notes
         self.sql = sql
         self.changed_rows = self.changed_rows or sql.split(None, 1)[:1] not in _NO_ROWS
         result = execute(sql, params, many, context)
@@ -282,6 +446,7 @@ class _Watch:
         return result
 
 
+JOURNAL = "rollback_app_run"
 _NO_ROWS = (["ALTER"], ["CREATE"], ["DROP"], ["COMMENT"], ["SET"], ["SELECT"], ["PRAGMA"])
 
 

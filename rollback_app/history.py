@@ -79,6 +79,25 @@ def deployments(rows: Iterable[Row], gap: timedelta) -> list[Deployment]:
 
 
 @dataclass(frozen=True)
+class Position:
+    """Where a run broke off inside a step that is not one transaction.
+
+    rows: the ids of the step's rows. operations: how many of its operations are undone, counted as they run (those inside
+    others one by one). statements: those of the operation under way; None if it had not begun, or runs code. statements_done:
+    how many of them are done for certain; the next one may be done too. deferred: statements put off to the step's end.
+    command: what was typed.
+    """
+
+    key: Key
+    rows: tuple[int, ...]
+    operations: int
+    statements: tuple[str, ...] | None
+    statements_done: int
+    deferred: tuple[str, ...]
+    command: str
+
+
+@dataclass(frozen=True)
 class Code:
     """The migrations on disk, as Django's loader reads them, before it builds a graph of its own."""
 
@@ -105,7 +124,7 @@ class History:
     migrations: the nodes of the graph. parents, children: its edges. rows_of: for each applied node the rows that stand
     for it (a squash in use: also those of its originals), deciding rows first. decisive: for each applied node the rows
     that tell when it was applied. bookkeeping: rows of squashes whose originals decide and that belong to no step of
-    their own. ghosts: rows without a file. apart: squashes in whose place their originals are used.
+    their own. ghosts: rows without a file. apart: squashes in whose place their originals are used. on_disk: all files.
     """
 
     migrations: Mapping[Key, Migration]
@@ -117,6 +136,7 @@ class History:
     ghosts: tuple[Row, ...]
     torn: tuple[Torn, ...]
     apart: frozenset[Key]
+    on_disk: frozenset[Key]
 
     def recorded(self, key: Key) -> int:
         """The place of an applied node in the order of recording; the id tells it even if the clock was set back."""
@@ -181,6 +201,7 @@ def read(code: Code, rows: Iterable[Row], cut: Cut) -> History:
         ),
         torn=tuple(squashes.torn),
         apart=frozenset(squashes.apart),
+        on_disk=frozenset(code.migrations),
     )
 
 

@@ -13,8 +13,8 @@ from django.db.migrations import Migration
 
 from .effects import Effect, Names, effects
 from .errors import UsageError
-from .history import Code, Cut, Deployment, History, Key, Row, Torn, deployments, read
-from .states import States
+from .history import Code, Cut, Deployment, History, Key, Position, Row, Torn, deployments, read
+from .states import States, leaves
 
 DEFAULT_GAP = timedelta(minutes=5)
 _PLAIN_NAMES = Names()
@@ -80,6 +80,8 @@ class Plan:
     rows without a file), torn (squashes that cannot be told apart), split (the deployment that the moment cuts in two),
     inconsistent (applied migration, its unapplied dependency), unclear (why the states of this history cannot be computed).
     early_ghosts: rows without a file that stay. near: rows that count as at the moment only because of the precision.
+    resumes: where an earlier run broke off inside the first step, which is continued there. unfit: the same, if this plan
+    does not begin with that step.
     """
 
     cut: Cut
@@ -100,6 +102,8 @@ class Plan:
     unclear: str
     near: tuple[Row, ...]
     choices: Choices
+    resumes: Position | None
+    unfit: Position | None
     history: History = field(compare=False, repr=False)
 
     @property
@@ -130,11 +134,20 @@ class Plan:
         lines = [f"{row.id} {row.key} {row.applied.isoformat()}" for row in sorted(self.rows, key=lambda row: row.id)]
         lines += [f"undo {step.key} {step.fake}" for step in self.steps]
         lines += [f"delete {row.id}" for row in self.bookkeeping]
+        if self.resumes:
+            lines.append(f"go on behind {self.resumes.operations} {self.resumes.statements_done}")
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:12]
 
 
-def plan(code: Code, rows: Iterable[Row], cut: Cut, choices: Choices = NO_CHOICES, names: Names = _PLAIN_NAMES) -> Plan:
-    """Choose what goes, and in which order.
+def plan(
+    code: Code,
+    rows: Iterable[Row],
+    cut: Cut,
+    choices: Choices = NO_CHOICES,
+    names: Names = _PLAIN_NAMES,
+    position: Position | None = None,
+) -> Plan:
+    """Choose what goes, and in which order. position: where an earlier run broke off, if it did.
 
     Errors: UsageError, if `exclude` or `fake` names something that is not there; CodeUnusable, as `history.read`.
     """
@@ -153,7 +166,10 @@ def plan(code: Code, rows: Iterable[Row], cut: Cut, choices: Choices = NO_CHOICE
     order, kept = _order(history, because)
     fakes = _fakes(choices.fake, code, order)
     groups = deployments(rows, choices.gap)
-    found, unclear = _effects(history, {*because, *(pull.key for pull in pulls)} - fakes, fakes, code.unmigrated, names)
+    resumes, unfit = _position(position, history, order, fakes)
+    found, unclear = _effects(
+        history, {*because, *(pull.key for pull in pulls)} - fakes, fakes, code.unmigrated, names, resumes
+    )
     steps = tuple(
         Step(
             migration=history.migrations[key],
@@ -189,8 +205,21 @@ def plan(code: Code, rows: Iterable[Row], cut: Cut, choices: Choices = NO_CHOICE
         unclear=unclear,
         near=tuple(row for row in rows if cut.is_late(row) and row.applied < cut.at),
         choices=choices,
+        resumes=resumes,
+        unfit=unfit,
         history=history,
     )
+
+
+def _position(
+    position: Position | None, history: History, order: list[Key], fakes: set[Key]
+) -> tuple[Position | None, Position | None]:
+    """(where the plan goes on, where it would have to and cannot). What was broken off is past where its rows are gone."""
+    if position is None or position.key in fakes:
+        return None, None
+    if not {row.id for row in history.rows_of.get(position.key, ())} & set(position.rows):
+        return None, None
+    return (position, None) if order[:1] == [position.key] else (None, position)
 
 
 def _excluded(exclude: Iterable[str], code: Code, rows: Iterable[Row]) -> Callable[[Key], bool]:
@@ -257,7 +286,12 @@ def _order(history: History, chosen: Iterable[Key]) -> tuple[list[Key], list[Key
 
 
 def _effects(
-    history: History, goes: set[Key], fakes: set[Key], unmigrated: frozenset[str], names: Names
+    history: History,
+    goes: set[Key],
+    fakes: set[Key],
+    unmigrated: frozenset[str],
+    names: Names,
+    resumes: Position | None,
 ) -> tuple[dict[Key, tuple[Effect, ...]], str]:
     """What undoing each migration does, and why that cannot be known (empty if it can).
 
@@ -273,7 +307,8 @@ def _effects(
         )
         for migration, undos in states.backwards():
             key = Key(migration.app_label, migration.name)
-            found[key] = tuple(effect for undo in undos for effect in effects(undo, key.app, names))
+            left = leaves(undos, key.app)[resumes.operations :] if resumes and key == resumes.key else undos
+            found[key] = tuple(effect for undo in left for effect in effects(undo, key.app, names))
     # An operation on a model or field that no applied migration made raises what it likes (KeyError, FieldDoesNotExist, …).
     except Exception as error:
         if not (_inconsistent(history) or history.torn or history.ghosts or fakes):
@@ -335,7 +370,10 @@ def migrate_commands(plan: Plan) -> Commands:
         best = max(_candidates(plan, set(left), left), key=lambda candidate: candidate[0], default=None)
         if best is None:
             names = ", ".join(map(str, left))
-            return Commands((), f"no migrate command unapplies {names} without unapplying something that stays")
+            return Commands(
+                (),
+                f"there is no migrate command that unapplies {names} and nothing that stays",
+            )
         _, app, target, undone = best
         found.append((app, target))
         left = [key for key in left if key not in undone]
@@ -348,12 +386,18 @@ def _candidates(plan: Plan, left: set[Key], order: list[Key]) -> Iterator[tuple[
     children, kept = plan.history.children, plan.history.decisive.keys() - {step.key for step in plan.steps}
     for app in {key.app for key in left}:
         roots = [key for key in plan.history.parents if key.app == app and not _in_app(plan.history.parents[key], app)]
-        stays = [key for key in kept if key.app == app]
+        stays = [key for key in kept if key.app == app and _is_understood(plan, key)]
         starts = {"zero": roots, **{key.name: _in_app(children[key], app) for key in stays}}
         for target, first in starts.items():
             undone = _descendants(children, first) & (kept | left)
             if undone and undone <= left:
                 yield (-min(order.index(key) for key in undone), len(undone)), app, target, undone
+
+
+def _is_understood(plan: Plan, key: Key) -> bool:
+    """`migrate` takes a name for the beginning of one, and refuses what begins several; "zero" is a word of its own."""
+    others = [other for other in plan.history.on_disk if other.app == key.app and other.name.startswith(key.name)]
+    return others == [key] and key.name != "zero"
 
 
 def _in_app(keys: Iterable[Key], app: str) -> list[Key]:

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from .effects import Effect, Kind
 from .errors import RollbackError
-from .history import Deployment, Key
+from .history import Deployment, Key, Position
 from .moments import Moment
 from .planner import Plan, Step
 
@@ -195,6 +195,31 @@ def held(judged: Judged) -> Iterator[Finding]:
         )
 
 
+def broken_off(judged: Judged) -> Iterator[Finding]:
+    """An earlier run that stopped inside a step, on a database that cannot take that back."""
+    plan = judged.plan
+    if plan.unfit:
+        yield Finding(
+            "rollback.E008",
+            Level.BLOCKER,
+            str(plan.unfit.key),
+            f"An earlier rollback broke off inside {plan.unfit.key}, and this plan does not begin with it.",
+            f"Run that one again first, so that it goes on: {plan.unfit.command}",
+        )
+    if plan.resumes:
+        yield Finding(
+            "rollback.I010",
+            Level.REMARK,
+            str(plan.resumes.key),
+            f"An earlier rollback broke off inside {plan.resumes.key}; this one goes on there, behind {_place(plan.resumes)}.",
+        )
+
+
+def _place(position: Position) -> str:
+    statements = f" and {position.statements_done} statements of the next" if position.statements_done else ""
+    return f"{position.operations} operations{statements} that are undone already"
+
+
 def torn_squashes(judged: Judged) -> Iterator[Finding]:
     for torn in judged.plan.torn:
         missing = ", ".join(str(key) for key in torn.missing)
@@ -250,6 +275,8 @@ def loss(judged: Judged) -> Iterator[Finding]:
         count = values.get(column) if column else rows
         if count and count.lossless:
             continue
+        if count is None and judged.count and judged.plan.resumes and judged.plan.resumes.key == step.key:
+            continue  # gone already
         facts = {"table": table, "column": column, "rows": count and count.number, "effect": effect.words}
         yield Finding(
             "rollback.W001", Level.LOSS, str(step.key), f"{effect.words}{_lost(count, column, judged)}.", "", facts
@@ -378,6 +405,7 @@ CHECKS: tuple[Check, ...] = (
     dependants,
     split_deployment,
     held,
+    broken_off,
     torn_squashes,
     unclear_history,
     nothing_left,

@@ -139,6 +139,11 @@ def database_operations(undo: Undo, app_label: str) -> list[Undo]:
     return [found for nested in reversed(inner) for found in database_operations(nested, app_label)]
 
 
+def leaves(undos: Iterable[Undo], app_label: str) -> list[Undo]:
+    """What really runs for these, in its order."""
+    return [nested for undo in undos for nested in database_operations(undo, app_label)]
+
+
 def _forwards(
     models: Mapping[Model, ModelState], operation: Operation, app_label: str
 ) -> tuple[dict[Model, ModelState], dict[Model, ModelState | None]]:

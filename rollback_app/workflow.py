@@ -9,19 +9,22 @@ Nothing here prints or asks: what is under way is told to a `Progress`, what can
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
 
 from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS
 from django.db.migrations.loader import MigrationLoader
+from django.db.utils import DatabaseError, InterfaceError
 
 from . import database as databases
 from . import executor, moments, planner, safety
-from .database import Database, Timeouts
-from .errors import CodeUnusable, RollbackError
-from .executor import Done, Progress
+from .database import Database, Timeouts, first_line
+from .errors import CodeUnusable, DatabaseUnusable, RollbackError
+from .executor import Bookmark, Done, Progress
 from .history import Code, Cut
+from .journal import TABLE, Journal, Record
 from .moments import Moment
 from .planner import Choices, Plan
 from .safety import Finding, Level, Preview, Refused
@@ -33,6 +36,10 @@ class Result:
 
     preview: Preview
     done: tuple[Done, ...]
+
+
+class _Noted(Journal, Bookmark):
+    """The journal, as the executor keeps its place in it."""
 
 
 class Unfinished(RollbackError):
@@ -83,8 +90,11 @@ def roll_back(
     destroy_data: bool = False,
     progress: Progress | None = None,
     timeouts: Timeouts | None = None,
+    journal: bool = True,
+    command: str = "",
 ) -> list[Result]:
-    """Run what was looked at. destroy_data: the consent to lose what the findings say would be lost.
+    """Run what was looked at. destroy_data: the consent to lose what the findings say would be lost. journal: note the run in
+    the database, so that one that breaks off can go on; command: what was typed, for that note.
 
     Errors: Refused, if something blocks, consent is missing, or the history changed since; Locked; StepFailed, which says
     what state the database is in; Unfinished, if that happened to one of several databases.
@@ -94,7 +104,8 @@ def roll_back(
     results: list[Result] = []
     for index, looked_at in enumerate(previews):
         try:
-            results.append(_run(looked_at, progress or Progress(), timeouts or Timeouts()))
+            note = command if journal else None
+            results.append(_run(looked_at, progress or Progress(), timeouts or Timeouts(), note))
         except RollbackError as error:
             if len(previews) == 1:
                 raise
@@ -129,23 +140,64 @@ def _listed(findings: Sequence[Finding]) -> str:
     return " ".join(finding.text for finding in findings[:3]) + more
 
 
-def _run(looked_at: Preview, progress: Progress, timeouts: Timeouts) -> Result:
+def rollbacks(using: str = DEFAULT_DB_ALIAS) -> list[Record]:
+    """The rollbacks that were noted in a database, newest first. Errors: UsageError, DatabaseUnusable."""
+    database = databases.get(using)
+    with database.reading():
+        return Journal(database).records()
+
+
+def _run(looked_at: Preview, progress: Progress, timeouts: Timeouts, command: str | None) -> Result:
+    """command: None for a run that is not noted."""
     if looked_at.plan.empty:
         return Result(looked_at, ())
     database = databases.get(looked_at.alias, timeouts)
-    done = executor.run(
-        database,
-        looked_at.plan,
-        lambda: _plan(database, looked_at.moment, looked_at.plan.choices),
-        progress,
-        one_transaction=looked_at.one_transaction,
-    )
+    bookmark = None if command is None else _begun(database, looked_at, progress, command)
+    try:
+        done = executor.run(
+            database,
+            looked_at.plan,
+            lambda: _plan(database, looked_at.moment, looked_at.plan.choices),
+            progress,
+            bookmark or Bookmark(),
+            one_transaction=looked_at.one_transaction,
+        )
+    except RollbackError as error:
+        if bookmark:
+            # The error itself is what counts; a run that could not be noted as failed is shown as broken off.
+            with suppress(DatabaseError, InterfaceError):
+                bookmark.failed(error.message)
+        raise
     return Result(looked_at, tuple(done))
+
+
+def _begun(database: Database, looked_at: Preview, progress: Progress, command: str) -> _Noted | None:
+    """The journal of a run that begins; None, if it cannot be written and the run can do without.
+
+    Errors: Locked; DatabaseUnusable, where only the journal tells how to go on after a failure.
+    """
+    bookmark = _Noted(database)
+    try:
+        with database.settings_of_run():
+            bookmark.begin(looked_at.plan, looked_at.moment.text, command)
+    except (DatabaseError, InterfaceError) as error:
+        if database.is_lock_timeout(error):
+            raise database.held() from error
+        words = f"The journal of {database.title} cannot be written: {first_line(error)}"
+        if not database.can_undo_ddl:
+            raise DatabaseUnusable(
+                f"{words}. Without it, a run that breaks off inside a migration could not go on. Nothing was changed.",
+                hint=f"Let its user create the table {TABLE}, or add --no-journal.",
+            ) from error
+        progress.warned(f"{words}. The run goes on without it.")
+        return None
+    return bookmark
 
 
 def _plan(database: Database, moment: Moment, choices: Choices) -> Plan:
     rows = database.rows()
-    return planner.plan(_code(), rows, Cut(moment.at, database.precision()), choices, database.names())
+    cut = Cut(moment.at, database.precision())
+    return planner.plan(_code(), rows, cut, choices, database.names(), Journal(database).position())
 
 
 def _code() -> Code:

@@ -19,7 +19,7 @@ ROWS = [
     {"planner", "legacy_cli"},
     {"safety"},
     {"database", "reports"},
-    {"executor"},
+    {"executor", "journal"},
     {"workflow"},
     {"apps", "management", "__main__"},
 ]

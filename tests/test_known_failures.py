@@ -420,7 +420,6 @@ def test_k19_no_table(database: Database, project: Project) -> None:
 
 
 @pytest.mark.databases("mariadb")
-@pytest.mark.xfail(reason="the journal of operations, which a resumed run needs, comes with a later issue", strict=True)
 def test_k20_resume(database: Database, project: Project) -> None:
     operations = ", ".join([REVERSE_FAILS, column("T", "x")])
     project(a={"0001_t": table("T"), "0002_x": migration(operations, [("a", "0001_t")], before=FAILS)})

@@ -104,7 +104,7 @@ def test_an_error_at_every_statement_leaves_all_as_it_was(shop: Database) -> Non
         shop.connection.ensure_connection()
         with before_statement(shop, number, fail) as seen:
             try:
-                workflow.roll_back(previews, destroy_data=True)
+                workflow.roll_back(previews, destroy_data=True, journal=False)
             except RollbackError as error:
                 said = str(error)
             else:
@@ -139,7 +139,7 @@ def test_a_connection_lost_at_every_statement_leaves_all_as_it_was(shop: Databas
 
         with before_statement(shop, number, terminate) as seen:
             try:
-                workflow.roll_back(previews, destroy_data=True)
+                workflow.roll_back(previews, destroy_data=True, journal=False)
             except RollbackError as error:
                 said = str(error)
             else:
@@ -160,7 +160,7 @@ def test_a_server_that_is_gone_is_told(shop: Database, monkeypatch: pytest.Monke
 
     previews = workflow.preview(DAY_2.isoformat(), using=[shop.alias])
     with before_statement(shop, "DROP TABLE", gone), pytest.raises(StepFailed) as caught:
-        workflow.roll_back(previews, destroy_data=True)
+        workflow.roll_back(previews, destroy_data=True, journal=False)
     assert "cannot be reached now. The run was not committed, so it undoes itself." in caught.value.message
     assert "--plan" in caught.value.hint
 
@@ -179,7 +179,7 @@ def test_a_connection_lost_at_the_commit_is_told_by_looking_again(
 
     monkeypatch.setattr(shop.connection, "_commit", commit_and_fail)
     with pytest.raises(StepFailed, match="it is done"):
-        workflow.roll_back(previews, destroy_data=True)
+        workflow.roll_back(previews, destroy_data=True, journal=False)
     assert keys(shop.alias) == [("a", "0001_t")]
 
 
@@ -466,7 +466,7 @@ def test_a_lock_that_somebody_takes_between_two_steps(shop: Database) -> None:
     with pytest.MonkeyPatch.context() as patch, locks:
         patch.setattr(shop.connection, "_commit", commit_and_lock)
         with pytest.raises(StepFailed, match="taking the lock: Somebody else is working on") as caught:
-            workflow.roll_back(previews, destroy_data=True, timeouts=Timeouts(lock=0.2))
+            workflow.roll_back(previews, destroy_data=True, journal=False, timeouts=Timeouts(lock=0.2))
     assert caught.value.returncode == 4
     assert "1 of 3 steps are undone and stay so, the last is b.0001_u." in caught.value.message
 

@@ -51,7 +51,7 @@ def data(connection: BaseDatabaseWrapper, exclude: Collection[str] = JOURNAL) ->
     return found
 
 
-def everything(connection: BaseDatabaseWrapper, exclude: Collection[str] = ()) -> dict[str, Any]:
+def everything(connection: BaseDatabaseWrapper, exclude: Collection[str] = JOURNAL) -> dict[str, Any]:
     """All of it, for "as it was to the byte": names and positions, rows, and where each counter stands."""
     counters = _rows(connection, COUNTERS[connection.vendor]) if _counts(connection) else []
     return {

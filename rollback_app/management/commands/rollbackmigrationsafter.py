@@ -109,6 +109,13 @@ class Command(RollbackCommand):
             help="Give up all-or-nothing: a transaction for each migration, as migrate does.",
         )
         parser.add_argument(
+            "--no-journal",
+            action="store_false",
+            dest="journal",
+            help="Do not note the run in the table rollback_app_run. On MariaDB and MySQL a run that breaks off inside a "
+            "migration then cannot go on.",
+        )
+        parser.add_argument(
             "--lock-timeout",
             type=float,
             default=5.0,
@@ -180,7 +187,7 @@ class Command(RollbackCommand):
         """One object with the plans and what became of them."""
         data = dict(report.data)
         try:
-            results = self._run(previews, options, Progress(), destroy_data=options["destroy_data"])
+            results = self._run(previews, options, _Silent(self), destroy_data=options["destroy_data"])
             data["results"] = reports.joined(results, "results").data["results"]
             data["outcome"] = "done"
         except RollbackError as error:
@@ -209,7 +216,12 @@ class Command(RollbackCommand):
         self, previews: Sequence[Preview], options: dict[str, Any], progress: Progress, *, destroy_data: bool
     ) -> list[Report]:
         results = workflow.roll_back(
-            previews, destroy_data=destroy_data, progress=progress, timeouts=_timeouts(options)
+            previews,
+            destroy_data=destroy_data,
+            progress=progress,
+            timeouts=_timeouts(options),
+            journal=options["journal"],
+            command=_again(options, previews),
         )
         return [
             reports.of_result(
@@ -238,11 +250,21 @@ class Command(RollbackCommand):
             raise Refused("You did not say yes. Nothing was changed.", hint="Run the same command again to go on.")
 
 
-class _Printed(Progress):
+class _Silent(Progress):
+    """Nothing but warnings, to stderr."""
+
+    def __init__(self, command: RollbackCommand) -> None:
+        self.command = command
+
+    def warned(self, text: str) -> None:
+        self.command.stderr.write(self.command.style.WARNING(text))
+
+
+class _Printed(_Silent):
     """Progress for a person: a line for each step; at -v 2 what was slow in it, at -v 3 the SQL."""
 
     def __init__(self, command: RollbackCommand, verbosity: int) -> None:
-        self.command = command
+        super().__init__(command)
         if verbosity:
             command.stdout.write("")
         self.verbosity = verbosity

@@ -1,0 +1,208 @@
+"""What this app did to a database: a row for each run, in the database that it is about.
+
+The table is made on first need, as Django makes `django_migrations`: no migration makes it, and no rollback takes it away.
+Times are text, as ISO 8601 in UTC, so that they mean the same whatever USE_TZ says.
+"""
+
+from __future__ import annotations
+
+import getpass
+import json
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from enum import Enum
+from typing import Any, ClassVar
+
+from django.apps.registry import Apps
+from django.db import models, transaction
+
+from .database import Database
+from .history import Key, Position
+from .planner import Plan
+
+TABLE = "rollback_app_run"
+
+
+class Outcome(str, Enum):
+    """How a run ended; a run that is still `started` is under way, or was killed."""
+
+    STARTED = "started"
+    FINISHED = "finished"
+    FAILED = "failed"
+
+
+class Run(models.Model):
+    """A run. steps: JSON, [[app, name, applied, [ids of its rows]], …] in the order of the plan. The last five columns tell
+    how far a step has come that is not one transaction; they are empty between steps."""
+
+    started = models.CharField(max_length=40)
+    finished = models.CharField(max_length=40, default="")
+    outcome = models.CharField(max_length=20, default=Outcome.STARTED.value)
+    operator = models.CharField(max_length=200)
+    host = models.CharField(max_length=200)
+    command = models.TextField()
+    moment = models.CharField(max_length=200)
+    digest = models.CharField(max_length=20)
+    steps = models.TextField()
+    steps_done = models.IntegerField(default=0)
+    seconds = models.FloatField(default=0)
+    error = models.TextField(default="")
+    inside = models.TextField(default="")
+    operations_done = models.IntegerField(default=0)
+    statements = models.TextField(default="")
+    statements_done = models.IntegerField(default=0)
+    deferred = models.TextField(default="[]")
+
+    objects: ClassVar[models.Manager[Run]] = models.Manager()
+
+    class Meta:
+        apps = Apps()
+        app_label = "rollback_app"
+        db_table = TABLE
+
+    def __str__(self) -> str:
+        return f"{self.started} {self.moment} {self.outcome}"
+
+
+@dataclass(frozen=True)
+class Record:
+    """A run, as it was noted. started, finished: aware, in UTC. steps: the plan's, each with the moment at which it had been
+    applied. steps_done: how many of them were undone and committed. seconds: of the whole run."""
+
+    number: int
+    started: datetime
+    finished: datetime | None
+    outcome: Outcome
+    operator: str
+    host: str
+    command: str
+    moment: str
+    digest: str
+    steps: tuple[tuple[Key, datetime], ...]
+    steps_done: int
+    seconds: float
+    error: str
+
+
+class Journal:
+    """The journal of one database. What reads needs no table; what writes raises those errors of Django's database layer
+    that the database gives."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.runs = Run.objects.using(database.alias)
+        self.number = 0
+
+    @property
+    def exists(self) -> bool:
+        with self.database.connection.cursor() as cursor:
+            return TABLE in self.database.connection.introspection.table_names(cursor)
+
+    def begin(self, plan: Plan, moment: str, command: str) -> None:
+        """Note that a run starts; makes the table on first need."""
+        if not self.exists:
+            with self.database.connection.schema_editor() as editor:
+                editor.create_model(Run)
+        steps = [[*step.key, step.applied.isoformat(), [row.id for row in step.rows]] for step in plan.steps]
+        run = self.runs.create(
+            started=_now(),
+            operator=_operator(),
+            host=socket.gethostname(),
+            command=command,
+            moment=moment,
+            digest=plan.digest,
+            steps=json.dumps(steps),
+        )
+        self.number = run.pk
+
+    def failed(self, error: str) -> None:
+        """Note why the run broke off."""
+        self._note(outcome=Outcome.FAILED.value, finished=_now(), error=error)
+
+    # As the executor's Bookmark, of a run that began
+
+    def step_begun(self, position: Position) -> None:
+        self._note(
+            inside=json.dumps([*position.key, list(position.rows)]),
+            operations_done=position.operations,
+            statements="" if position.statements is None else json.dumps(position.statements),
+            statements_done=position.statements_done,
+            deferred=json.dumps(position.deferred),
+        )
+
+    def operation_begun(self, statements: Sequence[str]) -> None:
+        self._note(statements=json.dumps(statements), statements_done=0)
+
+    def statement_done(self, number: int) -> None:
+        self._note(statements_done=number)
+
+    def operation_done(self, number: int, deferred: Sequence[str]) -> None:
+        self._note(operations_done=number, statements="", statements_done=0, deferred=json.dumps(deferred))
+
+    def step_done(self, number: int) -> None:
+        self._note(steps_done=number, inside="", operations_done=0, statements="", statements_done=0, deferred="[]")
+
+    def finished(self, seconds: float) -> None:
+        self._note(outcome=Outcome.FINISHED.value, finished=_now(), seconds=seconds)
+
+    def _note(self, **values: Any) -> None:
+        with transaction.atomic(using=self.database.alias):
+            self.runs.filter(pk=self.number).update(**values)
+
+    # Reading
+
+    def position(self) -> Position | None:
+        """Where the newest run that broke off inside a step stands."""
+        if not self.exists:
+            return None
+        open_runs = self.runs.exclude(outcome=Outcome.FINISHED.value).exclude(inside="")
+        run = open_runs.order_by("-id").first()
+        if run is None:
+            return None
+        app, name, rows = json.loads(run.inside)
+        return Position(
+            key=Key(app, name),
+            rows=tuple(rows),
+            operations=run.operations_done,
+            statements=tuple(json.loads(run.statements)) if run.statements else None,
+            statements_done=run.statements_done,
+            deferred=tuple(json.loads(run.deferred)),
+            command=run.command,
+        )
+
+    def records(self) -> list[Record]:
+        """All runs, newest first; none where there is no table."""
+        return [_record(run) for run in self.runs.order_by("-id")] if self.exists else []
+
+
+def _record(run: Run) -> Record:
+    steps = tuple((Key(app, name), datetime.fromisoformat(applied)) for app, name, applied, _ in json.loads(run.steps))
+    finished = datetime.fromisoformat(run.finished) if run.finished else None
+    return Record(
+        number=run.pk,
+        started=datetime.fromisoformat(run.started),
+        finished=finished,
+        outcome=Outcome(run.outcome),
+        operator=run.operator,
+        host=run.host,
+        command=run.command,
+        moment=run.moment,
+        digest=run.digest,
+        steps=steps,
+        steps_done=len(steps) if run.outcome == Outcome.FINISHED else run.steps_done,
+        seconds=run.seconds,
+        error=run.error,
+    )
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")
+
+
+def _operator() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container may have no name for its user
+        return ""
