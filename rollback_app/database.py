@@ -8,7 +8,7 @@ from __future__ import annotations
 import datetime as dt
 import uuid
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from decimal import Decimal
@@ -25,10 +25,13 @@ from django.db.migrations.recorder import MigrationRecorder
 from django.db.utils import DatabaseError, InterfaceError, OperationalError
 from django.utils.connection import ConnectionDoesNotExist
 
+from . import offenders
+from .demands import Demand
 from .effects import Names
 from .errors import DatabaseUnusable, Locked, UsageError
 from .history import Key, Row
-from .safety import Count
+from .safety import Count, Offenders
+from .today import Right
 
 COUNTED_ROWS = 1_000_000  # a table is looked through up to here: about a second, even on a slow disk
 _COMPARABLE = (str, int, float, bool, Decimal, dt.date, dt.datetime, dt.time, uuid.UUID)
@@ -149,6 +152,14 @@ class Database(ABC):
         found = {name: Count(int(value or 0), more) for name, value in zip(known, values, strict=True)}
         return Count(min(rows, COUNTED_ROWS), more), found
 
+    def offending(self, demand: Demand) -> Offenders | None:
+        """See `safety.Inspector`."""
+        return offenders.find(self.connection, demand, self._tables, COUNTED_ROWS)
+
+    def missing_rights(self, needed: Collection[tuple[str, Right]]) -> Sequence[str]:
+        """See `safety.Inspector`. Here the file's rights are all there are."""
+        return []
+
     @cached_property
     def _tables(self) -> set[str]:
         """Asked for once: this object lives for one look at the database."""
@@ -228,6 +239,24 @@ class PostgreSQL(Database):
                 if not self.is_lock_timeout(error):
                     raise
                 raise self.held(self._holders()) from error
+
+    def missing_rights(self, needed: Collection[tuple[str, Right]]) -> Sequence[str]:
+        tables = sorted({table for table, right in needed if right is not Right.CREATE})
+        with self.connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT current_user || ' does not own table ' || relname || ', which the run changes: its owner is '"
+                " || pg_get_userbyid(relowner) || '.' FROM pg_class WHERE relname = ANY(%s) AND relkind IN ('r', 'p')"
+                " AND pg_table_is_visible(oid) AND NOT pg_has_role(relowner, 'USAGE') ORDER BY relname",
+                [tables],
+            )
+            found = [row[0] for row in cursor.fetchall()]
+            if any(right is Right.CREATE for _, right in needed):
+                cursor.execute(
+                    "SELECT current_user || ' may not make tables in schema ' || current_schema() || ', as the run does.'"
+                    " WHERE NOT has_schema_privilege(current_schema(), 'CREATE')"
+                )
+                found += [row[0] for row in cursor.fetchall()]
+        return found
 
     def lock(self) -> None:
         self._set_timeouts()

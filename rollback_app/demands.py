@@ -1,7 +1,7 @@
 """What undoing an operation demands of the rows and names that are in the database: where they do not meet it, it fails.
 
 Judged from Django's `Operation` objects and the states around them, without a database: which of the demands a database
-really makes, and how many rows do not meet them, is found out by `offenders`.
+really makes, and how many rows do not meet them, is for `offenders` to find out.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from django.db.migrations import operations as django_operations
 from django.db.migrations.state import ModelState, ProjectState
 from django.db.migrations.utils import resolve_relation
-from django.db.models import BaseConstraint, CheckConstraint, Field, UniqueConstraint
+from django.db.models import CheckConstraint, Field, UniqueConstraint
 
 from .states import Undo
 
@@ -39,9 +39,10 @@ class Demand:
     """One thing that must be so, or undoing the operation fails.
 
     table, columns: what it is about, as the database names it just before; for a name that must be free, that name is in
-    columns. words: what the operation does, a verb first. at_most: rows (FEW_ROWS). target: table and column (POINTS).
-    before, after: the field of the column. constraint, model: what is put back, and the model that it is on, rendered.
-    renamed: for the columns that have another name today, that name and today's.
+    columns; no column: one that is added on the way, null in each row. words: what the operation does, a verb first. at_most:
+    rows (FEW_ROWS). target: table and column (POINTS). before, after: the field of the column. constraint, model: what is put
+    back, and the model that it is on, rendered. today: the table's name before the run. renamed: for the columns that have
+    another name today, the one that they have by then, and today's.
     """
 
     need: Need
@@ -50,15 +51,16 @@ class Demand:
     words: str
     at_most: int = 0
     target: tuple[str, str] = ("", "")
-    before: Field[Any, Any] | None = field(default=None, compare=False, repr=False)
-    after: Field[Any, Any] | None = field(default=None, compare=False, repr=False)
-    constraint: BaseConstraint | None = field(default=None, compare=False, repr=False)
-    model: Callable[[], Any] | None = field(default=None, compare=False, repr=False)
+    before: Any = field(default=None, compare=False, repr=False)
+    after: Any = field(default=None, compare=False, repr=False)
+    constraint: Any = field(default=None, compare=False, repr=False)
+    model: Callable[[], Any] = field(default=type(None), compare=False, repr=False)
+    today: str = ""
     renamed: tuple[tuple[str, str], ...] = ()
 
     @property
     def column(self) -> str:
-        return self.columns[0]
+        return self.columns[0] if self.columns else ""
 
 
 class Names(Protocol):

@@ -235,7 +235,9 @@ def _alter_field(undo: Undo, app_label: str, names: Names) -> Iterator[Effect]:
     model = _model(undo.to_state, app_label, operation.model_name)
     old_table = names.join_table(model, operation.name, model.fields[operation.name])
     after = names.column(operation.name, model.fields[operation.name])
-    before = names.column(operation.name, _model(undo.from_state, app_label, operation.model_name).fields[operation.name])
+    before = names.column(
+        operation.name, _model(undo.from_state, app_label, operation.model_name).fields[operation.name]
+    )
     what = old_table or f"{names.table(model)}.{after}"
     words = f"changes {'table' if old_table else 'column'} {what} back"
     if not names.lives_here(model):

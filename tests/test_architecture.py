@@ -15,15 +15,30 @@ ROWS = [
     {"__init__", "errors", "standalone"},
     {"history"},
     {"moments", "states"},
+    {"demands"},
     {"effects", "legacy"},
     {"planner", "legacy_cli"},
+    {"today"},
     {"safety"},
+    {"offenders"},
     {"database", "reports"},
     {"executor", "journal"},
     {"workflow"},
     {"apps", "management", "__main__"},
 ]
-PURE = {"legacy", "errors", "history", "moments", "states", "effects", "planner", "safety", "reports"}
+PURE = {
+    "legacy",
+    "errors",
+    "history",
+    "moments",
+    "states",
+    "demands",
+    "effects",
+    "planner",
+    "today",
+    "safety",
+    "reports",
+}
 WITHOUT_DJANGO = {"errors", "moments", "legacy", "legacy_cli", "__main__"}  # for machines that have no project
 # What pure modules may take from Django: nothing that opens a connection or reads a setting.
 PURE_DJANGO = ("django.db.migrations", "django.db.models", "django.utils")

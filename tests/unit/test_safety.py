@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -23,9 +23,11 @@ from django.db.migrations.operations import (
 from django.db.migrations.operations.base import Operation
 
 from rollback_app import safety
+from rollback_app.demands import Demand, Need
 from rollback_app.history import Cut, Row
 from rollback_app.planner import Choices, plan
-from rollback_app.safety import Count, Finding, Level, judge
+from rollback_app.safety import Count, Finding, Level, Offenders, judge
+from rollback_app.today import Right
 from tests.support.plain import CUT, NOON, code, key, made, recorded
 
 ID = ("id", models.BigAutoField(primary_key=True))
@@ -41,7 +43,11 @@ class Facts:
     values: Mapping[tuple[str, str], Count] = field(default_factory=dict)
     can_undo_ddl: bool = True
     vendor_name: str = "MariaDB"
+    in_the_way: Mapping[Need, Offenders] = field(default_factory=dict)
+    lacking: Sequence[str] = ()
     asked: list[tuple[str, list[str]]] = field(default_factory=list)
+    demanded: list[Demand] = field(default_factory=list)
+    needed: set[tuple[str, Right]] = field(default_factory=set)
 
     def count(self, table: str, columns: Mapping[str, Any]) -> tuple[Count, dict[str, Count]] | None:
         self.asked.append((table, sorted(columns)))
@@ -50,6 +56,14 @@ class Facts:
         return Count(self.rows[table]), {
             name: self.values[table, name] for name in columns if (table, name) in self.values
         }
+
+    def offending(self, demand: Demand) -> Offenders | None:
+        self.demanded.append(demand)
+        return self.in_the_way.get(demand.need)
+
+    def missing_rights(self, needed: Collection[tuple[str, Right]]) -> Sequence[str]:
+        self.needed.update(needed)
+        return self.lacking
 
 
 def found(
