@@ -86,32 +86,36 @@ class _Search:
 
 
 def _few_rows(search: _Search) -> Offenders | None:
-    demand = search.demand
-    at_most = demand.at_most
-    if search.vendor == "mysql" and not at_most and _has_zero(demand.after):
+    field, at_most = search.demand.after, search.demand.at_most
+    if search.vendor == "mysql" and not at_most and _has_zero(search, field):
         # MariaDB and MySQL fill such a column with 0 or an empty text, even in strict mode.
-        if not demand.after.unique:
-            return None
-        at_most = 1
-    table = search.quote(demand.today)
+        return _rows(search, at_most=1) if field.unique else None
+    return _rows(search, at_most)
+
+
+def _rows(search: _Search, at_most: int) -> Offenders | None:
+    table = search.quote(search.demand.today)
     (number,) = search.fetch(f"SELECT count(*) FROM (SELECT 1 FROM {table} LIMIT {search.limit + 1}) looked_at")
     if number <= at_most:
         return None
     return Offenders(Count(min(number, search.limit), more=number > search.limit), f"SELECT * FROM {table}")
 
 
-def _has_zero(field: Any) -> bool:
+def _has_zero(search: _Search, field: Any) -> bool:
     """Is there a value that MariaDB and MySQL take for this column when nobody gives one?"""
     if field.is_relation:
         return not field.db_constraint
-    return field.get_internal_type() not in ("DateField", "DateTimeField", "JSONField")
+    if field.get_internal_type() in ("DateField", "DateTimeField"):
+        (mode,) = search.fetch("SELECT @@sql_mode")
+        return "NO_ZERO_DATE" not in mode
+    return field.get_internal_type() != "JSONField"
 
 
 def _no_nulls(search: _Search) -> Offenders | None:
     if _is_filled(search):
         return None
     if not search.demand.columns:
-        return _few_rows(search)
+        return _rows(search, at_most=0)
     return search.matching(f"{search.column} IS NULL")
 
 

@@ -337,7 +337,8 @@ def would_fail(judged: Judged) -> Iterator[Finding]:
 
 
 def _offence(step: Step, demand: Demand, offenders: Offenders, unsure: bool) -> Finding:
-    id, one, many = _OFFENCES[demand.need]
+    empty_by_then = demand.need is Need.NO_NULLS and not demand.columns
+    id, one, many = _OFFENCES[Need.FEW_ROWS if empty_by_then else demand.need]
     count = offenders.count
     if not one:
         text = f"{step.key} {demand.words}, but there is one of that name."

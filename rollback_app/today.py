@@ -88,7 +88,8 @@ class Today:
         if not made.keys() & set(about):
             return found
         if demand.need is Need.NO_NULLS and (field := made[about[0]]) and not is_filled(field):
-            return replace(found, columns=())  # it was added without a value, so that each row has a null in it by then
+            # It was added without a value: each row that there is today has a null in it by then.
+            return replace(found, columns=(), words=f"{demand.words}, which is empty by then")
         return None
 
     def _is_free(self, demand: Demand, table: str) -> bool:

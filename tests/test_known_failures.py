@@ -682,7 +682,7 @@ def test_k30_swapped_operation_objects(database: Database, project: Project) -> 
     deploy(database.alias, DAY_2)
     execute(database, "CREATE TABLE a_t (id integer)")
     assert roll_back(database, DAY_2).status == 3  # found before
-    assert roll_back(database, DAY_2, "--no-count").status == 1
+    assert roll_back(database, DAY_2, count=False).status == 1
     execute(database, "DROP TABLE a_t")
 
     assert roll_back(database, DAY_2).status == 0
