@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -34,6 +35,7 @@ from .safety import Count, Offenders
 from .today import Right
 
 COUNTED_ROWS = 1_000_000  # a table is looked through up to here: about a second, even on a slow disk
+_GRANT = re.compile(r"GRANT (?P<rights>.+?) ON (?:TABLE )?(?P<scope>\S+) TO ")
 _COMPARABLE = (str, int, float, bool, Decimal, dt.date, dt.datetime, dt.time, uuid.UUID)
 
 
@@ -150,7 +152,11 @@ class Database(ABC):
             rows, *values = cursor.fetchone()
         more = rows > COUNTED_ROWS
         found = {name: Count(int(value or 0), more) for name, value in zip(known, values, strict=True)}
-        return Count(min(rows, COUNTED_ROWS), more), found
+        return Count(min(rows, COUNTED_ROWS), more, self.estimate(table) if more else None), found
+
+    def estimate(self, table: str) -> int | None:
+        """How many rows the database takes this table to have, without looking; None, if it has no idea."""
+        return None
 
     def offending(self, demand: Demand) -> Offenders | None:
         """See `safety.Inspector`."""
@@ -239,6 +245,14 @@ class PostgreSQL(Database):
                 if not self.is_lock_timeout(error):
                     raise
                 raise self.held(self._holders()) from error
+
+    def estimate(self, table: str) -> int | None:
+        with self.connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT sum(reltuples) FROM pg_class WHERE relname = %s AND pg_table_is_visible(oid) AND reltuples > 0",
+                [table],
+            )
+            return _whole(cursor.fetchone())
 
     def missing_rights(self, needed: Collection[tuple[str, Right]]) -> Sequence[str]:
         tables = sorted({table for table, right in needed if right is not Right.CREATE})
@@ -368,6 +382,35 @@ class MySQL(Database):
             return "MariaDB or MySQL"
         return "MariaDB" if self.connection.mysql_is_mariadb else "MySQL"  # type: ignore[attr-defined]
 
+    def estimate(self, table: str) -> int | None:
+        with self.connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT table_rows FROM information_schema.tables WHERE table_schema = database() AND table_name = %s",
+                [table],
+            )
+            return _whole(cursor.fetchone())
+
+    def missing_rights(self, needed: Collection[tuple[str, Right]]) -> Sequence[str]:
+        """As far as SHOW GRANTS tells: what roles and patterns grant is not looked into."""
+        granted: dict[str, str] = {}
+        with self.connection.cursor() as cursor:
+            cursor.execute("SHOW GRANTS")
+            for (line,) in cursor.fetchall():
+                grant = _GRANT.match(line)
+                if grant is None or "%" in grant["scope"]:
+                    return []
+                scope = grant["scope"].replace("\\", "").replace("`", "")
+                granted[scope] = f"{granted.get(scope, '')},{grant['rights']},"
+            cursor.execute("SELECT current_user()")
+            (user,) = cursor.fetchone()
+        name = self.connection.settings_dict["NAME"]
+        found = []
+        for table, right in sorted(needed):
+            has = "".join(granted.get(scope, "") for scope in ("*.*", f"{name}.*", f"{name}.{table}"))
+            if "ALL PRIVILEGES" not in has and f",{right.name}," not in has.replace(", ", ","):
+                found.append(f"{user} has no right to {right.value} table {table}, as the run does.")
+        return found
+
     def precision(self) -> dt.timedelta:
         with self.connection.cursor() as cursor:
             cursor.execute(
@@ -412,6 +455,11 @@ class MySQL(Database):
 
 # https://mariadb.com/docs/server/reference/error-codes: a table, column, key or constraint that exists, or does not
 _DONE_ALREADY = (1005, 1050, 1051, 1054, 1060, 1061, 1068, 1091, 1146, 1826)
+
+
+def _whole(row: tuple[Any]) -> int | None:
+    """The number in a row of statistics; None, if it is not known, as of a table that was never analysed."""
+    return int(row[0]) if row[0] else None
 
 
 def _in_utc(stored: dt.datetime) -> dt.datetime:

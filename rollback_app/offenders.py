@@ -108,7 +108,7 @@ def _has_zero(search: _Search, field: Any) -> bool:
     if field.get_internal_type() in ("DateField", "DateTimeField"):
         (mode,) = search.fetch("SELECT @@sql_mode")
         return "NO_ZERO_DATE" not in mode
-    return field.get_internal_type() != "JSONField"
+    return True
 
 
 def _no_nulls(search: _Search) -> Offenders | None:

@@ -54,18 +54,28 @@ class Refused(RollbackError):
 
 @dataclass(frozen=True)
 class Count:
-    """A number of rows; `more`: there are more rows than were looked at, so that it may be larger."""
+    """A number of rows; `more`: there are more rows than were looked at, so that it may be larger. about: how many there are
+    by the database's own statistics, if there are more."""
 
     number: int
     more: bool = False
+    about: int | None = None
 
     @property
     def lossless(self) -> bool:
         return not self.number and not self.more
 
     def __str__(self) -> str:
-        number = f"{self.number:,}".replace(",", " ")
-        return f"more than {number}" if self.more else number
+        return f"more than {_digits(self.number)}" if self.more else _digits(self.number)
+
+    @property
+    def found(self) -> str:
+        """The same for rows that were looked for among others: there may be no more of them."""
+        return f"at least {_digits(self.number)}" if self.more else _digits(self.number)
+
+
+def _digits(number: int) -> str:
+    return f"{number:,}".replace(",", " ")
 
 
 @dataclass(frozen=True)
@@ -309,8 +319,10 @@ def _lost(count: Count | None, column: str, judged: Judged) -> str:
     if not count.number:
         return ": too large to look through, so taken for lost"
     plural = count.number > 1 or count.more
-    rows = f"{count} row{'s' if plural else ''}"
-    return f": {rows} {'have' if plural else 'has'} a value" if column else f": {rows}"
+    if column:
+        return f": {count.found} row{'s have' if plural else ' has'} a value"
+    about = f", about {_digits(count.about)} by the database's statistics" if count.about else ""
+    return f": {count} row{'s' if plural else ''}{about}"
 
 
 # What a row is that does not meet a demand: the finding's id, and the words for one row and for more.
@@ -347,8 +359,8 @@ def _offence(step: Step, demand: Demand, offenders: Offenders, unsure: bool) -> 
         text = f"{step.key} {demand.words}: the table is too large to look through all of it, so that this may fail."
         return Finding("rollback.I020", Level.REMARK, str(step.key), text, f"To look yourself: {offenders.query}")
     else:
-        rows, what = ("row", one) if str(count) == "1" else ("rows", many)
-        text = f"{step.key} {demand.words}: {count} {rows} {what}."
+        rows, what = ("row", one) if count.found == "1" else ("rows", many)
+        text = f"{step.key} {demand.words}: {count.found} {rows} {what}."
         hint = f"Mend them, and run the same command again. They are listed by: {offenders.query}"
     facts = {"table": demand.today, "columns": list(demand.columns), "rows": count.number, "query": offenders.query}
     if demand.need is Need.KEPT:

@@ -179,7 +179,7 @@ def test_the_words_of_a_loss() -> None:
         (found,) = of("W001", undoing(X, facts=Facts({"a_t": 5}, {("a_t", "x"): count})))
         return found.removeprefix("drops column a_t.x")
 
-    assert text(Count(1_000_000, more=True)) == ": more than 1 000 000 rows have a value."
+    assert text(Count(1_000_000, more=True)) == ": at least 1 000 000 rows have a value."
     assert text(Count(0, more=True)) == ": too large to look through, so taken for lost."
     assert of("W001", undoing(CreateModel("U", [ID]), facts=Facts({"a_u": 1204}))) == ["drops table a_u: 1 204 rows."]
     assert of("W001", undoing(X)) == [
