@@ -226,6 +226,11 @@ class Database(ABC):
         """Does it say that what a statement makes is there already, or that what it drops is gone?"""
         return False
 
+    def made(self, table: str) -> str:
+        """What tells a table from one of the same name that takes its place, as when a backup is restored. Empty where the
+        whole database is restored or nothing."""
+        return ""
+
     def delete_rows(self, rows: tuple[Row, ...]) -> None:
         """Delete rows from `django_migrations`, whichever router the project has."""
         recorder = MigrationRecorder(self.connection)
@@ -306,6 +311,11 @@ class PostgreSQL(Database):
 
     def is_lock_timeout(self, error: BaseException) -> bool:
         return getattr(error.__cause__, "sqlstate", None) == "55P03"  # lock_not_available
+
+    def made(self, table: str) -> str:
+        with self.connection.cursor() as cursor:
+            cursor.execute("SELECT to_regclass(%s)::oid", [self.connection.ops.quote_name(table)])
+            return str(cursor.fetchone()[0])
 
     def is_done_already(self, error: BaseException) -> bool:
         # undefined_object, duplicate_table (https://www.postgresql.org/docs/current/errcodes-appendix.html): the only
@@ -448,6 +458,15 @@ class MySQL(Database):
 
     def is_lock_timeout(self, error: BaseException) -> bool:
         return error.args[:1] == (1205,)  # ER_LOCK_WAIT_TIMEOUT
+
+    def made(self, table: str) -> str:
+        with self.connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT UNIX_TIMESTAMP(create_time) FROM information_schema.tables"
+                " WHERE table_schema = DATABASE() AND table_name = %s",
+                [table],
+            )
+            return str(cursor.fetchone()[0])
 
     def is_done_already(self, error: BaseException) -> bool:
         return bool(error.args) and error.args[0] in _DONE_ALREADY

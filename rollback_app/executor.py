@@ -83,7 +83,7 @@ class Bookmark:
     def step_done(self, number: int) -> None:
         """So many steps are done."""
 
-    def finished(self, seconds: float) -> None:
+    def finished(self) -> None:
         """All is done."""
 
 
@@ -146,7 +146,7 @@ def _in_one_transaction(
                     with _nothing_lost_in_silence(database, plan, step):
                         done.append(_undo(database, step, undos, watch))
                 database.delete_rows(plan.bookkeeping)
-            bookmark.finished(sum(each.seconds for each in done))
+            bookmark.finished()
     except StepFailed as error:
         error.settle(*_after_all_or_nothing(database, expected))
         raise
@@ -164,7 +164,7 @@ def _step_by_step(
                 for step, undos in _walk(plan, states):
                     done.append(_one_step(database, plan, step, undos, done, watch, bookmark))
                 database.delete_rows(plan.bookkeeping)
-            bookmark.finished(sum(each.seconds for each in done))
+            bookmark.finished()
     except StepFailed as error:
         error.settle(*_after_some_steps(database, expected, done, error))
         raise

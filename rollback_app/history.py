@@ -10,6 +10,7 @@ import heapq
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from enum import Enum
 from typing import NamedTuple
 
 from django.db.migrations import Migration
@@ -85,7 +86,7 @@ class Position:
     rows: the ids of the step's rows. operations: how many of its operations are undone, counted as they run (those inside
     others one by one). statements: those of the operation under way; None if it had not begun, or runs code. statements_done:
     how many of them are done for certain; the next one may be done too. deferred: statements put off to the step's end.
-    command: what was typed.
+    command: what was typed. restored: `django_migrations` is not the table that it was.
     """
 
     key: Key
@@ -95,6 +96,35 @@ class Position:
     statements_done: int
     deferred: tuple[str, ...]
     command: str
+    restored: bool = False
+
+
+class Outcome(str, Enum):
+    """How a run ended; a run that is still `started` is under way, or was killed."""
+
+    STARTED = "started"
+    FINISHED = "finished"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class Record:
+    """A run, as it was noted. started, finished, moment: aware, in UTC. steps: the plan's, each with the moment at which it
+    had been applied. steps_done: how many of them were undone and committed. seconds: of the whole run."""
+
+    number: int
+    started: datetime
+    finished: datetime | None
+    outcome: Outcome
+    operator: str
+    host: str
+    command: str
+    moment: datetime
+    digest: str
+    steps: tuple[tuple[Key, datetime], ...]
+    steps_done: int
+    seconds: float
+    error: str
 
 
 @dataclass(frozen=True)

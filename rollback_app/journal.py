@@ -9,33 +9,27 @@ from __future__ import annotations
 import getpass
 import json
 import socket
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timezone
-from enum import Enum
 from typing import Any, ClassVar
 
 from django.apps.registry import Apps
 from django.db import models, transaction
+from django.db.migrations.recorder import MigrationRecorder
 
 from .database import Database
-from .history import Key, Position
+from .history import Key, Outcome, Position, Record
 from .planner import Plan
 
 TABLE = "rollback_app_run"
-
-
-class Outcome(str, Enum):
-    """How a run ended; a run that is still `started` is under way, or was killed."""
-
-    STARTED = "started"
-    FINISHED = "finished"
-    FAILED = "failed"
+HISTORY = MigrationRecorder.Migration._meta.db_table
 
 
 class Run(models.Model):
-    """A run. steps: JSON, [[app, name, applied, [ids of its rows]], …] in the order of the plan. The last five columns tell
-    how far a step has come that is not one transaction; they are empty between steps."""
+    """A run. moment: in UTC. history: which table `django_migrations` was (`Database.made`). steps: JSON, [[app, name, applied,
+    [ids of its rows]], …] in the order of the plan. The last five columns tell how far a step has come that is not one
+    transaction; they are empty between steps."""
 
     started = models.CharField(max_length=40)
     finished = models.CharField(max_length=40, default="")
@@ -43,7 +37,8 @@ class Run(models.Model):
     operator = models.CharField(max_length=200)
     host = models.CharField(max_length=200)
     command = models.TextField()
-    moment = models.CharField(max_length=200)
+    moment = models.CharField(max_length=40)
+    history = models.CharField(max_length=40)
     digest = models.CharField(max_length=20)
     steps = models.TextField()
     steps_done = models.IntegerField(default=0)
@@ -66,26 +61,6 @@ class Run(models.Model):
         return f"{self.started} {self.moment} {self.outcome}"
 
 
-@dataclass(frozen=True)
-class Record:
-    """A run, as it was noted. started, finished: aware, in UTC. steps: the plan's, each with the moment at which it had been
-    applied. steps_done: how many of them were undone and committed. seconds: of the whole run."""
-
-    number: int
-    started: datetime
-    finished: datetime | None
-    outcome: Outcome
-    operator: str
-    host: str
-    command: str
-    moment: str
-    digest: str
-    steps: tuple[tuple[Key, datetime], ...]
-    steps_done: int
-    seconds: float
-    error: str
-
-
 class Journal:
     """The journal of one database. What reads needs no table; what writes raises those errors of Django's database layer
     that the database gives."""
@@ -94,13 +69,14 @@ class Journal:
         self.database = database
         self.runs = Run.objects.using(database.alias)
         self.number = 0
+        self.began = 0.0
 
     @property
     def exists(self) -> bool:
         with self.database.connection.cursor() as cursor:
             return TABLE in self.database.connection.introspection.table_names(cursor)
 
-    def begin(self, plan: Plan, moment: str, command: str) -> None:
+    def begin(self, plan: Plan, moment: datetime, command: str) -> None:
         """Note that a run starts; makes the table on first need."""
         if not self.exists:
             with self.database.connection.schema_editor() as editor:
@@ -111,15 +87,17 @@ class Journal:
             operator=_operator(),
             host=socket.gethostname(),
             command=command,
-            moment=moment,
+            moment=moment.isoformat(),
+            history=self.database.made(HISTORY),
             digest=plan.digest,
             steps=json.dumps(steps),
         )
         self.number = run.pk
+        self.began = time.monotonic()
 
     def failed(self, error: str) -> None:
-        """Note why the run broke off."""
-        self._note(outcome=Outcome.FAILED.value, finished=_now(), error=error)
+        """Note why the run broke off, unless it was committed before that."""
+        self._end(Outcome.FAILED, error)
 
     # As the executor's Bookmark, of a run that began
 
@@ -144,12 +122,16 @@ class Journal:
     def step_done(self, number: int) -> None:
         self._note(steps_done=number, inside="", operations_done=0, statements="", statements_done=0, deferred="[]")
 
-    def finished(self, seconds: float) -> None:
-        self._note(outcome=Outcome.FINISHED.value, finished=_now(), seconds=seconds)
+    def finished(self) -> None:
+        self._end(Outcome.FINISHED)
+
+    def _end(self, outcome: Outcome, error: str = "") -> None:
+        seconds = time.monotonic() - self.began
+        self._note(outcome=outcome.value, finished=_now(), seconds=seconds, error=error)
 
     def _note(self, **values: Any) -> None:
         with transaction.atomic(using=self.database.alias):
-            self.runs.filter(pk=self.number).update(**values)
+            self.runs.filter(pk=self.number, outcome=Outcome.STARTED.value).update(**values)
 
     # Reading
 
@@ -170,6 +152,7 @@ class Journal:
             statements_done=run.statements_done,
             deferred=tuple(json.loads(run.deferred)),
             command=run.command,
+            restored=run.history != self.database.made(HISTORY),
         )
 
     def records(self) -> list[Record]:
@@ -188,7 +171,7 @@ def _record(run: Run) -> Record:
         operator=run.operator,
         host=run.host,
         command=run.command,
-        moment=run.moment,
+        moment=datetime.fromisoformat(run.moment),
         digest=run.digest,
         steps=steps,
         steps_done=len(steps) if run.outcome == Outcome.FINISHED else run.steps_done,

@@ -14,7 +14,7 @@ from django.db.migrations import Migration
 from .effects import Effect, Names, effects
 from .errors import UsageError
 from .history import Code, Cut, Deployment, History, Key, Position, Row, Torn, deployments, read
-from .states import States, leaves
+from .states import States, leaves, number_of_leaves
 
 DEFAULT_GAP = timedelta(minutes=5)
 _PLAIN_NAMES = Names()
@@ -26,13 +26,15 @@ class Choices:
 
     cascade: also unapply what was applied before the moment and depends on what goes. split_deployment: cut a deployment
     in two. exclude: apps (`orders`) and migrations (`orders.0002_total`) that stay. fake: migrations whose rows go without
-    being undone. gap: a pause longer than this begins a new deployment.
+    being undone. start_over: do not go on where an earlier run broke off. gap: a pause longer than this begins a new
+    deployment.
     """
 
     cascade: bool = False
     split_deployment: bool = False
     exclude: tuple[str, ...] = ()
     fake: tuple[str, ...] = ()
+    start_over: bool = False
     gap: timedelta = DEFAULT_GAP
 
 
@@ -81,7 +83,7 @@ class Plan:
     inconsistent (applied migration, its unapplied dependency), unclear (why the states of this history cannot be computed).
     early_ghosts: rows without a file that stay. near: rows that count as at the moment only because of the precision.
     resumes: where an earlier run broke off inside the first step, which is continued there. unfit: the same, if this plan
-    does not begin with that step.
+    cannot go on there: it does not begin with that step, or the database or the code is not what it was.
     """
 
     cut: Cut
@@ -163,10 +165,11 @@ def plan(
     if choices.cascade:
         because.update({pull.key: pull.path for pull in dependants})
         dependants = []
-    order, kept = _order(history, because)
+    position = _unsettled(position, history, choices)
+    order, kept = _order(history, because, position.key if position else None)
     fakes = _fakes(choices.fake, code, order)
     groups = deployments(rows, choices.gap)
-    resumes, unfit = _position(position, history, order, fakes)
+    resumes = position if position and order[:1] == [position.key] and _fits(position, history) else None
     found, unclear = _effects(
         history, {*because, *(pull.key for pull in pulls)} - fakes, fakes, code.unmigrated, names, resumes
     )
@@ -206,20 +209,23 @@ def plan(
         near=tuple(row for row in rows if cut.is_late(row) and row.applied < cut.at),
         choices=choices,
         resumes=resumes,
-        unfit=unfit,
+        unfit=None if resumes else position,
         history=history,
     )
 
 
-def _position(
-    position: Position | None, history: History, order: list[Key], fakes: set[Key]
-) -> tuple[Position | None, Position | None]:
-    """(where the plan goes on, where it would have to and cannot). What was broken off is past where its rows are gone."""
-    if position is None or position.key in fakes:
-        return None, None
-    if not {row.id for row in history.rows_of.get(position.key, ())} & set(position.rows):
-        return None, None
-    return (position, None) if order[:1] == [position.key] else (None, position)
+def _unsettled(position: Position | None, history: History, choices: Choices) -> Position | None:
+    """The position, unless that step was settled since: its rows are gone, or it was applied again, or it is to be faked."""
+    if position is None or choices.start_over or str(position.key) in choices.fake:
+        return None
+    recorded = {row.id for row in history.rows_of.get(position.key, ())}
+    return position if recorded & set(position.rows) else None
+
+
+def _fits(position: Position, history: History) -> bool:
+    return not position.restored and position.operations <= number_of_leaves(
+        history.migrations[position.key].operations
+    )
 
 
 def _excluded(exclude: Iterable[str], code: Code, rows: Iterable[Row]) -> Callable[[Key], bool]:
@@ -269,14 +275,16 @@ def _pulls(history: History, chosen: set[Key]) -> list[Pull]:
     return sorted(found, key=lambda pull: pull.key)
 
 
-def _order(history: History, chosen: Iterable[Key]) -> tuple[list[Key], list[Key]]:
+def _order(history: History, chosen: Iterable[Key], first: Key | None = None) -> tuple[list[Key], list[Key]]:
     """(what goes, newest first; what stays, oldest first). Later-recorded goes first where the dependencies leave a choice:
-    that respects dependencies that nobody declared."""
+    that respects dependencies that nobody declared. first: goes before all others, if they do not depend on it."""
     goes = set(chosen)
     stays_first = 1 + max((row.id for rows in history.decisive.values() for row in rows), default=0)
 
     def rank(key: Key) -> int:
         recorded = history.recorded(key) if key in history.decisive else 0
+        if key == first:
+            return 2 * stays_first
         return recorded if key in goes else stays_first + recorded
 
     everything = history.order(rank)
@@ -297,7 +305,7 @@ def _effects(
 
     Computed as if all that depends on a step went too, so that a plan that is refused for it still tells what it would do.
     """
-    order, kept = _order(history, goes)
+    order, kept = _order(history, goes, resumes.key if resumes else None)
     found = {}
     try:
         states = States(

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any
 
-from .history import Deployment, Key, Row
+from .history import Deployment, Key, Outcome, Record, Row
 from .moments import Moment
 from .planner import Plan, Step, migrate_commands
 from .safety import Finding, Level, Preview
@@ -293,6 +293,61 @@ def of_result(alias: str, done: Iterable[tuple[Key, float]], deleted: Sequence[R
         tuple(lines),
         {"steps": [{"migration": str(key), "seconds": spent} for key, spent in steps], "deleted_rows": len(deleted)},
     )
+
+
+_ENDS = {
+    Outcome.STARTED: ("under way, or killed", "WARNING"),
+    Outcome.FINISHED: ("done", "SUCCESS"),
+    Outcome.FAILED: ("failed", "ERROR"),
+}
+
+
+def of_records(title: str, records: Sequence[Record]) -> Report:
+    """The journal of one database, newest first."""
+    lines = [Line(f"Database {title}", "MIGRATE_HEADING")]
+    if not records:
+        lines.append(Line("No rollback was noted here."))
+    for record in records:
+        lines.append(Line())
+        lines.extend(_record(record))
+    return Report(tuple(lines), {"rollbacks": [_record_data(record) for record in records]})
+
+
+def _record(record: Record) -> Iterator[Line]:
+    end, style = _ENDS[record.outcome]
+    who = f" by {record.operator}" if record.operator else ""
+    done = f"{record.steps_done} of {number_of(len(record.steps), 'step')} undone"
+    yield Line(f"{record.number}. {_utc(record.started)}{who} on {record.host}: {end}, {done}", style)
+    yield Line(f"   back to  {_utc(record.moment)}")
+    yield Line(f"   command  {record.command or '(through the Python API)'}")
+    yield Line(f"   digest   {record.digest}" + (f", took {seconds(record.seconds)}" if record.finished else ""))
+    for index, (key, applied) in enumerate(record.steps, start=1):
+        mark = "undone" if index <= record.steps_done else "left"
+        yield Line(f"   {mark:<7}  {key}, which was applied {_utc(applied)}")
+    for line in record.error.splitlines():
+        yield Line(f"   error    {line}")
+
+
+def _utc(at: datetime) -> str:
+    return f"{at.astimezone(timezone.utc):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _record_data(record: Record) -> dict[str, Any]:
+    return {
+        "number": record.number,
+        "started": _stamp(record.started),
+        "finished": _stamp(record.finished) if record.finished else None,
+        "outcome": record.outcome.value,
+        "operator": record.operator,
+        "host": record.host,
+        "command": record.command,
+        "moment": _stamp(record.moment),
+        "digest": record.digest,
+        "steps": [{"migration": str(key), "applied": _stamp(applied)} for key, applied in record.steps],
+        "steps_done": record.steps_done,
+        "seconds": record.seconds,
+        "error": record.error,
+    }
 
 
 def joined(reports: Sequence[Report], key: str) -> Report:

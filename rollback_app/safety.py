@@ -227,25 +227,35 @@ def broken_off(judged: Judged) -> Iterator[Finding]:
     """An earlier run that stopped inside a step, on a database that cannot take that back."""
     plan = judged.plan
     if plan.unfit:
+        why, what = _unfit(plan.unfit, [step.key for step in plan.steps])
         yield Finding(
             "rollback.E008",
             Level.BLOCKER,
             str(plan.unfit.key),
-            f"An earlier rollback broke off inside {plan.unfit.key}, and this plan does not begin with it.",
-            f"Run that one again first, so that it goes on: {plan.unfit.command}",
+            f"An earlier rollback broke off inside {plan.unfit.key}, and {why}.",
+            f"{what}If {plan.unfit.key} is whole again, from a backup or mended by hand, add --start-over.",
         )
     if plan.resumes:
-        yield Finding(
-            "rollback.I010",
-            Level.REMARK,
-            str(plan.resumes.key),
-            f"An earlier rollback broke off inside {plan.resumes.key}; this one goes on there, behind {_place(plan.resumes)}.",
-        )
+        done = f"{plan.resumes.operations} of its operations"
+        if plan.resumes.statements_done:
+            done += f" and {plan.resumes.statements_done} of the statements of the next one"
+        key = plan.resumes.key
+        text = f"An earlier rollback broke off inside {key}; this one goes on there: {done} are undone already."
+        yield Finding("rollback.I010", Level.REMARK, str(key), text)
 
 
-def _place(position: Position) -> str:
-    statements = f" and {position.statements_done} statements of the next" if position.statements_done else ""
-    return f"{position.operations} operations{statements} that are undone already"
+def _unfit(position: Position, steps: Sequence[Key]) -> tuple[str, str]:
+    """(why a plan of these steps cannot go on there, what to do first)."""
+    if position.restored:
+        return "django_migrations was made anew since, as when a backup is restored", ""
+    if position.key not in steps:
+        return "this plan leaves it half undone", f"Run that one again first, so that it goes on: {position.command} "
+    if position.key != steps[0]:
+        return "what depends on it was applied again since", "Restore a backup. "
+    return (
+        "more of its operations are undone than it has in this code",
+        "Run this from the release from which the earlier one was run. ",
+    )
 
 
 def torn_squashes(judged: Judged) -> Iterator[Finding]:

@@ -144,6 +144,14 @@ def leaves(undos: Iterable[Undo], app_label: str) -> list[Undo]:
     return [nested for undo in undos for nested in database_operations(undo, app_label)]
 
 
+def number_of_leaves(operations: Iterable[Operation]) -> int:
+    """How many operations `leaves` gives for these, without their states."""
+    return sum(
+        number_of_leaves(operation.database_operations) if isinstance(operation, SeparateDatabaseAndState) else 1
+        for operation in operations
+    )
+
+
 def _forwards(
     models: Mapping[Model, ModelState], operation: Operation, app_label: str
 ) -> tuple[dict[Model, ModelState], dict[Model, ModelState | None]]:

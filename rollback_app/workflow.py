@@ -23,8 +23,8 @@ from . import executor, moments, planner, safety
 from .database import Database, Timeouts, first_line
 from .errors import CodeUnusable, DatabaseUnusable, RollbackError
 from .executor import Bookmark, Done, Progress
-from .history import Code, Cut
-from .journal import TABLE, Journal, Record
+from .history import Code, Cut, Record
+from .journal import TABLE, Journal
 from .moments import Moment
 from .planner import Choices, Plan
 from .safety import Finding, Level, Preview, Refused
@@ -94,7 +94,7 @@ def roll_back(
     command: str = "",
 ) -> list[Result]:
     """Run what was looked at. destroy_data: the consent to lose what the findings say would be lost. journal: note the run in
-    the database, so that one that breaks off can go on; command: what was typed, for that note.
+    the database; command: what was typed, for that note.
 
     Errors: Refused, if something blocks, consent is missing, or the history changed since; Locked; StepFailed, which says
     what state the database is in; Unfinished, if that happened to one of several databases.
@@ -140,11 +140,11 @@ def _listed(findings: Sequence[Finding]) -> str:
     return " ".join(finding.text for finding in findings[:3]) + more
 
 
-def rollbacks(using: str = DEFAULT_DB_ALIAS) -> list[Record]:
-    """The rollbacks that were noted in a database, newest first. Errors: UsageError, DatabaseUnusable."""
+def rollbacks(using: str = DEFAULT_DB_ALIAS) -> tuple[str, list[Record]]:
+    """(what to call a database, the rollbacks that were noted in it, newest first). Errors: UsageError, DatabaseUnusable."""
     database = databases.get(using)
     with database.reading():
-        return Journal(database).records()
+        return database.title, Journal(database).records()
 
 
 def _run(looked_at: Preview, progress: Progress, timeouts: Timeouts, command: str | None) -> Result:
@@ -166,6 +166,7 @@ def _run(looked_at: Preview, progress: Progress, timeouts: Timeouts, command: st
         if bookmark:
             # The error itself is what counts; a run that could not be noted as failed is shown as broken off.
             with suppress(DatabaseError, InterfaceError):
+                database.connection.close_if_unusable_or_obsolete()
                 bookmark.failed(error.message)
         raise
     return Result(looked_at, tuple(done))
@@ -179,7 +180,7 @@ def _begun(database: Database, looked_at: Preview, progress: Progress, command: 
     bookmark = _Noted(database)
     try:
         with database.settings_of_run():
-            bookmark.begin(looked_at.plan, looked_at.moment.text, command)
+            bookmark.begin(looked_at.plan, looked_at.moment.at, command)
     except (DatabaseError, InterfaceError) as error:
         if database.is_lock_timeout(error):
             raise database.held() from error

@@ -113,7 +113,13 @@ class Command(RollbackCommand):
             action="store_false",
             dest="journal",
             help="Do not note the run in the table rollback_app_run. On MariaDB and MySQL a run that breaks off inside a "
-            "migration then cannot go on.",
+            "migration can then not be continued.",
+        )
+        parser.add_argument(
+            "--start-over",
+            action="store_true",
+            help="Do not go on where an earlier run broke off inside a migration: that one is whole again, from a backup or "
+            "mended by hand.",
         )
         parser.add_argument(
             "--lock-timeout",
@@ -153,6 +159,7 @@ class Command(RollbackCommand):
                 split_deployment=options["split_deployment"],
                 exclude=tuple(options["exclude"]),
                 fake=tuple(options["fake"]),
+                start_over=options["start_over"],
                 gap=timedelta(minutes=options["gap"]),
             ),
             step_by_step=options["step_by_step"],
@@ -309,7 +316,9 @@ def _again(options: dict[str, Any], previews: Sequence[Preview]) -> str:
         for value in [given] if isinstance(given, str) else given:
             words += [f"--{name}", value]
     words += [
-        f"--{name.replace('_', '-')}" for name in ("cascade", "split_deployment", "step_by_step") if options[name]
+        f"--{name.replace('_', '-')}"
+        for name in ("cascade", "split_deployment", "step_by_step", "start_over")
+        if options[name]
     ]
     if any(preview.of_level(Level.LOSS) for preview in previews):
         words.append("--destroy-data")

@@ -1,0 +1,31 @@
+"""The journal: which rollbacks were run on a database, by whom, and how they ended."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import CommandParser
+from django.db import DEFAULT_DB_ALIAS
+
+from rollback_app import reports, workflow
+from rollback_app.management.base import RollbackCommand
+
+
+class Command(RollbackCommand):
+    help = "Shows the rollbacks that were run on a database, newest first: when, by whom, back to when, and how they ended."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--database",
+            default=DEFAULT_DB_ALIAS,
+            metavar="ALIAS",
+            help=f"The database whose rollbacks are shown, by its alias in DATABASES. Default: {DEFAULT_DB_ALIAS}.",
+        )
+        parser.add_argument("--limit", type=int, metavar="N", help="Show the newest N only. Default: all.")
+        parser.add_argument(
+            "--format", choices=["json", "text"], default="text", help="text for a person; json for a program."
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        title, records = workflow.rollbacks(options["database"])
+        self.show(reports.of_records(title, records[: options["limit"]]), options["format"])

@@ -1,0 +1,237 @@
+"""A run that breaks off inside a migration, which is not one transaction, and the same command again."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+
+import pytest
+
+from tests.support.commands import Said, roll_back
+from tests.support.databases import Database, empty
+from tests.support.history import deploy, keys, migrate
+from tests.support.killed import forked
+from tests.support.projects import Project, migration
+from tests.support.schema import everything
+
+DAY_1 = datetime(2024, 5, 1, 8, 0, tzinfo=timezone.utc)
+DAY_2 = datetime(2024, 5, 2, 8, 0, tzinfo=timezone.utc)
+T = 'migrations.CreateModel("T", [("id", models.BigAutoField(primary_key=True)), ("n", models.CharField(max_length=9))])'
+U = (
+    'migrations.CreateModel("U", [("id", models.BigAutoField(primary_key=True)),'
+    ' ("t", models.ForeignKey("a.T", models.CASCADE)), ("m", models.ManyToManyField("a.T", related_name="+"))])'
+)
+CODE = """
+def add(apps, schema_editor):
+    T = apps.get_model("a", "T")
+    for row in T.objects.using(schema_editor.connection.alias):
+        row.n += "+"
+        row.save()
+
+def take(apps, schema_editor):
+    T = apps.get_model("a", "T")
+    for row in T.objects.using(schema_editor.connection.alias):
+        row.n = row.n[:-1] if ATOMIC else row.n.replace("+", "")
+        row.save()
+
+SHORTER = ["UPDATE a_t SET n = SUBSTR(n, 1, LENGTH(n) - 1)"] * 2
+if not ATOMIC:
+    SHORTER = ["UPDATE a_t SET n = REPLACE(n, '?', '')", "UPDATE a_t SET n = REPLACE(n, '!', '')"]
+
+if FAILS:
+    def take(apps, schema_editor):
+        raise ValueError("on purpose")
+"""
+OPERATIONS = """
+migrations.AddField("T", "x", models.IntegerField(null=True, db_index=True)),
+migrations.AlterField("T", "n", models.CharField(max_length=20, db_index=True)),
+migrations.AddConstraint("T", models.UniqueConstraint(fields=["n", "x"], name="a_t_nx")),
+migrations.RunPython(add, take),
+migrations.SeparateDatabaseAndState([migrations.RenameField("T", "x", "y")], [migrations.RenameField("T", "x", "y")]),
+migrations.RunSQL(["UPDATE a_t SET n = REPLACE(n, '+', '+!')", "UPDATE a_t SET n = REPLACE(n, '!', '!?')"], SHORTER),
+migrations.RenameModel("T", "V"),
+"""
+
+
+def files(*, fails: bool = False, operations: str = OPERATIONS, atomic: bool = True) -> dict[str, dict[str, str]]:
+    """On day 1 a.0001_t; on day 2 one large migration of it, and a table that refers to it."""
+    large = migration(
+        operations,
+        [("a", "0001_t"), ("b", "0001_u")],
+        before=f"FAILS, ATOMIC = {fails}, {atomic}\n{CODE}",
+        atomic=atomic,
+    )
+    return {"a": {"0001_t": T, "0002_large": large}, "b": {"0001_u": migration(U, [("a", "0001_t")])}}
+
+
+def deployed(database: Database) -> None:
+    empty(database)
+    deploy(database.alias, DAY_1, [("a", "0001_t"), "b"])
+    with database.connection.cursor() as cursor:
+        cursor.execute("INSERT INTO a_t (n) VALUES ('one')")
+    deploy(database.alias, DAY_2)
+
+
+def go(database: Database, step_by_step: bool) -> Said:
+    return roll_back(database, DAY_2, step_by_step=step_by_step)
+
+
+forks = pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
+
+
+@forks
+def test_killed_at_each_statement_and_run_again(database: Database, project: Project) -> None:
+    """The end is as if it had not been killed: what a statement or code does to rows is done once."""
+    project(**files())
+    inside = killed_at_each_statement(database)
+    assert inside > 10 if database.vendor == "mariadb" else not inside
+
+
+@forks
+@pytest.mark.databases("sqlite", "postgresql")
+def test_killed_at_each_statement_of_a_migration_that_wants_no_transaction(
+    database: Database, project: Project
+) -> None:
+    """The same, for code that can be run again, as such code has to be."""
+    project(**files(atomic=False))
+    assert killed_at_each_statement(database) > 10
+
+
+def killed_at_each_statement(database: Database) -> int:
+    """How often the second run found that the first had broken off inside a migration."""
+    deployed(database)
+    assert go(database, step_by_step=True).status == 0
+    undisturbed = everything(database.connection)
+    assert keys(database.alias) == [("a", "0001_t"), ("b", "0001_u")]
+    number, inside = 0, 0
+    status = -9
+    while status == -9:
+        number += 1
+        deployed(database)
+        status = forked(database.alias, number, lambda: go(database, step_by_step=True))
+        said = go(database, step_by_step=True)
+        assert said.status == 0, said.all
+        inside += "broke off inside a.0002_large" in said.out
+        assert everything(database.connection) == undisturbed, number
+    assert number > 30
+    return inside
+
+
+def broken_off(database: Database, project: Project, operations: str = OPERATIONS) -> None:
+    """A run that failed inside the large migration, at its code."""
+    project(**files(fails=True, operations=operations))
+    deployed(database)
+    said = go(database, step_by_step=True)
+    assert said.status == 1
+    assert "RunPython" in said.error or "on purpose" in said.error
+
+
+mariadb = pytest.mark.databases("mariadb")
+EASY = f"migrations.RunPython(add, take), {OPERATIONS.split(chr(10))[1]}"
+
+
+@mariadb
+def test_the_plan_says_that_it_goes_on_and_does_not_count_what_is_gone(database: Database, project: Project) -> None:
+    broken_off(database, project, EASY)
+    project(**files(operations=EASY))
+    said = roll_back(database, DAY_2, plan=True)
+    assert (
+        "Note An earlier rollback broke off inside a.0002_large; this one goes on there: 1 of its operations are undone"
+        " already. [rollback.I010]"
+    ) in said.out
+    assert "drops column a_t.x" not in said.out
+    assert roll_back(database, DAY_2).status == 0
+
+
+@mariadb
+def test_statements_that_are_done_are_told_too(database: Database, project: Project) -> None:
+    """Lost in the middle of an operation, after its first statements."""
+    project(**files(operations="migrations.RunSQL('', ['DROP TABLE IF EXISTS x', 'SELECT 1', 'wrong'])"))
+    deployed(database)
+    failed = go(database, step_by_step=True)
+    assert "The statement was: wrong" in failed.error
+    said = roll_back(database, DAY_2, plan=True)
+    assert "0 of its operations and 2 of the statements of the next one are undone already." in said.out
+    failed = roll_back(database, DAY_2)  # not mended: it fails at the same place again
+    assert failed.status == 1
+    said = roll_back(database, DAY_2, plan=True)
+    assert "0 of its operations and 2 of the statements of the next one are undone already." in said.out
+
+
+@mariadb
+def test_a_plan_that_leaves_it_half_undone_is_refused(database: Database, project: Project) -> None:
+    broken_off(database, project)
+    said = roll_back(database, "2024-05-02 08:00:01+00:00", plan=True)
+    assert said.status == 3
+    assert "An earlier rollback broke off inside a.0002_large, and this plan leaves it half undone." in said.all
+    assert (
+        "Run that one again first, so that it goes on: python manage.py rollbackmigrationsafter 2024-05-02T08:00:00+00:00"
+        " --database mariadb --step-by-step"
+    ) in said.all
+    assert "If a.0002_large is whole again, from a backup or mended by hand, add --start-over." in said.all
+
+
+@mariadb
+def test_what_was_applied_meanwhile_goes_after_it(database: Database, project: Project) -> None:
+    broken_off(database, project)
+    project.replace(**files(), c={"0001_v": T})
+    migrate(database.alias, "c")
+    said = roll_back(database, DAY_2)
+    assert said.status == 0
+    assert said.out.index("Unapplying a.0002_large") < said.out.index("Unapplying c.0001_v")
+
+
+@mariadb
+def test_what_depends_on_it_and_was_applied_again_blocks(database: Database, project: Project) -> None:
+    broken_off(database, project)
+    project.replace(**files(), c={"0001_v": migration(T, [("a", "0002_large")])})
+    migrate(database.alias, "c")
+    said = roll_back(database, DAY_2)
+    assert said.status == 3
+    assert "broke off inside a.0002_large, and what depends on it was applied again since." in said.out
+
+
+@mariadb
+def test_code_with_fewer_operations_is_refused(database: Database, project: Project) -> None:
+    broken_off(database, project)
+    project(**files(operations='migrations.AlterModelOptions("T", {})'))
+    said = roll_back(database, DAY_2)
+    assert said.status == 3
+    assert "more of its operations are undone than it has in this code." in said.out
+
+
+@mariadb
+def test_a_restored_history_is_refused_until_it_is_said_to_be_whole(database: Database, project: Project) -> None:
+    broken_off(database, project, EASY)
+    project(**files(operations=EASY))
+    with database.connection.cursor() as cursor:  # what a restored backup does, here of two tables
+        cursor.execute("ALTER TABLE a_t ADD COLUMN x integer NULL, ADD INDEX (x)")
+        cursor.execute("SELECT SLEEP(1.1)")  # MariaDB knows to the second when a table was made
+        cursor.execute("CREATE TABLE copy LIKE django_migrations")
+        cursor.execute("INSERT INTO copy SELECT * FROM django_migrations")
+        cursor.execute("DROP TABLE django_migrations")
+        cursor.execute("RENAME TABLE copy TO django_migrations")
+    said = roll_back(database, DAY_2)
+    assert said.status == 3
+    assert "django_migrations was made anew since, as when a backup is restored." in said.out
+    said = roll_back(database, DAY_2, start_over=True)
+    assert said.status == 0, said.error
+    assert "Unapplying a.0002_large" in said.out
+
+
+@mariadb
+def test_a_step_that_is_faked_is_settled(database: Database, project: Project) -> None:
+    broken_off(database, project)
+    assert roll_back(database, DAY_2, fake=["a.0002_large"]).status == 0
+    assert not [line for line in roll_back(database, DAY_2, plan=True).out.splitlines() if "broke off" in line]
+
+
+@pytest.mark.databases("postgresql")
+def test_another_table_of_the_same_name_is_another(database: Database, project: Project) -> None:
+    project(**files(fails=True, atomic=False))
+    deployed(database)
+    assert go(database, step_by_step=True).status == 1
+    with database.connection.cursor() as cursor:
+        cursor.execute("CREATE TABLE copy AS TABLE django_migrations")
+        cursor.execute("DROP TABLE django_migrations")
+        cursor.execute("ALTER TABLE copy RENAME TO django_migrations")
+    assert "made anew since" in go(database, step_by_step=True).out
