@@ -337,16 +337,20 @@ def _lost(count: Count | None, column: str, judged: Judged) -> str:
 
 # What a row is that does not meet a demand: the finding's id, and the words for one row and for more.
 _OFFENCES: dict[Need, tuple[str, str, str]] = {
-    Need.FEW_ROWS: ("E010", "is in the table", "are in the table"),
-    Need.NO_NULLS: ("E010", "holds NULL", "hold NULL"),
-    Need.UNIQUE: ("E011", "shares its value with another", "share their values with others"),
-    Need.FITS: ("E012", "holds a value that does not fit", "hold values that do not fit"),
-    Need.POINTS: ("E013", "points to a row that is not there", "point to rows that are not there"),
-    Need.CHECK: ("E014", "breaks its condition", "break its condition"),
-    Need.FREE_TABLE: ("E015", "", ""),
-    Need.FREE_COLUMN: ("E015", "", ""),
-    Need.FREE_INDEX: ("E015", "", ""),
-    Need.KEPT: ("W010", "holds a value that will be cut or rounded", "hold values that will be cut or rounded"),
+    Need.FEW_ROWS: ("rollback.E010", "is in the table", "are in the table"),
+    Need.NO_NULLS: ("rollback.E010", "holds NULL", "hold NULL"),
+    Need.UNIQUE: ("rollback.E011", "shares its value with another", "share their values with others"),
+    Need.FITS: ("rollback.E012", "holds a value that does not fit", "hold values that do not fit"),
+    Need.POINTS: ("rollback.E013", "points to a row that is not there", "point to rows that are not there"),
+    Need.CHECK: ("rollback.E014", "breaks its condition", "break its condition"),
+    Need.FREE_TABLE: ("rollback.E015", "", ""),
+    Need.FREE_COLUMN: ("rollback.E015", "", ""),
+    Need.FREE_INDEX: ("rollback.E015", "", ""),
+    Need.KEPT: (
+        "rollback.W010",
+        "holds a value that will be cut or rounded",
+        "hold values that will be cut or rounded",
+    ),
 }
 
 
@@ -374,11 +378,11 @@ def _offence(step: Step, demand: Demand, offenders: Offenders, unsure: bool) -> 
         hint = f"Mend them, and run the same command again. They are listed by: {offenders.query}"
     facts = {"table": demand.today, "columns": list(demand.columns), "rows": count.number, "query": offenders.query}
     if demand.need is Need.KEPT:
-        return Finding("rollback.W010", Level.LOSS, str(step.key), text, hint, facts)
+        return Finding(id, Level.LOSS, str(step.key), text, hint, facts)
     if unsure:
         text = f"{text[:-1]}; unless code that runs before it mends that, it fails."
         return Finding("rollback.I020", Level.REMARK, str(step.key), text, hint, facts)
-    return Finding(f"rollback.{id}", Level.BLOCKER, str(step.key), text, hint, facts)
+    return Finding(id, Level.BLOCKER, str(step.key), text, hint, facts)
 
 
 def missing_rights(judged: Judged) -> Iterator[Finding]:
