@@ -7,7 +7,7 @@ really makes, and how many rows do not meet them, is for `offenders` to find out
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any, Protocol
 
@@ -244,7 +244,7 @@ def _remove_constraint(undo: Undo, app_label: str, names: Names) -> Iterator[Dem
         return
     constraint = next(found for found in model.options["constraints"] if found.name == operation.name)
     table, words = names.table(model), f"makes constraint {operation.name} of {names.table(model)} again"
-    yield _free_index(table, operation.name)
+    yield replace(_free_index(table, operation.name), constraint=constraint)
     if isinstance(constraint, (CheckConstraint, UniqueConstraint)):
         fields = constraint.fields if isinstance(constraint, UniqueConstraint) else ()
         yield Demand(

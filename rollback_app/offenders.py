@@ -159,8 +159,6 @@ def _check(search: _Search) -> Offenders | None:
     demand = search.demand
     if demand.constraint is not None:
         editor = search.connection.schema_editor()
-        if demand.constraint.create_sql(demand.model(), editor) is None:
-            return None
         check = demand.constraint._get_check_sql(demand.model(), editor)  # noqa: SLF001 - as its create_sql does
         return search.matching(f"NOT ({check})")
     before, after = (_bound(field, demand.column) for field in (demand.before, demand.after))
@@ -266,20 +264,26 @@ def _free_column(search: _Search) -> Offenders | None:
 def _free_index(search: _Search) -> Offenders | None:
     """On PostgreSQL and SQLite a name is taken in all of the schema, elsewhere in its table."""
     name, constraint = search.demand.column, search.demand.constraint
-    if constraint is None or (isinstance(constraint, UniqueConstraint) and search.vendor == "postgresql"):
-        sql = {
-            "postgresql": "SELECT 1 FROM pg_class WHERE relname = %s AND pg_table_is_visible(oid)",
-            "sqlite": "SELECT 1 FROM sqlite_master WHERE name = %s",
-        }.get(search.vendor)
-        if sql:
-            with search.connection.cursor() as cursor:
-                cursor.execute(sql, [name])
-                return Offenders(Count(1)) if cursor.fetchone() else None
-    elif search.vendor == "sqlite":
+    if getattr(constraint, "condition", None) and search.vendor == "mysql" and isinstance(constraint, UniqueConstraint):
+        return None  # it is not made at all
+    sql = {
+        "postgresql": "SELECT 1 FROM pg_class WHERE relname = %s AND pg_table_is_visible(oid)",
+        "sqlite": "SELECT 1 FROM sqlite_master WHERE name = %s",
+    }.get(search.vendor)
+    if sql and (constraint is None or _is_index(constraint, search.vendor)):
+        with search.connection.cursor() as cursor:
+            cursor.execute(sql, [name])
+            return Offenders(Count(1)) if cursor.fetchone() else None
+    if search.vendor == "sqlite":
         return None  # it becomes a part of the table, where names may be doubled
     with search.connection.cursor() as cursor:
         taken = name in search.connection.introspection.get_constraints(cursor, search.demand.today)
     return Offenders(Count(1)) if taken else None
+
+
+def _is_index(constraint: Any, vendor: str) -> bool:
+    """Is it made as an index, and so named among those? On SQLite only where it cannot be a part of the table."""
+    return isinstance(constraint, UniqueConstraint) and (vendor == "postgresql" or constraint.condition is not None)
 
 
 _FINDERS: dict[Need, Callable[[_Search], Offenders | None]] = {

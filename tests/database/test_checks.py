@@ -283,6 +283,53 @@ CASES: Mapping[str, Case] = {
         "takes the name of column a_t.n back, but there is one of that name.",
         "ALTER TABLE a_t DROP COLUMN n",
     ),
+    "a constraint of this name": Case(
+        table(X, "'constraints': [models.CheckConstraint(condition=models.Q(x__lt=5), name='small_x')]"),
+        'migrations.RemoveConstraint("T", "small_x")',
+        ["{named}"],
+        "E015",
+        "takes the name small_x of an index or constraint of a_t back, but there is one of that name.",
+        "ALTER TABLE a_t DROP CONSTRAINT small_x",
+        SERVERS,
+    ),
+    "an index that has a constraint's name": Case(
+        table(X, "'constraints': [models.UniqueConstraint(fields=['x'], name='one_x')]"),
+        'migrations.RemoveConstraint("T", "one_x")',
+        ["CREATE INDEX one_x ON a_t (x)"],
+        "E015",
+        "takes the name one_x of an index or constraint of a_t back, but there is one of that name.",
+        "DROP INDEX one_x{on}",
+        SERVERS,
+    ),
+    "an index that has the name of a constraint with a condition": Case(
+        table(X, f"'constraints': [{CONDITION}]"),
+        'migrations.RemoveConstraint("T", "one_x")',
+        ["CREATE INDEX one_x ON a_t (x)"],
+        "E015",
+        "takes the name one_x of an index or constraint of a_t back, but there is one of that name.",
+        "DROP INDEX one_x{on}",
+        frozenset({"sqlite", "postgresql"}),
+    ),
+    "a text that was a number": Case(
+        '("x", models.CharField(max_length=3))',
+        alter("x", "IntegerField()"),
+        ["INSERT INTO a_t (x) VALUES (1234), (123)"],
+        "E012",
+        "makes column a_t.x a CharField(3) again: 1 row holds a value that does not fit.",
+        "DELETE FROM a_t WHERE x = 1234",
+        frozenset({"mariadb"}),
+        listed=1,
+    ),
+    "nulls in a text that may be blank": Case(
+        '("n", models.CharField(max_length=10, blank=True))',
+        alter("n", "CharField(max_length=10, null=True)"),
+        ["INSERT INTO a_t (n) VALUES (NULL)"],
+        "E010",
+        "makes column a_t.n NOT NULL again: 1 row holds NULL.",
+        "DELETE FROM a_t",
+        SERVERS,
+        listed=1,
+    ),
     "an index of this name": Case(
         table(X, "'indexes': [models.Index(fields=['x'], name='by_x')]"),
         'migrations.RemoveIndex("T", "by_x")',
@@ -294,9 +341,17 @@ CASES: Mapping[str, Case] = {
 }
 
 
+NAMED = {
+    "sqlite": "CREATE INDEX small_x ON a_t (x)",
+    "postgresql": "ALTER TABLE a_t ADD CONSTRAINT small_x CHECK (x < 9)",
+    "mariadb": "ALTER TABLE a_t ADD CONSTRAINT small_x CHECK (x < 9)",
+}
+
+
 def execute(database: Database, sql: str) -> list[tuple[Any, ...]]:
+    on = " ON a_t" if database.vendor == "mariadb" else ""
     with database.connection.cursor() as cursor:
-        cursor.execute(sql.format(on=" ON a_t" if database.vendor == "mariadb" else ""))
+        cursor.execute(sql.format(on=on, named=NAMED[database.vendor]))
         return list(cursor.fetchall()) if cursor.description else []
 
 
@@ -357,6 +412,55 @@ def test_what_a_database_does_not_mind(database: Database, project: Project, nam
         assert roll_back(database, DAY_2).status == 0
 
 
+@pytest.mark.parametrize(
+    ("early", "late"),
+    [
+        ("IntegerField(default=5)", "IntegerField(default=5, null=True)"),
+        ("IntegerField(default=5)", "IntegerField(null=True)"),
+        ("IntegerField(db_default=5)", "IntegerField(db_default=5, null=True)"),
+    ],
+)
+def test_nulls_that_django_fills(database: Database, project: Project, early: str, late: str) -> None:
+    rows = ["INSERT INTO a_t (x) VALUES (NULL)"]
+    deployed(database, project, Case(f'("x", models.{early})', alter("x", late), rows, "", "", ""))
+    assert in_the_way(database) == []
+    said = roll_back(database, DAY_2)
+    assert said.status == 0, said.all
+    assert execute(database, "SELECT x FROM a_t") == [(5,)]
+
+
+@pytest.mark.parametrize(
+    ("early", "late"),
+    [
+        ("CharField(max_length=20)", "CharField(max_length=10)"),
+        ("BigIntegerField()", "IntegerField()"),
+        ("DecimalField(max_digits=9, decimal_places=2)", "DecimalField(max_digits=5, decimal_places=2)"),
+        ("TextField()", "CharField(max_length=10)"),
+    ],
+)
+def test_what_becomes_wider_is_not_in_the_way(database: Database, project: Project, early: str, late: str) -> None:
+    rows = ["INSERT INTO a_t (x) VALUES (1)"]
+    deployed(database, project, Case(f'("x", models.{early})', alter("x", late), rows, "", "", ""))
+    assert in_the_way(database) == []
+    assert roll_back(database, DAY_2, destroy_data=False).status == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "gone"),
+    [
+        ("nulls", "DROP TABLE a_t"),
+        ("nulls", "ALTER TABLE a_t DROP COLUMN x"),
+        ("doubles", "ALTER TABLE a_t DROP COLUMN x"),
+        ("rows that point nowhere", "DROP TABLE a_p"),
+    ],
+)
+def test_what_is_not_there_has_no_rows_in_the_way(database: Database, project: Project, name: str, gone: str) -> None:
+    """A migration that was recorded and never really run, say: other findings, and the run, tell of that."""
+    deployed(database, project, CASES[name])
+    execute(database, gone)
+    assert in_the_way(database) == []
+
+
 @pytest.mark.databases("mariadb")
 def test_dates_that_may_not_be_zero(database: Database, project: Project) -> None:
     deployed(database, project, CASES["a date without a default"])
@@ -390,6 +494,14 @@ def test_dates_that_may_not_be_zero(database: Database, project: Project) -> Non
         ),
         (
             '("x", models.CharField(max_length=3))',
+            "IntegerField()",
+            "1234",
+            "123",
+            {"postgresql"},
+            "a CharField(3) again: 1 row holds a value that will be cut or rounded.",
+        ),
+        (
+            '("x", models.CharField(max_length=3))',
             "TextField()",
             "'abcd'",
             "abc",
@@ -397,7 +509,7 @@ def test_dates_that_may_not_be_zero(database: Database, project: Project) -> Non
             "a CharField(3) again: 1 row holds a value that will be cut or rounded.",
         ),
     ],
-    ids=["decimals", "float", "text"],
+    ids=["decimals", "float", "number", "text"],
 )
 def test_values_that_are_cut_in_silence(
     database: Database,
@@ -409,7 +521,7 @@ def test_values_that_are_cut_in_silence(
     fails: set[str],
     text: str,
 ) -> None:
-    fits = {"1.25": "1", "'abcd'": "'abc'"}[value]
+    fits = {"1.25": "1", "1234": "12", "'abcd'": "'abc'"}[value]
     rows = [f"INSERT INTO a_t (x) VALUES ({value}), ({fits})"]
     deployed(database, project, Case(early, alter("x", late), rows, "W010", text, ""))
     losses = [finding for finding in found(database) if finding.id == "rollback.W010"]
