@@ -49,10 +49,10 @@ class Kind(str, Enum):
 class Effect:
     """What undoing one operation does.
 
-    words: for a person, a verb first. table, column, field: what is dropped, made or changed, as the database names it before.
+    words: for a person, a verb first. table, column, field: what is dropped, made or renamed, as the database names it before.
     renamed_to: the name that the table or column has afterwards, if it changes. index: the operation's place in its migration,
-    from 0. twin_locks: the table that the plain twin of a concurrent operation locks. demands: what must be so before, or it
-    fails. frees: the name of the index or constraint that is dropped or renamed.
+    from 0. twin_locks: the table that the plain twin of a concurrent operation locks. touches: the table that is changed in
+    another way. demands: what must be so before, or it fails. frees: the name of the index or constraint that goes.
     """
 
     kind: Kind
@@ -60,6 +60,7 @@ class Effect:
     index: int
     table: str = ""
     column: str = ""
+    touches: str = ""
     frees: str = ""
     demands: tuple[Demand, ...] = field(default=(), compare=False, repr=False)
     field: Field[Any, Any] | None = field(default=None, compare=False, repr=False)
@@ -245,7 +246,7 @@ def _alter_field(undo: Undo, app_label: str, names: Names) -> Iterator[Effect]:
     elif before and after and before != after:
         yield Effect(Kind.CHANGES, words, undo.index, table=names.table(model), column=before, renamed_to=after)
     else:
-        yield Effect(Kind.CHANGES, words, undo.index, table=old_table or names.table(model))
+        yield Effect(Kind.CHANGES, words, undo.index, touches=old_table or names.table(model))
 
 
 def _rename_field(undo: Undo, app_label: str, names: Names) -> Iterator[Effect]:
@@ -287,7 +288,7 @@ def _on_table(words: str) -> Callable[[Undo, str, Names], Iterator[Effect]]:
         twin = table if is_concurrent(type(operation)) else ""
         text = words.format(table=table, op=operation)
         if names.lives_here(model):
-            yield Effect(Kind.CHANGES, text, undo.index, table=table, twin_locks=twin)
+            yield Effect(Kind.CHANGES, text, undo.index, touches=table, twin_locks=twin)
         else:
             yield _nothing(undo)
 

@@ -41,7 +41,7 @@ class Today:
 
     def names(self, effect: Effect) -> tuple[str, str]:
         """Table and column of an effect that is about to happen."""
-        return self._table(effect.table), self._columns.get((effect.table, effect.column), effect.column)
+        return self.table(effect.table), self._columns.get((effect.table, effect.column), effect.column)
 
     def is_made(self, table: str, column: str) -> bool:
         """Has the run itself made it, so that nothing of today can be in it?"""
@@ -65,12 +65,13 @@ class Today:
         elif effect.kind in (Kind.DROPS_TABLE, Kind.DROPS_COLUMN):
             self._gone.add((table, column))
 
-    def _table(self, name: str) -> str:
+    def table(self, name: str) -> str:
+        """A table's name before the run."""
         return self._tables.get(name, name)
 
     def demand(self, demand: Demand) -> Demand | None:
         """What it demands of the database of today; None, if the run itself has seen to that."""
-        table = self._table(demand.table)
+        table = self.table(demand.table)
         if demand.need in _NAMES:
             return None if self._is_free(demand, table) else replace(demand, today=table)
         if self.is_made(table, ""):
@@ -80,7 +81,7 @@ class Today:
             demand,
             today=table,
             renamed=tuple(columns.items()),
-            target=(self._table(demand.target[0]), self._columns.get(demand.target, demand.target[1])),
+            target=(self.table(demand.target[0]), self._columns.get(demand.target, demand.target[1])),
         )
         made = {column: field for (of, column), field in self._made.items() if of == table}
         # A constraint may look at any column of its table.
@@ -128,8 +129,8 @@ def rights(plan: Plan) -> set[tuple[str, Right]]:
     """(table, right) of all that a plan does to tables that are there today, and of those that it makes."""
     today, found = Today(), set[tuple[str, Right]]()
     for _, effect in _all(plan):
-        table, _ = today.names(effect)
-        if effect.table and not today.is_made(table, ""):
+        table = today.table(effect.table or effect.touches)
+        if table and not today.is_made(table, ""):
             if effect.kind is Kind.DROPS_TABLE:
                 found.add((table, Right.DROP))
             elif effect.kind is Kind.MAKES and not effect.column:
