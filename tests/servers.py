@@ -131,7 +131,8 @@ def start_mariadb() -> str:
             *(bin_folder / "mariadbd", "--no-defaults", f"--basedir={usr}", f"--datadir={data / 'data'}"),
             *(f"--port={port}", "--socket=socket", "--bind-address=127.0.0.1", "--skip-name-resolve"),
             *("--innodb-flush-log-at-trx-commit=0", "--innodb-use-native-aio=0", "--max-connections=200"),
-            *("--character-set-server=utf8mb4", "--skip-log-bin"),
+            # Not /tmp: a server that starts there sweeps away what others have made and not finished.
+            *("--character-set-server=utf8mb4", "--skip-log-bin", f"--tmpdir={data}"),
         ],
         log,
         signal.SIGKILL,
