@@ -246,7 +246,14 @@ def _alter_field(undo: Undo, app_label: str, names: Names) -> Iterator[Effect]:
     elif before and after and before != after:
         yield Effect(Kind.CHANGES, words, undo.index, table=names.table(model), column=before, renamed_to=after)
     else:
-        yield Effect(Kind.CHANGES, words, undo.index, touches=old_table or names.table(model))
+        altered = _in_database(model.fields[operation.name]) != _in_database(operation.field)
+        yield Effect(Kind.CHANGES, words, undo.index, touches=(old_table or names.table(model)) if altered else "")
+
+
+def _in_database(model_field: Any) -> tuple[Any, ...]:
+    """What of a field the database knows of: not its choices, its help text, ..."""
+    _, path, args, kwargs = model_field.deconstruct()
+    return path, args, {name: value for name, value in kwargs.items() if name not in model_field.non_db_attrs}
 
 
 def _rename_field(undo: Undo, app_label: str, names: Names) -> Iterator[Effect]:

@@ -235,6 +235,15 @@ def test_rights() -> None:
     assert today.rights(found) == {("a_s", Right.ALTER)}
 
 
+def test_a_change_that_the_database_does_not_see_needs_no_right() -> None:
+    def needed(field: models.Field[int, int]) -> set[tuple[str, Right]]:
+        migrations = [made("a.1", operations=[T]), made("a.2", "a.1", operations=[AlterField("T", "x", field)])]
+        return today.rights(plan(code(*migrations), recorded("a.1", late=["a.2"]), CUT))
+
+    assert needed(models.IntegerField(db_index=True, help_text="How many.")) == set()
+    assert needed(models.IntegerField()) == {("a_t", Right.ALTER)}
+
+
 def test_an_order_that_is_added_again() -> None:
     u = CreateModel("U", [ID, ("t", models.ForeignKey("a.T", models.CASCADE))], {"order_with_respect_to": "t"})
     assert demanded(AlterOrderWithRespectTo("U", None), early=[T, u]) == []
