@@ -9,8 +9,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from django.db import transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import NOT_PROVIDED, UniqueConstraint
+from django.db.utils import DataError, ProgrammingError
 
 from .demands import Demand, Need
 from .safety import Count, Offenders
@@ -25,8 +27,12 @@ def find(connection: BaseDatabaseWrapper, demand: Demand, tables: set[str], limi
         return Offenders(Count(1)) if demand.column in tables else None
     if demand.today not in tables:
         return None
-    search = _Search(connection, demand, limit)
-    return _FINDERS[demand.need](search)
+    try:
+        with transaction.atomic(using=connection.alias):
+            return _FINDERS[demand.need](_Search(connection, demand, limit))
+    # The column has another type today, which cannot be compared so, until the run itself has changed it: not judged.
+    except (ProgrammingError, DataError):
+        return None
 
 
 @dataclass(frozen=True)
@@ -65,14 +71,18 @@ class _Search:
 
     def source(self, limited: bool) -> str:
         """The table as the operation will find it, under its name by then, with the names of its columns by then."""
-        alias, columns = self.quote(self.demand.table), "*"
-        if not limited and not self.demand.renamed:
-            return self.quote(self.demand.today) + (f" {alias}" if self.demand.table != self.demand.today else "")
-        if self.demand.renamed:
-            renamed = [f"t.{self.quote(live)} AS {self.quote(then)}" for then, live in self.demand.renamed]
-            columns = ", ".join(["t.*", *renamed])
+        demand, alias = self.demand, self.quote(self.demand.table)
+        if not limited and not demand.renamed:
+            return self.quote(demand.today) + (f" {alias}" if demand.table != demand.today else "")
+        today = dict(demand.renamed)
+        if (
+            limited and demand.constraint is None
+        ):  # only what is looked at: MariaDB and MySQL write it down before they look
+            columns = [f"{self.quote(today.get(then, then))} AS {self.quote(then)}" for then in demand.columns]
+        else:
+            columns = ["t.*", *(f"{self.quote(live)} AS {self.quote(then)}" for then, live in demand.renamed)]
         limit = f" LIMIT {self.limit + 1}" if limited else ""
-        return f"(SELECT {columns} FROM {self.quote(self.demand.today)} t{limit}) {alias}"
+        return f"(SELECT {', '.join(columns)} FROM {self.quote(demand.today)} t{limit}) {alias}"
 
     def matching(self, condition: str) -> Offenders | None:
         """The rows for which this holds."""

@@ -461,6 +461,16 @@ def test_what_is_not_there_has_no_rows_in_the_way(database: Database, project: P
     assert in_the_way(database) == []
 
 
+@pytest.mark.databases("postgresql")
+def test_a_condition_on_a_column_of_another_type_is_not_judged(database: Database, project: Project) -> None:
+    """The run changes the type back before it makes the constraint."""
+    early = table(X, "'constraints': [models.CheckConstraint(condition=models.Q(x__lt=5), name='small_x')]")
+    late = f'migrations.RemoveConstraint("T", "small_x"), {alter("x", "CharField(max_length=9)")}'
+    deployed(database, project, Case(early, late, ["INSERT INTO a_t (x) VALUES ('3')"], "", "", ""))
+    assert in_the_way(database) == []
+    assert roll_back(database, DAY_2).status == 0
+
+
 @pytest.mark.databases("mariadb")
 def test_dates_that_may_not_be_zero(database: Database, project: Project) -> None:
     deployed(database, project, CASES["a date without a default"])
