@@ -136,7 +136,8 @@ class Database(ABC):
         if table not in self._tables:
             return None
         with self.connection.cursor() as cursor:
-            there = {column.name for column in self.connection.introspection.get_table_description(cursor, table)}
+            cursor.execute(f"SELECT * FROM {quote(table)} LIMIT 0")
+            there = {column[0] for column in cursor.description}
             known = {name: field for name, field in columns.items() if name in there}
             sums, params = ["count(*)"], []
             for name, field in known.items():

@@ -82,8 +82,9 @@ class Plan:
     rows without a file), torn (squashes that cannot be told apart), split (the deployment that the moment cuts in two),
     inconsistent (applied migration, its unapplied dependency), unclear (why the states of this history cannot be computed).
     early_ghosts: rows without a file that stay. near: rows that count as at the moment only because of the precision.
-    resumes: where an earlier run broke off inside the first step, which is continued there. unfit: the same, if this plan
-    cannot go on there: it does not begin with that step, or the database or the code is not what it was.
+    position: as it was given. resumes: where an earlier run broke off inside the first step, which is continued there.
+    unfit: the same, if this plan cannot go on there: it does not begin with that step, or the database or the code is not
+    what it was.
     """
 
     cut: Cut
@@ -104,9 +105,11 @@ class Plan:
     unclear: str
     near: tuple[Row, ...]
     choices: Choices
+    position: Position | None
     resumes: Position | None
     unfit: Position | None
     history: History = field(compare=False, repr=False)
+    walked: States | None = field(compare=False, repr=False)
 
     @property
     def empty(self) -> bool:
@@ -128,6 +131,8 @@ class Plan:
 
     def states(self) -> States:
         """The states for this plan; faked steps have no states of their own, since what they did is not in the database."""
+        if self.walked and self.walked.fresh:
+            return self.walked
         return States(self.kept, [step.migration for step in reversed(self.steps) if not step.fake], self.unmigrated)
 
     @property
@@ -136,8 +141,8 @@ class Plan:
         lines = [f"{row.id} {row.key} {row.applied.isoformat()}" for row in sorted(self.rows, key=lambda row: row.id)]
         lines += [f"undo {step.key} {step.fake}" for step in self.steps]
         lines += [f"delete {row.id}" for row in self.bookkeeping]
-        if self.resumes:
-            lines.append(f"go on behind {self.resumes.operations} {self.resumes.statements_done}")
+        for position in filter(None, (self.resumes, self.unfit)):
+            lines.append(f"broke off behind {position.operations} {position.statements_done}")
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:12]
 
 
@@ -165,12 +170,12 @@ def plan(
     if choices.cascade:
         because.update({pull.key: pull.path for pull in dependants})
         dependants = []
-    position = _unsettled(position, history, choices)
-    order, kept = _order(history, because, position.key if position else None)
+    left_off = _unsettled(position, history, choices)
+    order, kept = _order(history, because, left_off.key if left_off else None)
     fakes = _fakes(choices.fake, code, order)
     groups = deployments(rows, choices.gap)
-    resumes = position if position and order[:1] == [position.key] and _fits(position, history) else None
-    found, unclear = _effects(
+    resumes = left_off if left_off and order[:1] == [left_off.key] and _fits(left_off, history) else None
+    found, unclear, walked = _effects(
         history, {*because, *(pull.key for pull in pulls)} - fakes, fakes, code.unmigrated, names, resumes
     )
     steps = tuple(
@@ -209,8 +214,10 @@ def plan(
         near=tuple(row for row in rows if cut.is_late(row) and row.applied < cut.at),
         choices=choices,
         resumes=resumes,
-        unfit=None if resumes else position,
+        unfit=None if resumes else left_off,
+        position=position,
         history=history,
+        walked=None if fakes or (pulls and not choices.cascade) else walked,
     )
 
 
@@ -300,8 +307,8 @@ def _effects(
     unmigrated: frozenset[str],
     names: Names,
     resumes: Position | None,
-) -> tuple[dict[Key, tuple[Effect, ...]], str]:
-    """What undoing each migration does, and why that cannot be known (empty if it can).
+) -> tuple[dict[Key, tuple[Effect, ...]], str, States | None]:
+    """(what undoing each migration does, why that cannot be known, the states that were walked through for it).
 
     Computed as if all that depends on a step went too, so that a plan that is refused for it still tells what it would do.
     """
@@ -321,8 +328,8 @@ def _effects(
     except Exception as error:
         if not (_inconsistent(history) or history.torn or history.ghosts or fakes):
             raise
-        return found, f"{type(error).__name__}: {error}"
-    return found, ""
+        return found, f"{type(error).__name__}: {error}", None
+    return found, "", states
 
 
 def _targets(history: History, order: list[Key], kept: list[Key]) -> dict[str, tuple[Key, ...]]:

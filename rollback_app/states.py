@@ -95,6 +95,11 @@ class States:
             self._journal.append((migration, changes))
         self._models = models
 
+    @property
+    def fresh(self) -> bool:
+        """Have the migrations still the operations that they had? Receivers of pre_migrate add some."""
+        return all(len(migration.operations) == len(changes) for migration, changes in self._journal)
+
     def start(self) -> ProjectState:
         """The state before the run, everything applied, of which only what is asked for is rendered."""
         return _Asked(self._models, self._real_apps)
@@ -421,6 +426,19 @@ def _lineage(key: Model, states: Mapping[Model, ModelState]) -> Iterator[Model]:
         yield from _lineage(base, states)
 
 
+class _Apps(StateApps):
+    """Keeps its caches to itself. Django's registries share theirs, and each model that is rendered empties them for all: then
+    every foreign key goes through all models of the project again, to see whether it points to a swappable one."""
+
+    @cache  # noqa: B019 - as in the class above, which empties the cache by this name
+    def get_models(self, include_auto_created: bool = False, include_swapped: bool = False) -> Any:
+        return super().get_models.__wrapped__(self, include_auto_created, include_swapped)  # type: ignore[attr-defined]
+
+    @cache  # noqa: B019
+    def get_swappable_settings_name(self, to_string: str) -> Any:
+        return super().get_swappable_settings_name.__wrapped__(self, to_string)  # type: ignore[attr-defined]
+
+
 class _Neighbourhood(ProjectState):
     """A state of which only some models are rendered."""
 
@@ -431,7 +449,7 @@ class _Neighbourhood(ProjectState):
 
     @cached_property
     def apps(self) -> StateApps:
-        return StateApps([], self.rendered)
+        return _Apps([], self.rendered)
 
 
 # Undone by looking at their own model, its parents, and the columns that its relations point to. RenameModel is not among
@@ -468,8 +486,9 @@ def _with_what_it_sees(undo: Undo, app_label: str) -> Undo:
     ):
         return everything
     states = []
+    name = str(getattr(operation, "name", ""))
     for state in (before, after):
-        rendered = _neighbourhood(state.models, key) if key in state.models else {}
+        rendered = _neighbourhood(state.models, key, name) if key in state.models else {}
         if rendered is None:
             return everything
         states.append(_Neighbourhood(state, rendered))
@@ -481,28 +500,44 @@ def _plain(field: Field[Any, Any]) -> bool:
     return not field.unique and (not field.is_relation or type(field) is ForeignKey)
 
 
-def _neighbourhood(models: Mapping[Model, ModelState], focus: Model) -> dict[Model, ModelState] | None:
+def _neighbourhood(models: Mapping[Model, ModelState], focus: Model, name: str) -> dict[Model, ModelState] | None:
     """The model and its parents, and of what they point to just the columns that can be pointed to. None, if that cannot be
-    told."""
+    told. name: of the field or the model that the operation is about; many-to-many fields have tables of their own, and
+    other operations do not look at them."""
     found: dict[Model, ModelState] = {}
+    wanted: dict[Model, set[str]] = {}
     whole, stubs = [focus], set[Model]()
     while whole:
         key = whole.pop()
         model = models.get(key)
         if model is None or any(_is_table(base) for base in model.bases):
             return None
+        if name.lower() != model.name_lower:
+            model = _without_other_tables(model, name)
         found[key] = model
         whole += [resolve_relation(base, key[0]) for base in model.bases if isinstance(base, str)]
-        stubs |= _targets(model.fields.values(), key)
-    while stubs:
+        stubs |= _pointed(model, wanted)
+    complete = set(found)
+    while stubs := stubs - complete:
         key = stubs.pop()
-        if key not in found:
-            model = models.get(key)
-            if model is None or any(isinstance(base, str) for base in model.bases) or _composite(model):
-                return None
-            found[key] = stub = _stub(model)
-            stubs |= _targets(stub.fields.values(), key)
+        model = models.get(key)
+        if model is None or any(isinstance(base, str) for base in model.bases) or _composite(model):
+            return None
+        found[key] = stub = _stub(model, wanted[key])
+        stubs |= _pointed(stub, wanted)
     return found
+
+
+def _pointed(model: ModelState, wanted: dict[Model, set[str]]) -> set[Model]:
+    """The models that this one points to, or goes through, in a way that is new to `wanted`, which notes at which columns."""
+    new = set()
+    for field in model.fields.values():
+        names = {name for name in getattr(field, "to_fields", ()) if name}
+        for target in _targets([field], _key(model)):
+            if target not in wanted or not names <= wanted[target]:
+                wanted.setdefault(target, set()).update(names)
+                new.add(target)
+    return new
 
 
 def _is_table(base: Any) -> bool:
@@ -517,15 +552,25 @@ def _targets(fields: Iterable[Any], owner: Model) -> set[Model]:
     return {resolve_relation(name, *owner) for name in names} - {owner}
 
 
+def _without_other_tables(model: ModelState, name: str) -> ModelState:
+    """The model without its many-to-many fields, except the one of this name."""
+    fields = {key: field for key, field in model.fields.items() if not field.many_to_many or key == name}
+    if len(fields) == len(model.fields):
+        return model
+    found = model.clone()
+    found.fields = fields
+    return found
+
+
 def _composite(model: ModelState) -> bool:
     return any(type(field).__name__ == "CompositePrimaryKey" for field in model.fields.values())
 
 
-def _stub(model: ModelState) -> ModelState:
-    """A model with only the columns that a foreign key can point to, and what says where it lives."""
+def _stub(model: ModelState, wanted: set[str]) -> ModelState:
+    """A model with only the columns that a foreign key points to, and what says where it lives."""
     return ModelState(
         model.app_label,
         model.name,
-        [(name, field) for name, field in model.fields.items() if field.unique or not field.is_relation],
+        [(name, field) for name, field in model.fields.items() if field.unique or name in wanted],
         {name: value for name, value in model.options.items() if name in ("db_table", "managed", "swappable")},
     )

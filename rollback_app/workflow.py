@@ -157,7 +157,7 @@ def _run(looked_at: Preview, progress: Progress, timeouts: Timeouts, command: st
         done = executor.run(
             database,
             looked_at.plan,
-            lambda: _plan(database, looked_at.moment, looked_at.plan.choices),
+            lambda: _plan_again(database, looked_at),
             progress,
             bookmark or Bookmark(),
             one_transaction=looked_at.one_transaction,
@@ -193,6 +193,14 @@ def _begun(database: Database, looked_at: Preview, progress: Progress, command: 
         progress.warned(f"{words}. The run goes on without it.")
         return None
     return bookmark
+
+
+def _plan_again(database: Database, looked_at: Preview) -> Plan:
+    """The plan for what is recorded now: the same, if that is the same, for a plan is made of nothing else that can change."""
+    plan = looked_at.plan
+    if database.rows() == plan.rows and Journal(database).position() == plan.position:
+        return plan
+    return _plan(database, looked_at.moment, plan.choices)
 
 
 def _plan(database: Database, moment: Moment, choices: Choices) -> Plan:

@@ -154,11 +154,9 @@ def test_parents_and_models_between_belong_to_the_neighbourhood() -> None:
             ("shelf", models.ForeignKey("a.Shelf", models.CASCADE)),
         ],
     )
-    assert rendered(migrations.AddField("Shelf", "y", models.IntegerField()), through, placed, OTHER) == {
-        "Shelf",
-        "Placed",
-        "Tag",
-    }
+    assert rendered(migrations.AddField("Shelf", "y", models.IntegerField()), through, placed, OTHER) == {"Shelf"}
+    of = migrations.AddField("Shelf", "and", models.ManyToManyField("a.Tag", through="a.Placed", related_name="+"))
+    assert rendered(of, through, placed, OTHER) == {"Shelf", "Placed", "Tag"}
 
 
 class Abstract(models.Model):
