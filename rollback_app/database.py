@@ -52,7 +52,10 @@ _DEFAULT_TIMEOUTS = Timeouts()
 
 def first_line(error: BaseException) -> str:
     """The database's own words, without the position and the repetition of the statement."""
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    text = str(error)
+    if len(error.args) == 2 and isinstance(error.args[0], int):  # of MariaDB and MySQL: number and text
+        text = f"{error.args[1]} (error {error.args[0]})"
+    return next((line.strip() for line in text.splitlines() if line.strip()), type(error).__name__)
 
 
 class Database(ABC):
@@ -97,6 +100,8 @@ class Database(ABC):
         try:
             yield
         except (DatabaseError, InterfaceError) as error:
+            if self.is_lock_timeout(error):
+                raise self.held() from error
             raise DatabaseUnusable(
                 f"{self.title} cannot be read: {first_line(error)}",
                 hint="Look at DATABASES in the settings, at the rights of its user, and whether the server runs.",
@@ -220,8 +225,12 @@ class Database(ABC):
         return Locked(
             f"Somebody else is working on {self.title}{': ' + holder if holder else ''}.",
             hint="Nothing was changed. Wait until they are done and run the same command again; "
-            "--lock-timeout SECONDS waits longer.",
+            "--retries 5 tries again by itself.",
         )
+
+    def others(self) -> list[str]:
+        """Whose transactions are open now, in words, oldest first; none where the database cannot tell."""
+        return []
 
     def is_done_already(self, error: BaseException) -> bool:
         """Does it say that what a statement makes is there already, or that what it drops is gone?"""
@@ -299,16 +308,25 @@ class PostgreSQL(Database):
             )
 
     def _holders(self) -> str:
+        return "; ".join(
+            self._sessions(
+                "pid IN (SELECT pid FROM pg_locks WHERE relation = %s::regclass AND granted)", [self._history_table]
+            )
+        )
+
+    def others(self) -> list[str]:
+        return self._sessions("datname = current_database() AND xact_start IS NOT NULL", [])
+
+    def _sessions(self, which: str, params: list[str]) -> list[str]:
         with self.connection.cursor() as cursor:
             cursor.execute(
-                "SELECT 'process ' || a.pid || ' of ' || coalesce(a.usename, '?')"
-                " || coalesce(' (' || nullif(a.application_name, '') || ')', '')"
-                " || ', since ' || to_char(a.xact_start AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS') || ' UTC'"
-                " FROM pg_locks l JOIN pg_stat_activity a USING (pid)"
-                " WHERE l.relation = %s::regclass AND l.granted AND a.pid <> pg_backend_pid() ORDER BY a.xact_start",
-                [self._history_table],
+                "SELECT 'process ' || pid || ' of ' || coalesce(usename, '?')"
+                " || coalesce(' (' || nullif(application_name, '') || ')', '')"
+                " || ', since ' || to_char(xact_start AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS') || ' UTC'"
+                f" FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND {which} ORDER BY xact_start",
+                params,
             )
-            return "; ".join(str(row[0]) for row in cursor.fetchall())
+            return [str(row[0]) for row in cursor.fetchall()]
 
     def is_lock_timeout(self, error: BaseException) -> bool:
         return getattr(error.__cause__, "sqlstate", None) == "55P03"  # lock_not_available
@@ -456,6 +474,15 @@ class MySQL(Database):
             with suppress(DatabaseError, InterfaceError), self.connection.cursor() as cursor:
                 cursor.execute("SELECT RELEASE_LOCK(%s)", [name])
                 cursor.execute("SET lock_wait_timeout = %s, innodb_lock_wait_timeout = %s", before)
+
+    def others(self) -> list[str]:
+        with self.connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT concat('connection ', p.id, ' of ', p.user, ', from ', p.host, ', since ', t.trx_started)"
+                " FROM information_schema.innodb_trx t JOIN information_schema.processlist p ON p.id = t.trx_mysql_thread_id"
+                " WHERE p.id <> connection_id() AND p.db = database() ORDER BY t.trx_started"
+            )
+            return [str(row[0]) for row in cursor.fetchall()]
 
     def is_lock_timeout(self, error: BaseException) -> bool:
         return error.args[:1] == (1205,)  # ER_LOCK_WAIT_TIMEOUT

@@ -118,13 +118,13 @@ def _irreversible(undo: Undo) -> Effect:
     operation: Any = undo.operation
     what = operation.describe()
     if isinstance(operation, django_operations.RunPython):
-        what = f"its code {_name_of(operation.code)} has no reverse"
+        what = f"its code {name_of_code(operation.code)} has no reverse"
     elif isinstance(operation, django_operations.RunSQL):
         what = "its SQL has no reverse"
     return Effect(Kind.IRREVERSIBLE, f"cannot be undone: {what}", undo.index)
 
 
-def _name_of(code: Any) -> str:
+def name_of_code(code: Any) -> str:
     return str(getattr(code, "__name__", code))
 
 
@@ -305,10 +305,10 @@ def _on_table(words: str) -> Callable[[Undo, str, Names], Iterator[Effect]]:
 def _run_python(undo: Undo, app_label: str, names: Names) -> Iterator[Effect]:
     reverse = undo.operation.reverse_code  # type: ignore[attr-defined]
     if reverse == django_operations.RunPython.noop:
-        forward = _name_of(undo.operation.code)  # type: ignore[attr-defined]
+        forward = name_of_code(undo.operation.code)  # type: ignore[attr-defined]
         yield Effect(Kind.NOOP, f"reverses nothing: what {forward} did to the data stays", undo.index)
     else:
-        yield Effect(Kind.CODE, f"runs code: {_name_of(reverse)}", undo.index)
+        yield Effect(Kind.CODE, f"runs code: {name_of_code(reverse)}", undo.index)
 
 
 def _run_sql(undo: Undo, app_label: str, names: Names) -> Iterator[Effect]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
@@ -24,8 +24,9 @@ from django.db.migrations.state import ModelState, ProjectState
 from django.db.utils import DatabaseError, InterfaceError
 from django.utils.module_loading import module_has_submodule
 
+from . import advice
 from .database import Database, first_line
-from .effects import Kind, is_concurrent
+from .effects import Kind, is_concurrent, name_of_code
 from .errors import DatabaseUnusable, Locked, RollbackError
 from .history import Position
 from .planner import Plan, Step
@@ -45,8 +46,10 @@ class StepFailed(RollbackError):
     """A run broke off. Facts: the step (None outside of one), what was going on (words), its SQL (empty if the failure was
     not in a statement), the database's or Python's own words, and what state the database is in now."""
 
-    def __init__(self, step: Step | None, doing: str, words: str, *, sql: str = "", locked: bool = False) -> None:
-        self.step, self.doing, self.words, self.sql = step, doing, words, sql
+    def __init__(
+        self, step: Step | None, doing: str, words: str, *, sql: str = "", locked: bool = False, advice: str = ""
+    ) -> None:
+        self.step, self.doing, self.words, self.sql, self.advice = step, doing, words, sql, advice
         self.state = ""
         self.returncode = Locked.returncode if locked else RollbackError.returncode
         super().__init__("")
@@ -56,10 +59,14 @@ class StepFailed(RollbackError):
         at = f" at {self.step.key}" if self.step else ""
         statement = f"\nThe statement was: {self.sql}" if self.sql else ""
         self.message = f"The rollback failed{at}, {self.doing}: {self.words}{statement}\n{state}"
-        faked = (
-            f" If {self.step.key} was recorded without ever being run, add --fake {self.step.key}." if self.step else ""
-        )
+        faked = ""
+        if self.step and not self.advice:  # a reason that is known is not that one
+            faked = f" If {self.step.key} was recorded without ever being run, add --fake {self.step.key}."
         self.state, self.hint = state, hint + faked
+
+    def mend(self, then: str) -> str:
+        """What to do about it, and then."""
+        return f"{self.advice} Then {then}" if self.advice else f"Mend what is named above and {then}"
 
 
 class Bookmark:
@@ -100,6 +107,9 @@ class Progress:
 
     def finished(self, done: Done) -> None:
         """A step is undone (with --step-by-step: committed)."""
+
+    def broke_off(self) -> None:
+        """The run failed, or its step that had begun; it may be tried again."""
 
     def ran(self, sql: str) -> None:
         """A statement was sent to the database."""
@@ -148,7 +158,7 @@ def _in_one_transaction(
                 database.delete_rows(plan.bookkeeping)
             bookmark.finished()
     except StepFailed as error:
-        error.settle(*_after_all_or_nothing(database, expected))
+        error.settle(*_after_all_or_nothing(database, expected, error))
         raise
     return done
 
@@ -211,13 +221,15 @@ def _failures(database: Database, watch: _Watch, step: Step | None, doing: str) 
     except RollbackError:
         raise
     except KeyboardInterrupt as error:
-        raise StepFailed(step, doing, "it was interrupted") from error
+        raise StepFailed(step, doing, "it was interrupted", advice=advice.INTERRUPTED) from error
     # Reverse code and signal receivers may raise anything.
     except Exception as error:
         if isinstance(error, (DatabaseError, InterfaceError)):
             locked = database.is_lock_timeout(error)
-            raise StepFailed(step, doing, first_line(error), sql=watch.sql, locked=locked) from error
-        raise StepFailed(step, doing, f"{type(error).__name__}: {first_line(error)}") from error
+            words, what_to_do = first_line(error), advice.about(error)
+            raise StepFailed(step, doing, words, sql=watch.sql, locked=locked, advice=what_to_do) from error
+        words = f"{type(error).__name__}: {first_line(error)}"
+        raise StepFailed(step, doing, words, advice=advice.TRACEBACK) from error
 
 
 @contextmanager
@@ -269,7 +281,7 @@ def _undo(database: Database, step: Step, undos: list[Undo], watch: _Watch) -> D
     start = time.monotonic()
     editor = _editor(database)
     for nested in leaves(undos, step.key.app):
-        with _failures(database, watch, step, f"undoing '{nested.operation.describe()}'"):
+        with _failures(database, watch, step, _in_words(nested.operation)):
             watch.changed_rows = isinstance(nested.operation, (RunPython, RunSQL))
             concurrent = is_concurrent(type(nested.operation))
             _backwards(nested, step, editor, _plain_twin(nested.operation) if concurrent else None)
@@ -299,6 +311,12 @@ def _backwards(undo: Undo, step: Step, editor: BaseDatabaseSchemaEditor, twin: A
     operation = copy.copy(undo.operation)
     backwards = twin or type(operation).database_backwards
     backwards(operation, step.key.app, editor, undo.from_state, undo.to_state)
+
+
+def _in_words(operation: Operation) -> str:
+    if isinstance(operation, RunPython):  # which describes itself as "Raw Python operation"
+        return f"running {name_of_code(operation.reverse_code)}"
+    return f"undoing '{operation.describe()}'"
 
 
 def _plain_twin(operation: Operation) -> Any:
@@ -335,7 +353,7 @@ def _undo_in_pieces(
     nested = leaves(undos, step.key.app)
     for index, undo in enumerate(nested[position.operations :], position.operations):
         goes_on = plan.resumes is position and index == position.operations
-        with _failures(database, watch, step, f"undoing '{undo.operation.describe()}'"):
+        with _failures(database, watch, step, _in_words(undo.operation)):
             script = position.statements if goes_on else None
             if script is None and _is_script(database, undo.operation):
                 script = _script(database, undo, step, editor)
@@ -487,19 +505,20 @@ def _with_relations(state: ProjectState) -> Any:
 # What state the database is in after a failure
 
 
-def _after_all_or_nothing(database: Database, plan: Plan) -> tuple[str, str]:
-    again = "Mend what is named above and run the same command again."
+def _after_all_or_nothing(database: Database, plan: Plan, failed: StepFailed) -> tuple[str, str]:
     database.connection.close()
     try:
         with database.reading():
-            found = database.rows()
+            found, others = database.rows(), _others(database, failed)
     except (DatabaseUnusable, Locked):
         return (
             f"{database.title} cannot be reached now. The run was not committed, so it undoes itself.",
             "When it is back, run the same command with --plan to see where it is.",
         )
     if found == plan.rows:
-        return "Nothing was changed: everything is as it was before.", again
+        return f"Nothing was changed: everything is as it was before.{others}", failed.mend(
+            "run the same command again."
+        )
     return (
         "The run was committed before that, or during it: it is done.",
         "Run the same command with --plan: it has nothing left to do.",
@@ -515,4 +534,15 @@ def _after_some_steps(database: Database, plan: Plan, done: list[Done], failed: 
         state += f". Of {failed.step.key} a part may be undone; its row is still there"
     names = ", ".join(str(step.key) for step in left[:5]) + (", …" if len(left) > 5 else "")
     left_over = f" Left: {names}." if left else ""
-    return f"{state}.{left_over}", "Mend what is named above and run the same command again: it goes on from there."
+    return f"{state}.{left_over}{_others(database, failed)}", failed.mend(
+        "run the same command again: it goes on from there."
+    )
+
+
+def _others(database: Database, failed: StepFailed) -> str:
+    """Who may have been in the way, if somebody was."""
+    found = ""
+    if failed.returncode == Locked.returncode:
+        with suppress(DatabaseError, InterfaceError):
+            found = "; ".join(database.others())
+    return f" Transactions of others that are open now: {found}." if found else ""

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
+from functools import partial
 
 from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS
@@ -21,12 +22,13 @@ from django.db.utils import DatabaseError, InterfaceError
 from . import database as databases
 from . import executor, moments, planner, safety
 from .database import Database, Timeouts, first_line
-from .errors import CodeUnusable, DatabaseUnusable, RollbackError
-from .executor import Bookmark, Done, Progress
+from .errors import CodeUnusable, DatabaseUnusable, Locked, RollbackError
+from .executor import Bookmark, Done, Progress, StepFailed
 from .history import Code, Cut, Record
 from .journal import TABLE, Journal
 from .moments import Moment
 from .planner import Choices, Plan
+from .retries import Retries
 from .safety import Finding, Level, Preview, Refused
 
 
@@ -92,9 +94,11 @@ def roll_back(
     timeouts: Timeouts | None = None,
     journal: bool = True,
     command: str = "",
+    retries: Retries | None = None,
 ) -> list[Result]:
     """Run what was looked at. destroy_data: the consent to lose what the findings say would be lost. journal: note the run in
-    the database; command: what was typed, for that note.
+    the database; command: what was typed, for that note. retries: how often to begin again after waiting for a lock in vain,
+    if nothing is committed yet.
 
     Errors: Refused, if something blocks, consent is missing, or the history changed since; Locked; StepFailed, which says
     what state the database is in; Unfinished, if that happened to one of several databases.
@@ -105,7 +109,9 @@ def roll_back(
     for index, looked_at in enumerate(previews):
         try:
             note = command if journal else None
-            results.append(_run(looked_at, progress or Progress(), timeouts or Timeouts(), note))
+            attempt = partial(_run, looked_at, progress or Progress(), timeouts or Timeouts(), note)
+            undone = (Locked, StepFailed) if looked_at.one_transaction else (Locked,)
+            results.append((retries or Retries()).run(attempt, again_after=undone))
         except RollbackError as error:
             if len(previews) == 1:
                 raise
@@ -163,6 +169,7 @@ def _run(looked_at: Preview, progress: Progress, timeouts: Timeouts, command: st
             one_transaction=looked_at.one_transaction,
         )
     except RollbackError as error:
+        progress.broke_off()
         if bookmark:
             # The error itself is what counts; a run that could not be noted as failed is shown as broken off.
             with suppress(DatabaseError, InterfaceError):

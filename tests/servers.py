@@ -1,4 +1,4 @@
-"""Private PostgreSQL and MariaDB servers, on a free port and in a temporary folder, gone when the tests are gone.
+"""Private PostgreSQL and MariaDB servers, and pgbouncer, on a free port and in a temporary folder, gone when the tests are gone.
 
 `python -m tests.servers postgresql` prints where the server's programs are, or fails and says why there is none.
 """
@@ -20,10 +20,14 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 PREFIX = "rollback-tests-"
-URLS = {"postgresql": "TEST_POSTGRES_URL", "mariadb": "TEST_MARIADB_URL"}
+# In the order of starting: pgbouncer wants to know where PostgreSQL is.
+URLS = {"postgresql": "TEST_POSTGRES_URL", "mariadb": "TEST_MARIADB_URL", "pgbouncer": "TEST_PGBOUNCER_URL"}
+PROGRAMS = {"postgresql": "postgres", "mariadb": "mariadbd", "pgbouncer": "pgbouncer"}
 SECONDS_TO_START = 60
+POOLED_SESSIONS = 2
 # Neither server agrees to run as root.
 ROOT = os.geteuid() == 0
 NOBODY = pwd.getpwnam("nobody")
@@ -36,9 +40,10 @@ class ServerError(RuntimeError):
 
 def start(names: Iterable[str]) -> None:
     """Start those servers of which nobody has told the URL; workers and subprocesses find it in the environment."""
-    for name in names:
+    starters = {"postgresql": start_postgresql, "mariadb": start_mariadb, "pgbouncer": start_pgbouncer}
+    for name in sorted(names, key=list(URLS).index):
         if URLS[name] not in os.environ:
-            os.environ[URLS[name]] = {"postgresql": start_postgresql, "mariadb": start_mariadb}[name]()
+            os.environ[URLS[name]] = starters[name]()
 
 
 def folder() -> Path:
@@ -65,8 +70,8 @@ def sweep() -> None:
 
 def programs(name: str) -> Path:
     """The folder with the server's programs."""
-    for path in {"postgresql": postgresql_folders, "mariadb": mariadb_folders}[name]():
-        if os.access(path / {"postgresql": "postgres", "mariadb": "mariadbd"}[name], os.X_OK):
+    for path in postgresql_folders() if name == "postgresql" else debian_folders(PROGRAMS[name]):
+        if os.access(path / PROGRAMS[name], os.X_OK):
             return path
     raise ServerError(f"no {name} server found: install one, set {URLS[name]}, or leave {name} out of TEST_DATABASES")
 
@@ -97,11 +102,11 @@ def reachable(package: Path) -> Path:
     return copy
 
 
-def mariadb_folders() -> Iterator[Path]:
-    if found := shutil.which("mariadbd"):
+def debian_folders(program: str) -> Iterator[Path]:
+    if found := shutil.which(program):
         yield Path(found).parent
     yield Path("/usr/sbin")  # not on everybody's PATH
-    yield Path(sys.prefix, "mariadb/usr/sbin")  # where dev.py unpacks it for who is not root
+    yield Path(sys.prefix, "debian/usr/sbin")  # where dev.py unpacks it for who is not root
 
 
 def start_postgresql() -> str:
@@ -120,8 +125,7 @@ def start_postgresql() -> str:
 def start_mariadb() -> str:
     bin_folder, data, port = programs("mariadb"), private_folder("mariadb"), free_port()
     log, usr = data / "log", bin_folder.parent
-    # Where dev.py has unpacked it, its libraries lie beside it.
-    libraries = {"LD_LIBRARY_PATH": os.pathsep.join(map(str, usr.glob("lib/*-linux-gnu")))}
+    libraries = libraries_beside(bin_folder)
     command = [usr / "bin/mariadb-install-db", "--no-defaults", f"--basedir={usr}", f"--datadir={data / 'data'}"]
     quietly(
         [*command, "--auth-root-authentication-method=normal", "--skip-test-db", "--skip-name-resolve"], **libraries
@@ -140,6 +144,41 @@ def start_mariadb() -> str:
     )
     wait(server, log, lambda: "ready for connections" in log.read_text() and accepts(port))
     return f"mysql://root@127.0.0.1:{port}"
+
+
+def start_pgbouncer() -> str:
+    """In front of the tests' PostgreSQL, and pooling transactions: two sessions of a server for whoever comes."""
+    if URLS["postgresql"] not in os.environ:
+        raise ServerError("pgbouncer stands in front of postgresql: add that to TEST_DATABASES")
+    bin_folder, data, port = programs("pgbouncer"), private_folder("pgbouncer"), free_port()
+    behind = urlsplit(os.environ[URLS["postgresql"]])
+    user, secret = unquote(behind.username or "postgres"), unquote(behind.password or "").replace("'", "''")
+    password = f"password='{secret}'" if secret else ""  # an empty one is a syntax error
+    log, settings = data / "log", data / "pgbouncer.ini"
+    settings.write_text(
+        f"""
+[databases]
+* = host={behind.hostname} port={behind.port or 5432} user={user} {password}
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = {port}
+unix_socket_dir =
+auth_type = any
+pool_mode = transaction
+default_pool_size = {POOLED_SESSIONS}
+# Tests end sessions on the server: none of those is given to anybody.
+server_check_delay = 0
+server_login_retry = 1
+"""
+    )
+    server = serve([bin_folder / "pgbouncer", settings], log, signal.SIGKILL, **libraries_beside(bin_folder))
+    wait(server, log, lambda: accepts(port))
+    return f"postgresql://{user}@127.0.0.1:{port}"
+
+
+def libraries_beside(bin_folder: Path) -> dict[str, str]:
+    """Where dev.py has unpacked a server, its libraries lie beside it."""
+    return {"LD_LIBRARY_PATH": os.pathsep.join(map(str, bin_folder.parent.glob("lib/*-linux-gnu")))}
 
 
 def private_folder(name: str) -> Path:

@@ -1,6 +1,6 @@
 """Settings of the tests, and of every subprocess that they start: all that varies is read from the environment.
 
-TEST_DATABASES says where the suite runs ("sqlite,postgresql,mariadb"); the servers are started here, because
+TEST_DATABASES says where the suite runs ("sqlite,postgresql,mariadb,pgbouncer"); the servers are started here, because
 pytest-django reads the settings before anything else, and xdist's workers and subprocesses inherit the environment.
 """
 
@@ -17,7 +17,7 @@ from tests import servers
 
 pymysql.install_as_MySQLdb()
 
-TEST_DATABASES = os.environ.get("TEST_DATABASES", "sqlite,postgresql,mariadb").split(",")
+TEST_DATABASES = os.environ.get("TEST_DATABASES", "sqlite,postgresql,mariadb,pgbouncer").split(",")
 servers.start(name for name in TEST_DATABASES if name in servers.URLS)
 # One set of databases for each worker of xdist.
 SUFFIX = os.environ.get("PYTEST_XDIST_WORKER", "main")
@@ -43,6 +43,9 @@ DATABASES = {"default": sqlite("default"), "other": sqlite("other")}
 if "postgresql" in TEST_DATABASES:
     DATABASES["postgresql"] = server("postgresql", "postgresql", "default")
     DATABASES["postgresql_other"] = server("postgresql", "postgresql", "other")
+if "pgbouncer" in TEST_DATABASES:
+    # The same database as `postgresql`, through the pool; a cursor on the server would not outlive its transaction.
+    DATABASES["pgbouncer"] = server("pgbouncer", "postgresql", "default") | {"DISABLE_SERVER_SIDE_CURSORS": True}
 if "mariadb" in TEST_DATABASES:
     DATABASES["mariadb"] = server("mariadb", "mysql", "default")
     DATABASES["mariadb_other"] = server("mariadb", "mysql", "other")

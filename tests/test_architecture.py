@@ -12,8 +12,8 @@ ROOT = Path(__file__).parent.parent / "rollback_app"
 
 # A module imports only from rows above its own.
 ROWS = [
-    {"__init__", "errors", "standalone"},
-    {"history"},
+    {"__init__", "errors", "standalone", "advice"},
+    {"history", "retries"},
     {"moments", "states"},
     {"demands"},
     {"effects", "legacy"},
@@ -38,6 +38,8 @@ PURE = {
     "today",
     "safety",
     "reports",
+    "retries",
+    "advice",
 }
 WITHOUT_DJANGO = {"errors", "moments", "legacy", "legacy_cli", "__main__"}  # for machines that have no project
 # What pure modules may take from Django: nothing that opens a connection or reads a setting.

@@ -158,7 +158,6 @@ def test_more_than_three_are_counted(database: Database, project: Project) -> No
     assert said.error.splitlines()[0].endswith("a.0003_x cannot be undone: its SQL has no reverse. And 2 more.")
 
 
-@on_sqlite
 def test_consent_is_needed_without_a_terminal(shop: Database) -> None:
     execute(shop, "INSERT INTO a_t (x) VALUES (7)")
     said = roll_back(shop, DAY_2, destroy_data=False)
@@ -172,7 +171,6 @@ def test_consent_is_needed_without_a_terminal(shop: Database) -> None:
     assert roll_back(shop, DAY_2).status == 0
 
 
-@on_sqlite
 def test_without_loss_a_container_needs_no_consent(shop: Database) -> None:
     assert roll_back(shop, DAY_2, destroy_data=False).status == 0
 

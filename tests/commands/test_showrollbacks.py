@@ -123,7 +123,7 @@ def test_through_the_api_and_without_a_name(shop: Database, monkeypatch: pytest.
 def test_a_run_that_was_killed(shop: Database) -> None:
     roll_back(shop, DAY_2)
     with shop.connection.cursor() as cursor:
-        cursor.execute("UPDATE rollback_app_run SET outcome = 'started', finished = ''")
+        cursor.execute("UPDATE rollback_app_run SET outcome = 'started', finished = '', steps_done = 0")
     said = call("showrollbacks", database=shop.alias)
     assert ": under way, or killed, 0 of 1 step undone" in said.out
     assert "took" not in said.out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -214,8 +215,9 @@ def test_an_interrupt_undoes_the_run(shop: Database) -> None:
             if "DROP TABLE" in sql:
                 raise KeyboardInterrupt
 
-    with pytest.raises(StepFailed, match="it was interrupted"):
+    with pytest.raises(StepFailed, match="it was interrupted") as caught:
         workflow.roll_back(previews, destroy_data=True, progress=Interrupted())
+    assert caught.value.hint == "Decide whether you still want it. Then run the same command again."
     assert everything(shop.connection) == before
 
 
@@ -314,10 +316,9 @@ def test_step_by_step_stops_when_somebody_else_migrates_meanwhile(shop: Database
     assert [name for _, name in keys(shop.alias)] == ["0001_t", "0002_x", "0003_code", "other"]
 
 
-@transactional
 def test_rows_that_would_point_nowhere(database: Database, project: Project) -> None:
     """Reverse code that deletes what other rows still point to."""
-    code = "def backwards(apps, schema_editor):\n    schema_editor.execute('DELETE FROM a_t')\n"
+    code = "def backwards(apps, schema_editor):\n    schema_editor.connection.cursor().execute('DELETE FROM a_t')\n"
     project(
         a={"0001_t": T},
         b={"0001_u": migration(U, [("a", "0001_t")])},
@@ -342,7 +343,7 @@ def test_rows_that_would_point_nowhere(database: Database, project: Project) -> 
         if database.vendor == "sqlite":
             assert "checking foreign keys: 1 rows would point to rows that are not there" in said.error
         else:
-            assert "violates foreign key constraint" in said.error
+            assert re.search("violates foreign key constraint|a foreign key constraint fails", said.error)
         assert everything(database.connection) == before
 
 

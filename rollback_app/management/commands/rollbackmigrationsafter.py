@@ -6,6 +6,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from django.core.management.base import CommandParser, no_translations
@@ -19,6 +20,7 @@ from rollback_app.executor import Done, Progress
 from rollback_app.management.base import RollbackCommand
 from rollback_app.planner import Choices, Step
 from rollback_app.reports import Report
+from rollback_app.retries import Retries
 from rollback_app.safety import Level, Preview, Refused
 
 
@@ -135,6 +137,13 @@ class Command(RollbackCommand):
             help="How long one statement may take (PostgreSQL). Default: no limit.",
         )
         parser.add_argument(
+            "--retries",
+            type=int,
+            default=0,
+            metavar="N",
+            help="How often to try again, with growing pauses, when somebody else holds a lock. Default: 0.",
+        )
+        parser.add_argument(
             "--format",
             choices=sorted(reports.FORMATS),
             default="text",
@@ -150,7 +159,8 @@ class Command(RollbackCommand):
                 "It is not said to which moment to go back.",
                 hint='For example: python manage.py rollbackmigrationsafter "2024-05-01 10:00" --plan',
             )
-        previews = workflow.preview(
+        look = partial(
+            workflow.preview,
             _joined(options["moment"]),
             using=[databases] if isinstance(databases, str) else databases,
             zone=options["timezone"],
@@ -166,6 +176,7 @@ class Command(RollbackCommand):
             count=options["count"],
             timeouts=_timeouts(options),
         )
+        previews = self._retries(options).run(look)
         report = reports.joined(
             [reports.of_preview(preview, all_steps=options["verbosity"] > 1) for preview in previews], "plans"
         )
@@ -227,6 +238,7 @@ class Command(RollbackCommand):
             destroy_data=destroy_data,
             progress=progress,
             timeouts=_timeouts(options),
+            retries=self._retries(options),
             journal=options["journal"],
             command=_again(options, previews),
         )
@@ -238,6 +250,11 @@ class Command(RollbackCommand):
             )
             for result in results
         ]
+
+    def _retries(self, options: dict[str, Any]) -> Retries:
+        if options["retries"] < 0:
+            raise UsageError("--retries takes a number from 0 on.", hint="For example: --retries 5")
+        return Retries(options["retries"], tell=self.stderr.write)
 
     def _ask(self, previews: Sequence[Preview]) -> None:
         """Errors: Refused, unless the answer is yes."""
@@ -277,21 +294,29 @@ class _Printed(_Silent):
         self.verbosity = verbosity
         self.shows_sql = verbosity > 2
         self.slow: list[Operation] = []
+        self.in_line = False  # which a step has begun, and its end shall finish
 
     def began(self, step: Step) -> None:
         self.slow = []
         if self.verbosity:
             self.command.stdout.write(f"  Unapplying {step.key}...", ending="\n" if self.shows_sql else "")
             self.command.stdout.flush()
+            self.in_line = not self.shows_sql
 
     def finished(self, done: Done) -> None:
         if self.verbosity:
             word = "FAKED" if done.step.fake else "OK"
             self.command.stdout.write(self.command.style.SUCCESS(f" {word}") + f" ({reports.seconds(done.seconds)})")
+            self.in_line = False
 
         if self.verbosity > 1:
             for operation in self.slow:
                 self.command.stdout.write(f"    rendered all models for '{operation.describe()}'")
+
+    def broke_off(self) -> None:
+        if self.in_line:
+            self.command.stdout.write(self.command.style.ERROR(" FAILED"))
+            self.in_line = False
 
     def rendered_everything(self, operation: Operation) -> None:
         self.slow.append(operation)

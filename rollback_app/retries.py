@@ -1,0 +1,43 @@
+"""Trying again when somebody else holds a lock: only what has changed nothing is tried again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from .errors import Locked, RollbackError
+
+LONGEST_PAUSE = 30.0  # seconds
+_T = TypeVar("_T")
+
+
+def _ignore(text: str) -> None:
+    """Nobody is told."""
+
+
+@dataclass(frozen=True)
+class Retries:
+    """How often to try again. sleep: pauses that many seconds; tell: is told of each pause, in words."""
+
+    number: int = 0
+    sleep: Callable[[float], None] = time.sleep
+    tell: Callable[[str], None] = _ignore
+
+    def run(self, attempt: Callable[[], _T], *, again_after: tuple[type[RollbackError], ...] = (Locked,)) -> _T:
+        """What the attempt returns, or the error of the last one. again_after: the errors that have changed nothing, if
+        they come of a lock; the pauses between attempts grow: 1, 2, 4, … seconds."""
+        for count in range(self.number):
+            try:
+                return attempt()
+            except again_after as error:
+                if error.returncode != Locked.returncode:
+                    raise
+                pause = min(2.0**count, LONGEST_PAUSE)
+                words = error.message.splitlines()[0]
+                self.tell(
+                    f"{words}\nNothing was changed. Trying again in {pause:.0f} s ({count + 1} of {self.number})."
+                )
+                self.sleep(pause)
+        return attempt()
