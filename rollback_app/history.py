@@ -17,6 +17,7 @@ from django.db.migrations import Migration
 
 from .errors import CodeUnusable
 
+_MICROSECOND = timedelta(microseconds=1)
 _OTHER_CODE = "Run this from a release in which 'python manage.py migrate --plan' works."
 
 
@@ -44,21 +45,57 @@ class Cut:
     """The line between what stays and what goes.
 
     at: the moment, aware, in UTC. precision: what the column `applied` can tell apart; a row within it counts as at the
-    moment, and so as late.
+    moment, and so as late. kept: if it is not a time that decides, but a set: the migrations that stay. zero: was it asked
+    for an app, or all of them, to go back to nothing?
     """
 
     at: datetime
-    precision: timedelta = timedelta(microseconds=1)
+    precision: timedelta = _MICROSECOND
+    kept: frozenset[Key] | None = None
+    zero: bool = False
 
     def is_late(self, row: Row) -> bool:
+        if self.kept is not None:
+            return row.key not in self.kept
         return row.applied > self.at - self.precision
+
+    @property
+    def late(self) -> str:
+        """Why a late row goes, in words."""
+        return "was applied at or after the moment" if self.kept is None else "is not among what is kept"
+
+    @property
+    def early(self) -> str:
+        """Why an early row stays, in words."""
+        return "was applied before the moment" if self.kept is None else "is among what is kept"
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """A `migrate` that was recorded while it ran; or a mark, whose start and end are the time of the row that was the newest
+    when the database had the state of that release. Aware, in UTC."""
+
+    release: str
+    start: datetime
+    end: datetime
+
+    @property
+    def is_mark(self) -> bool:
+        return self.start == self.end
+
+    def holds(self, row: Row, precision: timedelta) -> bool:
+        """Is that a row of this `migrate`, or the one that was marked?"""
+        return self.start - precision < row.applied < self.end + precision
 
 
 @dataclass(frozen=True)
 class Deployment:
-    """Rows that were applied together, oldest first."""
+    """Rows that were applied together, oldest first. guessed: from the pauses between them, not from a recorded `migrate`.
+    releases: the names that are known for it."""
 
     rows: tuple[Row, ...]
+    guessed: bool = True
+    releases: tuple[str, ...] = ()
 
     @property
     def start(self) -> datetime:
@@ -69,14 +106,29 @@ class Deployment:
         return self.rows[-1].applied
 
 
-def deployments(rows: Iterable[Row], gap: timedelta) -> list[Deployment]:
-    """The rows grouped into deployments, oldest first; a new one begins after a pause longer than `gap`."""
-    groups: list[list[Row]] = []
+def deployments(
+    rows: Iterable[Row], gap: timedelta, recorded: Collection[Recorded] = (), precision: timedelta = _MICROSECOND
+) -> list[Deployment]:
+    """The rows grouped into deployments, oldest first.
+
+    Rows of one recorded `migrate` belong together; for all others a new one begins after a pause longer than `gap`. The times
+    of rows may be off from those of what was recorded by less than `precision`.
+    """
+    runs = sorted((run for run in recorded if not run.is_mark), key=lambda run: run.start)
+    groups: list[tuple[Recorded | None, list[Row]]] = []
     for row in sorted(rows, key=lambda row: (row.applied, row.id)):
-        if not groups or row.applied - groups[-1][-1].applied > gap:
-            groups.append([])
-        groups[-1].append(row)
-    return [Deployment(tuple(group)) for group in groups]
+        run = next((run for run in reversed(runs) if run.holds(row, precision)), None)
+        if not groups or run != groups[-1][0] or (run is None and row.applied - groups[-1][1][-1].applied > gap):
+            groups.append((run, []))
+        groups[-1][1].append(row)
+    marks = [mark for mark in recorded if mark.is_mark]
+    return [Deployment(tuple(found), run is None, _releases(run, found, marks, precision)) for run, found in groups]
+
+
+def _releases(run: Recorded | None, rows: list[Row], marks: list[Recorded], precision: timedelta) -> tuple[str, ...]:
+    found = [run.release] if run and run.release else []
+    found += [mark.release for mark in marks if any(mark.holds(row, precision) for row in rows)]
+    return tuple(dict.fromkeys(found))
 
 
 @dataclass(frozen=True)

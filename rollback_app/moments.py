@@ -35,6 +35,9 @@ class Moment:
 
     text: as typed. at: aware, in UTC. zone, zone_name: in which it was read ("Europe/Berlin", "UTC", "+02:00"). date_only: no
     time was given, so that it means the first instant of that date.
+
+    What was typed may be another kind of moment (`kinds`). words: then, what it means. kept: if it is not a time but a set,
+    the migrations that stay, as (app, name); `at` is then when it was read. zero: was it asked to go back to nothing?
     """
 
     text: str
@@ -42,6 +45,9 @@ class Moment:
     zone: tzinfo
     zone_name: str
     date_only: bool = False
+    words: str = ""
+    kept: frozenset[tuple[str, str]] | None = None
+    zero: bool = False
 
     def describe(self, now: datetime) -> str:
         """The moment in its zone, in UTC, and how long ago it was at `now`."""
@@ -135,18 +141,23 @@ def _in_utc(local: datetime, typed: str) -> datetime:
         raise UsageError(f"'{typed}' is outside of the calendar.", hint=_EXAMPLES) from error
 
 
-def _in_zone(text: str, local: datetime, name: str | None, *, date_only: bool) -> Moment:
-    if name is None:
-        raise UsageError(
-            f"'{text}' does not say in which zone.", hint="Give an offset, as +02:00, or --timezone Europe/Berlin."
-        )
+def zone_named(name: str) -> ZoneInfo:
+    """Errors: UsageError."""
     try:
-        zone = ZoneInfo(name)
+        return ZoneInfo(name)
     # A name that is a folder, or has odd characters, raises other errors than ZoneInfoNotFoundError, which is a KeyError.
     except (KeyError, ValueError, OSError) as error:
         raise UsageError(
             f"There is no time zone '{name}'.", hint="Give an IANA name, as --timezone Europe/Berlin."
         ) from error
+
+
+def _in_zone(text: str, local: datetime, name: str | None, *, date_only: bool) -> Moment:
+    if name is None:
+        raise UsageError(
+            f"'{text}' does not say in which zone.", hint="Give an offset, as +02:00, or --timezone Europe/Berlin."
+        )
+    zone = zone_named(name)
     readings = [local.replace(tzinfo=zone, fold=fold) for fold in (0, 1)]
     utc = [_in_utc(reading, text) for reading in readings]
     if utc[0] != utc[1] and not date_only:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -13,7 +13,7 @@ from django.db.migrations import Migration
 
 from .effects import Effect, Names, effects
 from .errors import UsageError
-from .history import Code, Cut, Deployment, History, Key, Position, Row, Torn, deployments, read
+from .history import Code, Cut, Deployment, History, Key, Position, Recorded, Row, Torn, deployments, read
 from .states import States, leaves, number_of_leaves
 
 DEFAULT_GAP = timedelta(minutes=5)
@@ -27,7 +27,7 @@ class Choices:
     cascade: also unapply what was applied before the moment and depends on what goes. split_deployment: cut a deployment
     in two. exclude: apps (`orders`) and migrations (`orders.0002_total`) that stay. fake: migrations whose rows go without
     being undone. start_over: do not go on where an earlier run broke off. gap: a pause longer than this begins a new
-    deployment.
+    deployment. steps: undo only so many of the newest; None for all.
     """
 
     cascade: bool = False
@@ -36,6 +36,7 @@ class Choices:
     fake: tuple[str, ...] = ()
     start_over: bool = False
     gap: timedelta = DEFAULT_GAP
+    steps: int | None = None
 
 
 NO_CHOICES = Choices()
@@ -119,7 +120,14 @@ class Plan:
     @property
     def nothing_left(self) -> bool:
         """Does the moment lie before every row?"""
-        return bool(self.rows) and all(self.cut.is_late(row) for row in self.rows)
+        only_some = self.choices.steps is not None and self.kept
+        return bool(self.rows) and not only_some and all(self.cut.is_late(row) for row in self.rows)
+
+    def takes(self, row: Row) -> bool:
+        """Does this row go, or would it, if nothing stood in the way?"""
+        if self.choices.steps is None:
+            return self.cut.is_late(row)
+        return row in self.bookkeeping or any(row in step.rows for step in self.steps)
 
     @property
     def newest(self) -> Row | None:
@@ -153,8 +161,10 @@ def plan(
     choices: Choices = NO_CHOICES,
     names: Names = _PLAIN_NAMES,
     position: Position | None = None,
+    recorded: Collection[Recorded] = (),
 ) -> Plan:
-    """Choose what goes, and in which order. position: where an earlier run broke off, if it did.
+    """Choose what goes, and in which order. position: where an earlier run broke off, if it did. recorded: what is known of
+    past deployments.
 
     Errors: UsageError, if `exclude` or `fake` names something that is not there; CodeUnusable, as `history.read`.
     """
@@ -164,16 +174,19 @@ def plan(
     late = {key for key, decisive in history.decisive.items() if any(map(cut.is_late, decisive))}
     chosen = {key for key in late if not excluded(key)}
     pulls = _pulls(history, chosen)
-    held = [pull for pull in pulls if excluded(pull.key)]
-    dependants = [pull for pull in pulls if not excluded(pull.key)]
     because: dict[Key, tuple[Key, ...]] = dict.fromkeys(chosen, ())
     if choices.cascade:
-        because.update({pull.key: pull.path for pull in dependants})
-        dependants = []
+        because.update({pull.key: pull.path for pull in pulls if not excluded(pull.key)})
     left_off = _unsettled(position, history, choices)
-    order, kept = _order(history, because, left_off.key if left_off else None)
+    first = left_off.key if left_off else None
+    order, kept = _order(history, because, first)
+    all_of_it = choices.steps is None or choices.steps >= len(order)
+    if not all_of_it:
+        because = {key: because[key] for key in order[: choices.steps]}
+        order, kept = _order(history, because, first)
+        pulls = _pulls(history, set(because))
     fakes = _fakes(choices.fake, code, order)
-    groups = deployments(rows, choices.gap)
+    groups = deployments(rows, choices.gap, recorded, cut.precision)
     resumes = left_off if left_off and order[:1] == [left_off.key] and _fits(left_off, history) else None
     found, unclear, walked = _effects(
         history, {*because, *(pull.key for pull in pulls)} - fakes, fakes, code.unmigrated, names, resumes
@@ -197,27 +210,30 @@ def plan(
         rows=rows,
         steps=steps,
         bookkeeping=tuple(
-            row for row in history.bookkeeping if row.id not in owned and cut.is_late(row) and not excluded(row.key)
+            row
+            for row in history.bookkeeping
+            if all_of_it and row.id not in owned and cut.is_late(row) and not excluded(row.key)
         ),
         kept=tuple(history.migrations[key] for key in kept),
         unmigrated=code.unmigrated,
         targets=_targets(history, order, kept),
         deployments=tuple(groups),
-        dependants=tuple(dependants),
-        held=tuple(held),
+        dependants=tuple(pull for pull in pulls if pull.key not in because and not excluded(pull.key)),
+        held=tuple(pull for pull in pulls if excluded(pull.key)),
         ghosts=tuple(row for row in history.ghosts if cut.is_late(row) and not excluded(row.key)),
         early_ghosts=tuple(row for row in history.ghosts if not cut.is_late(row)),
         torn=history.torn,
-        split=None if choices.split_deployment else _split(groups, cut, notes),
+        # Who names a set, or a number of steps, knows which migrations are meant; a time may be off by a little.
+        split=None if choices.split_deployment or cut.kept is not None or not all_of_it else _split(groups, cut, notes),
         inconsistent=_inconsistent(history),
         unclear=unclear,
-        near=tuple(row for row in rows if cut.is_late(row) and row.applied < cut.at),
+        near=tuple(row for row in rows if cut.kept is None and cut.is_late(row) and row.applied < cut.at),
         choices=choices,
         resumes=resumes,
         unfit=None if resumes else left_off,
         position=position,
         history=history,
-        walked=None if fakes or (pulls and not choices.cascade) else walked,
+        walked=None if fakes or any(pull.key not in because for pull in pulls) else walked,
     )
 
 

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any
 
 from .history import Deployment, Key, Outcome, Record, Row
-from .moments import Moment
-from .planner import Plan, Step, migrate_commands
+from .listing import Listed, Listing
+from .moments import Moment, ago
+from .planner import DEFAULT_GAP, Plan, Step, migrate_commands
 from .safety import Finding, Level, Preview
 
 SCHEMA = 1
@@ -102,10 +104,7 @@ def of_preview(preview: Preview, *, all_steps: bool = False) -> Report:
 def _lines(preview: Preview, all_steps: bool) -> Iterator[Line]:
     plan = preview.plan
     yield Line(f"Database {preview.title}", "MIGRATE_HEADING")
-    yield Line(f"Moment   {preview.moment.describe(preview.now)}")
-    if preview.moment.date_only:
-        yield Line("         A date alone means its first instant.")
-    yield Line("         What was applied at or after it goes, what was applied before it stays.")
+    yield from _moment(preview)
     if plan.empty and not preview.of_level(Level.BLOCKER):
         yield _nothing_to_do(preview)
     else:
@@ -122,21 +121,38 @@ def _lines(preview: Preview, all_steps: bool) -> Iterator[Line]:
         yield Line(f"Digest of this plan: {plan.digest}")
 
 
+def _moment(preview: Preview) -> Iterator[Line]:
+    moment, choices = preview.moment, preview.plan.choices
+    if moment.kept is not None:
+        yield Line(f"Keeps    {moment.words}")
+        yield Line("         What is applied and not among it goes, whenever it was applied.")
+    else:
+        yield Line(f"Moment   {moment.describe(preview.now)}")
+        if moment.words:
+            yield Line(f"         {moment.words}")
+        if moment.date_only:
+            yield Line("         A date alone means its first instant.")
+        yield Line("         What was applied at or after it goes, what was applied before it stays.")
+    if choices.steps is not None:
+        yield Line(f"         Of that, only the newest go: {number_of(choices.steps, 'step')} at the most.")
+
+
 def _nothing_to_do(preview: Preview) -> Line:
     newest = preview.plan.newest
     if newest is None:
         return Line("Nothing to do: no migration was ever applied here.")
     when = f"{_local(newest.applied, preview.moment)} {preview.moment.zone_name}"
-    reason = "is left alone" if preview.plan.cut.is_late(newest) else "was applied before the moment"
+    reason = "is left alone" if preview.plan.cut.is_late(newest) else preview.plan.cut.early
     return Line(f"Nothing to do: the newest migration, {newest.key} of {when}, {reason}.", "SUCCESS")
 
 
 def _deployments(preview: Preview) -> Iterator[Line]:
     """The last two kept and the first two undone, and how many there are beyond."""
-    cut = preview.plan.cut
-    groups = preview.plan.deployments
-    stays = [group for group in groups if not cut.is_late(group.rows[0])]
-    goes = [group for group in groups if cut.is_late(group.rows[-1])]
+    plan = preview.plan
+    stays = [group for group in plan.deployments if not all(map(plan.takes, group.rows))]
+    goes = [group for group in plan.deployments if any(map(plan.takes, group.rows))]
+    by_time = plan.cut.kept is None and plan.choices.steps is None
+    cut = Line("  CUT    ", "WARNING") if by_time else Line("  partly ")
     yield Line()
     yield Line(f"Deployments around it, in {preview.moment.zone_name}", "MIGRATE_LABEL")
     if len(stays) > 2:
@@ -146,7 +162,7 @@ def _deployments(preview: Preview) -> Iterator[Line]:
             yield Line(f"  stays  {_deployment(group, preview.moment)}")
     for group in goes[:2]:
         if group in stays:
-            yield Line(f"  CUT    {_deployment(group, preview.moment)}", "WARNING")
+            yield Line(f"{cut.text}{_deployment(group, preview.moment)}", cut.style)
         else:
             yield Line(f"  goes   {_deployment(group, preview.moment)}")
     if len(goes) > 2:
@@ -223,14 +239,16 @@ def _findings(preview: Preview) -> Iterator[Line]:
 
 def _data(preview: Preview) -> dict[str, Any]:
     plan = preview.plan
+    by_time = preview.moment.kept is None
     return {
         "database": preview.alias,
         "engine": preview.title,
         "moment": {
             "text": preview.moment.text,
-            "utc": _stamp(preview.moment.at),
+            "utc": _stamp(preview.moment.at) if by_time else None,
             "zone": preview.moment.zone_name,
-            "in_zone": preview.moment.at.astimezone(preview.moment.zone).isoformat(),
+            "in_zone": preview.moment.at.astimezone(preview.moment.zone).isoformat() if by_time else None,
+            "words": preview.moment.words,
         },
         "digest": plan.digest,
         "one_transaction": preview.one_transaction,
@@ -262,7 +280,7 @@ def _data(preview: Preview) -> dict[str, Any]:
 
 
 def _deployment_data(group: Deployment, plan: Plan) -> dict[str, Any]:
-    late = sum(plan.cut.is_late(row) for row in group.rows)
+    late = sum(map(plan.takes, group.rows))
     return {
         "start": _stamp(group.start),
         "end": _stamp(group.end),
@@ -275,8 +293,14 @@ def _stamp(at: datetime) -> str:
     return at.astimezone(timezone.utc).isoformat()
 
 
-def of_result(alias: str, done: Iterable[tuple[Key, float]], deleted: Sequence[Row]) -> Report:
-    """What a run did to one database. done: each unapplied migration, with its seconds."""
+def release_undone(plan: Plan) -> str:
+    """The newest release of which something goes; empty if none is known."""
+    names = [name for group in plan.deployments if any(map(plan.takes, group.rows)) for name in group.releases]
+    return names[-1] if names else ""
+
+
+def of_result(alias: str, done: Iterable[tuple[Key, float]], deleted: Sequence[Row], release: str = "") -> Report:
+    """What a run did to one database. done: each unapplied migration, with its seconds. release: the newest one undone."""
     steps = list(done)
     total = sum(spent for _, spent in steps)
     number = number_of(len(steps), "migration")
@@ -289,10 +313,86 @@ def of_result(alias: str, done: Iterable[tuple[Key, float]], deleted: Sequence[R
         lines.append(
             Line("Next: start the older release. Do not run migrate from this one: it would apply them again.")
         )
+        newer = f"release {release}" if release else "the newer release"
+        lines.append(Line(f"To go forward again later: start {newer} and run python manage.py migrate."))
     return Report(
         tuple(lines),
         {"steps": [{"migration": str(key), "seconds": spent} for key, spent in steps], "deleted_rows": len(deleted)},
     )
+
+
+def of_listing(listing: Listing) -> Report:
+    """The deployments of a database."""
+    return Report(tuple(_listing(listing)), _listing_data(listing))
+
+
+def _listing(listing: Listing) -> Iterator[Line]:
+    yield Line(f"Database {listing.title}", "MIGRATE_HEADING")
+    if not listing.total:
+        yield Line("No migration was ever applied here.")
+        return
+    shown = len(listing.listed)
+    yield Line(f"{number_of(listing.total, 'deployment')}, newest first, in {listing.zone.key}; {shown} shown")
+    for listed in listing.listed:
+        yield Line()
+        yield from _listed(listed, listing)
+
+
+def _listed(listed: Listed, listing: Listing) -> Iterator[Line]:
+    group = listed.deployment
+    start, end = (f"{at.astimezone(listing.zone):%Y-%m-%d %H:%M:%S}" for at in (group.start, group.end))
+    named = f"  release {', '.join(group.releases)}" if group.releases else ""
+    guessed = "  guessed" if group.guessed else ""
+    yield Line(f"{listed.number}. {start}{'' if start == end else ' to ' + end[11:]}{named}{guessed}", "MIGRATE_LABEL")
+    yield Line(
+        f"   UTC {group.start:%Y-%m-%d %H:%M:%S} to {group.end:%Y-%m-%d %H:%M:%S}, {ago(listing.now - group.end)}"
+    )
+    apps = Counter(row.key.app for row in group.rows)
+    counts = ", ".join(f"{app} {count}" for app, count in sorted(apps.items()))
+    lasted = seconds((group.end - group.start).total_seconds())
+    yield Line(f"   {number_of(len(group.rows), 'migration')} in {lasted}: {counts}")
+    for mark in listed.marks:
+        yield Line(f"   ! {mark}")
+    if not listed.blockers:
+        yield Line("   can be rolled back, together with all that is newer")
+    for finding in listed.blockers[:3]:
+        yield Line(f"   BLOCKED {finding.text} [{finding.id}]", "ERROR")
+    if len(listed.blockers) > 3:
+        yield Line(f"   and {len(listed.blockers) - 3} more blockers")
+    yield Line(f"   before it: {_back_before(listed, listing)}")
+
+
+def _back_before(listed: Listed, listing: Listing) -> str:
+    start = listed.deployment.start.isoformat(sep=" ")
+    suffix = "" if listing.alias == "default" else f" --database {shlex.quote(listing.alias)}"
+    if listing.gap != DEFAULT_GAP:  # by another gap it might seem to be cut in two
+        suffix += f" --gap {listing.gap.total_seconds() / 60:g}"
+    return f'python manage.py rollbackmigrationsafter "{start}"{suffix} --plan'
+
+
+def _listing_data(listing: Listing) -> dict[str, Any]:
+    return {
+        "database": listing.alias,
+        "engine": listing.title,
+        "zone": listing.zone.key,
+        "total": listing.total,
+        "deployments": [
+            {
+                "number": listed.number,
+                "start": _stamp(listed.deployment.start),
+                "end": _stamp(listed.deployment.end),
+                "in_zone": listed.deployment.start.astimezone(listing.zone).isoformat(),
+                "releases": list(listed.deployment.releases),
+                "guessed": listed.deployment.guessed,
+                "migrations": [str(row.key) for row in listed.deployment.rows],
+                "marks": list(listed.marks),
+                "can_be_rolled_back": not listed.blockers,
+                "blockers": [{"id": found.id, "about": found.about, "text": found.text} for found in listed.blockers],
+                "command": _back_before(listed, listing),
+            }
+            for listed in listing.listed
+        ],
+    }
 
 
 _ENDS = {

@@ -168,7 +168,7 @@ def ghosts(judged: Judged) -> Iterator[Finding]:
             "rollback.E002",
             Level.BLOCKER,
             str(row.key),
-            f"{row.key} was applied at or after the moment, but this code has no such migration.",
+            f"{row.key} {judged.plan.cut.late}, but this code has no such migration.",
             f"Run this from the newer release, which has the file; or leave its row alone with --exclude {row.key}.",
         )
 
@@ -179,7 +179,7 @@ def dependants(judged: Judged) -> Iterator[Finding]:
             "rollback.E003",
             Level.BLOCKER,
             str(pull.key),
-            f"{pull.key} was applied before the moment, but depends on what goes: {_chain(pull.path)}.",
+            f"{pull.key} {judged.plan.cut.early}, but depends on what goes: {_chain(pull.path)}.",
             "Add --cascade to unapply it too, or choose another moment.",
             {"path": [str(key) for key in pull.path]},
         )
@@ -393,13 +393,19 @@ def missing_rights(judged: Judged) -> Iterator[Finding]:
 
 
 def nothing_left(judged: Judged) -> Iterator[Finding]:
-    if judged.plan.nothing_left and not judged.plan.empty:
-        yield Finding(
-            "rollback.W002",
-            Level.LOSS,
-            "",
-            "The moment lies before everything that was ever applied: every migration of this database would be unapplied.",
-        )
+    plan = judged.plan
+    if plan.nothing_left and not plan.empty and not plan.cut.zero:
+        before = "The moment lies before everything that was ever applied"
+        reason = before if plan.cut.kept is None else "Nothing that is applied is among what is kept"
+        text = f"{reason}: every migration of this database would be unapplied."
+        yield Finding("rollback.W002", Level.LOSS, "", text)
+
+
+def asked_for_zero(judged: Judged) -> Iterator[Finding]:
+    apps = sorted(app for app, target in judged.plan.targets.items() if not target)
+    if judged.plan.cut.zero and apps:
+        text = f"It was asked to unapply every migration of {', '.join(apps)}."
+        yield Finding("rollback.W003", Level.LOSS, "", text)
 
 
 def apps_to_zero(judged: Judged) -> Iterator[Finding]:
@@ -436,7 +442,7 @@ def not_all_or_nothing(judged: Judged) -> Iterator[Finding]:
 
 def early_ghosts(judged: Judged) -> Iterator[Finding]:
     for row in judged.plan.early_ghosts:
-        text = f"{row.key} was applied before the moment and stays; this code has no such migration."
+        text = f"{row.key} {judged.plan.cut.early} and stays; this code has no such migration."
         yield Finding("rollback.I005", Level.REMARK, str(row.key), text)
 
 
@@ -481,6 +487,7 @@ CHECKS: tuple[Check, ...] = (
     would_fail,
     missing_rights,
     nothing_left,
+    asked_for_zero,
     loss,
     apps_to_zero,
     reverses_nothing,

@@ -8,11 +8,14 @@ Nothing here prints or asks: what is under way is told to a `Progress`, what can
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timezone
-from functools import partial
+from datetime import datetime, timedelta, timezone
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
 
 from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS
@@ -20,12 +23,14 @@ from django.db.migrations.loader import MigrationLoader
 from django.db.utils import DatabaseError, InterfaceError
 
 from . import database as databases
-from . import executor, moments, planner, safety
+from . import executor, kinds, manifest, moments, planner, releases, safety
 from .database import Database, Timeouts, first_line
-from .errors import CodeUnusable, DatabaseUnusable, Locked, RollbackError
+from .errors import CodeUnusable, DatabaseUnusable, Locked, RollbackError, UsageError
 from .executor import Bookmark, Done, Progress, StepFailed
-from .history import Code, Cut, Record
+from .history import Code, Cut, Key, Outcome, Record, Recorded, Row
+from .history import deployments as grouped
 from .journal import TABLE, Journal
+from .listing import Listed, Listing, marks
 from .moments import Moment
 from .planner import Choices, Plan
 from .retries import Retries
@@ -67,23 +72,134 @@ def preview(
 ) -> list[Preview]:
     """What going back to the moment would do to each database; changes nothing.
 
-    moment: as `moments.parse` reads it, in `zone` (an IANA name; the project's TIME_ZONE without one) if it has no offset.
+    moment: as `moments.parse` reads it, in `zone` (an IANA name; the project's TIME_ZONE without one) if it has no offset; or
+    another kind of moment, as `kinds.KINDS` has them, looked up in each database by itself.
     count: look at live rows to tell what would be lost; without it every drop counts as a loss.
 
     Errors: UsageError, DatabaseUnusable, CodeUnusable.
     """
     now = datetime.now(timezone.utc)
-    if isinstance(moment, str):
-        moment = moments.parse(moment, default_zone=zone or settings.TIME_ZONE, now=now)
+    find = _finder(moment, zone, now, choices.gap)
     found = []
     for alias in dict.fromkeys(using):
         database = databases.get(alias, timeouts or Timeouts())
         one_transaction = database.can_undo_ddl and not step_by_step
         with database.reading():
-            plan = _plan(database, moment, choices)
+            here = find(database)
+            plan = _plan(database, here, choices)
             findings = safety.judge(plan, database, one_transaction=one_transaction, count=count)
-        found.append(Preview(alias, database.title, moment, plan, findings, one_transaction, now))
+        found.append(Preview(alias, database.title, here, plan, findings, one_transaction, now))
     return found
+
+
+def _finder(moment: str | Moment, zone: str | None, now: datetime, gap: timedelta) -> Callable[[Database], Moment]:
+    """What tells for a database which moment is meant; a date and time is the same for all of them."""
+    kind = kinds.of(moment) if isinstance(moment, str) else None
+    if isinstance(moment, Moment) or kind is None:
+        said = moments.parse(moment, default_zone=_zone(zone), now=now) if isinstance(moment, str) else moment
+        return lambda database: said
+    find, argument = kind
+    local, open_once = moments.zone_named(_zone(zone)), cache(_text_of)  # stdin can be read only once
+
+    def look_up(database: Database) -> Moment:
+        rows, recorded = database.rows(), releases.read(database.connection)
+        precision = database.precision()
+        groups = grouped(rows, gap, recorded, precision)
+        broke_off = _broke_off(database, rows)
+        known = kinds.Known(moment, rows, _code(), groups, recorded, precision, local, now, open_once, broke_off)
+        return find(argument, known)
+
+    return look_up
+
+
+def _broke_off(database: Database, rows: Sequence[Row]) -> str:
+    """The command of the newest run, if it broke off after some of its steps, and nothing was applied since; else empty."""
+    newest = next(iter(Journal(database).records()), None)
+    if newest is None or newest.outcome is Outcome.FINISHED or not newest.steps_done:
+        return ""
+    if any(row.applied > newest.started for row in rows):
+        return ""
+    return newest.command or "it was run through the Python API"
+
+
+def _zone(name: str | None) -> str:
+    return name or settings.TIME_ZONE
+
+
+def _text_of(name: str) -> str:
+    """The text of a file, or of what is piped in ("-"). Errors: UsageError."""
+    try:
+        return sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(
+            f"The file '{name}' cannot be read: {error}", hint="Give a text file, or - for stdin."
+        ) from error
+
+
+def deployments(
+    alias: str = DEFAULT_DB_ALIAS,
+    *,
+    gap: timedelta = planner.DEFAULT_GAP,
+    zone: str | None = None,
+    limit: int | None = None,
+    since: str | None = None,
+) -> Listing:
+    """The deployments of a database, newest first, each with what speaks against going back before it; changes nothing.
+
+    limit: so many of the newest. since: those that ended at or after it, as `moments.parse` reads it.
+
+    Errors: UsageError, DatabaseUnusable, CodeUnusable.
+    """
+    now = datetime.now(timezone.utc)
+    local = moments.zone_named(_zone(zone))
+    after = moments.parse(since, default_zone=_zone(zone), now=now).at if since else None
+    database, code = databases.get(alias), _code()
+    with database.reading():
+        rows, recorded, precision = database.rows(), releases.read(database.connection), database.precision()
+        groups = grouped(rows, gap, recorded, precision)
+        chosen = [group for group in reversed(groups) if after is None or group.end >= after][:limit]
+        found = []
+        for number, group in enumerate(chosen, 1):
+            cut, choices = Cut(group.start, precision), Choices(gap=gap)
+            plan = planner.plan(code, rows, cut, choices, database.names(), recorded=recorded)
+            findings = safety.judge(plan, database, one_transaction=database.can_undo_ddl, count=False)
+            blockers = tuple(finding for finding in findings if finding.level is Level.BLOCKER)
+            found.append(Listed(number, group, marks(group, plan), blockers))
+    return Listing(alias, database.title, local, gap, tuple(found), len(groups), now)
+
+
+def mark_release(name: str, at: str | None = None, alias: str = DEFAULT_DB_ALIAS, zone: str | None = None) -> Recorded:
+    """Give the state of the database at a moment (now) the name of a release.
+
+    Errors: UsageError, DatabaseUnusable.
+    """
+    if not name.strip() or len(name) > releases.LONGEST:
+        raise UsageError(
+            f"'{name}' is no name of a release: it has 1 to {releases.LONGEST} characters.", hint="For example 2.1.0."
+        )
+    now = datetime.now(timezone.utc)
+    when = moments.parse(at, default_zone=_zone(zone), now=now).at if at else now
+    database = databases.get(alias)
+    with database.reading():
+        newest = max((row.applied for row in database.rows() if row.applied <= when), default=None)
+    if newest is None:
+        raise UsageError(
+            "No migration was applied before that moment.", hint="'python manage.py showdeployments' lists what was."
+        )
+    mark = Recorded(name.strip(), newest, newest)
+    try:
+        releases.add(database.connection, mark)
+    except DatabaseError as error:
+        raise DatabaseUnusable(
+            f"{database.title} cannot be written to: {first_line(error)}",
+            hint=f"Its user must be allowed to make and to fill the table {releases.TABLE}.",
+        ) from error
+    return mark
+
+
+def code_manifest() -> dict[str, Any]:
+    """The migrations that this code has. Errors: CodeUnusable."""
+    return manifest.data(_code())
 
 
 def roll_back(
@@ -212,8 +328,10 @@ def _plan_again(database: Database, looked_at: Preview) -> Plan:
 
 def _plan(database: Database, moment: Moment, choices: Choices) -> Plan:
     rows = database.rows()
-    cut = Cut(moment.at, database.precision())
-    return planner.plan(_code(), rows, cut, choices, database.names(), Journal(database).position())
+    kept = None if moment.kept is None else frozenset(Key(*name) for name in moment.kept)
+    cut = Cut(moment.at, database.precision(), kept, moment.zero)
+    position, recorded = Journal(database).position(), releases.read(database.connection)
+    return planner.plan(_code(), rows, cut, choices, database.names(), position, recorded)
 
 
 def _code() -> Code:

@@ -9,7 +9,7 @@ import pytest
 from django.core.management import get_commands, load_command_class
 from django.core.management.base import BaseCommand
 
-from rollback_app import planner, reports, workflow
+from rollback_app import kinds, planner, reports, workflow
 from tests.support.databases import Database
 from tests.support.projects import Project
 
@@ -42,7 +42,7 @@ def test_each_command_and_option_is_documented(name: str) -> None:
 
 
 def test_each_finding_is_documented_and_no_other() -> None:
-    source = (ROOT / "rollback_app/safety.py").read_text()
+    source = "".join((ROOT / f"rollback_app/{module}.py").read_text() for module in ("safety", "checks"))
     assert set(re.findall(r"rollback\.[EWI]\d{3}", REFERENCE)) == set(re.findall(r"rollback\.[EWI]\d{3}", source))
 
 
@@ -65,6 +65,24 @@ def test_each_field_of_the_json_is_documented(database: Database, project: Proje
     fields = [*data, *data["moment"], *data["steps"][0], *data["deployments"][0], *data["findings"][0]]
     for field in fields:
         assert re.search(rf"[`.]{field}`", REFERENCE), field
+
+
+@pytest.mark.databases("sqlite")
+def test_each_field_of_the_deployments_is_documented(database: Database, project: Project) -> None:
+    project(a={"0001_t": 'migrations.CreateModel("T", [("id", models.BigAutoField(primary_key=True))])'})
+    from tests.support.history import migrate
+
+    migrate(database.alias)
+    data = reports.of_listing(workflow.deployments(database.alias)).data
+    for field in [*data, *data["deployments"][0]]:
+        assert re.search(rf"[`.]{field}`", REFERENCE), field
+
+
+def test_each_kind_of_moment_is_documented() -> None:
+    guide = (ROOT / "docs/howto/choose-a-moment.md").read_text()
+    for name, example in kinds.EXAMPLES.items():
+        assert f"`{example}`" in REFERENCE
+        assert re.search(rf"`{name}[:`]", guide)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

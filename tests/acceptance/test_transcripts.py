@@ -6,10 +6,13 @@ paths) is put in one form on both sides.
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -24,6 +27,14 @@ TRANSCRIPTS = {
     "run": [f"{BEFORE_2_2} --no-input --destroy-data"],
     "refused": ['python manage.py rollbackmigrationsafter "2024-04-08 11:00" --plan'],
     "json": [f"{BEFORE_2_2} --plan --format json"],
+    "deployments": ["python manage.py showdeployments"],
+    "release": [
+        'python manage.py markrelease 2.1 --at "2024-05-01"',
+        "python manage.py showdeployments --since 2024-04-01 --limit 2",
+        "python manage.py rollbackmigrationsafter release:2.11 --plan",
+    ],
+    "manifest": ["python manage.py rollbackmigrationsafter manifest:- --plan < older.json"],
+    "steps": ["python manage.py rollbackmigrationsafter all: --steps 1 --plan"],
     "commands": [f"{BEFORE_2_2} --format commands"],
     "legacy": ['python -m rollback_app legacyrollbacksql "2024-05-15 11:00+02:00" --dsn shop.sqlite3'],
     "standalone": [
@@ -76,10 +87,19 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return database
 
 
+def manifest_of_2_1(database: Path) -> str:
+    """What migrationmanifest prints in the release before the newest, which had no squash."""
+    with closing(sqlite3.connect(database)) as connection:
+        rows = connection.execute("SELECT app, name FROM django_migrations WHERE applied < '2024-05-15'").fetchall()
+    migrations = [{"migration": f"{app}.{name}", "replaces": []} for app, name in rows]
+    return json.dumps({"schema": 1, "migrations": migrations})
+
+
 def made(name: str, shop: Path, folder: Path) -> str:
     """The transcript as it should stand, run on a copy of the shop."""
     database = folder / "shop.sqlite3"
     database.write_bytes(shop.read_bytes())
+    (folder / "older.json").write_text(manifest_of_2_1(database))
     lines = "".join(f"$ {line}\n{same_form(shell(line, database), database)}" for line in TRANSCRIPTS[name])
     return f"```console\n{lines}```\n"
 

@@ -99,6 +99,7 @@ def test_the_run(shop: Database) -> None:
   Unapplying a.0002_x... OK (N s)
 Done: 2 migrations unapplied on default in N s.
 Next: start the older release. Do not run migrate from this one: it would apply them again.
+To go forward again later: start the newer release and run python manage.py migrate.
 """)
     assert keys(shop.alias) == [("a", "0001_t")]
 

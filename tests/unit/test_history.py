@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from rollback_app.errors import CodeUnusable
-from rollback_app.history import Cut, History, Key, Row, deployments, read
+from rollback_app.history import Cut, History, Key, Recorded, Row, deployments, read
 from tests.support.plain import CUT, NOON, code, key, keys, made, recorded
 
 SECOND = timedelta(seconds=1)
@@ -211,3 +211,49 @@ def test_a_squash_that_replaces_itself() -> None:
 
 def test_a_key_reads_as_people_write_it() -> None:
     assert str(Key("a", "0001_initial")) == "a.0001_initial"
+
+
+def recorded_run(release: str, start: timedelta, end: timedelta) -> Recorded:
+    return Recorded(release, NOON + start, NOON + end)
+
+
+def grouped(rows: list[Row], known: list[Recorded], precision: timedelta = SECOND) -> list[tuple[list[int], bool]]:
+    found = deployments(rows, timedelta(minutes=5), known, precision)
+    return [([row.id for row in group.rows], group.guessed) for group in found]
+
+
+def test_recorded_runs_are_exact_and_the_rest_is_guessed() -> None:
+    minutes = [0, 1, 2, 3, 30, 31, 60]
+    rows = [Row(number, key(f"a.{number}"), NOON + timedelta(minutes=at)) for number, at in enumerate(minutes, 1)]
+    runs = [
+        recorded_run("2.0", timedelta(minutes=1), timedelta(minutes=2)),  # apart from its neighbours without a pause
+        recorded_run("2.1", timedelta(minutes=29), timedelta(minutes=61)),  # together over a long pause
+    ]
+    assert grouped(rows, runs) == [([1], True), ([2, 3], False), ([4], True), ([5, 6, 7], False)]
+    assert [group.releases for group in deployments(rows, SECOND, runs)] == [(), ("2.0",), (), ("2.1",)]
+
+
+def test_a_time_that_is_stored_to_the_second_still_belongs_to_its_run() -> None:
+    half = timedelta(milliseconds=500)
+    rows = [Row(1, key("a.1"), NOON), Row(2, key("a.2"), NOON + SECOND)]
+    run = recorded_run("", half, half + timedelta(milliseconds=100))
+    assert grouped(rows, [run]) == [([1, 2], False)]
+    assert grouped(rows, [run], timedelta(microseconds=1)) == [([1, 2], True)]
+
+
+def test_a_mark_names_the_deployment_of_its_row() -> None:
+    rows = [Row(1, key("a.1"), NOON), Row(2, key("a.2"), NOON + timedelta(hours=1))]
+    marks = [
+        recorded_run("1.0", timedelta(), timedelta()),
+        recorded_run("1.0", timedelta(), timedelta()),
+        recorded_run("one", timedelta(), timedelta()),
+        recorded_run("gone", SECOND, SECOND),
+    ]
+    found = deployments(rows, SECOND, marks)
+    assert [(group.releases, group.guessed) for group in found] == [(("1.0", "one"), True), ((), True)]
+
+
+def test_a_set_decides_whatever_the_time() -> None:
+    cut = Cut(NOON, kept=frozenset(keys("a.1")))
+    assert not cut.is_late(Row(1, key("a.1"), NOON + SECOND))
+    assert cut.is_late(Row(2, key("a.2"), NOON - SECOND))

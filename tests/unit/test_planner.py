@@ -7,9 +7,11 @@ from datetime import timedelta
 import pytest
 from django.db import models
 from django.db.migrations.operations import AddField, AlterField, CreateModel, RunPython
+from hypothesis import given
+from hypothesis import strategies as st
 
 from rollback_app.errors import UsageError
-from rollback_app.history import Row
+from rollback_app.history import Cut, Row
 from rollback_app.planner import Choices, Plan, migrate_commands, plan
 from tests.support.plain import CUT, NOON, code, key, made, recorded
 
@@ -218,3 +220,69 @@ def test_effects_of_what_only_pulls_are_left_out_of_the_steps() -> None:
     )
     found = plan(graph, recorded("b.1", late=["a.1"]), CUT)
     assert [effect.words for effect in found.steps[0].effects] == ["drops table a_t"]
+
+
+def test_only_the_newest_steps() -> None:
+    graph, rows = code(*CHAIN), recorded("a.1", late=["b.1", "a.2", "b.2", "c.1"])
+    found = plan(graph, rows, CUT, Choices(steps=2))
+    assert steps(found) == ["c.1", "b.2"]
+    assert {app: [str(k) for k in names] for app, names in found.targets.items()} == {"c": [], "b": ["b.1"]}
+    assert [row.id for row in rows if found.takes(row)] == [4, 5]
+    for number in (4, 9):
+        assert steps(plan(graph, rows, CUT, Choices(steps=number))) == steps(plan(graph, rows, CUT))
+
+
+def test_only_what_goes_counts_as_pulling_others_in() -> None:
+    """a.1 would pull in b.1; of the newest two, only c.1 is one that nothing depends on."""
+    graph = code(made("a.1"), made("b.1", "a.1"), made("c.1"), made("c.2", "c.1"))
+    rows = recorded("b.1", late=["a.1", "c.1", "c.2"])
+    assert [str(pull.key) for pull in plan(graph, rows, CUT).dependants] == ["b.1"]
+    assert plan(graph, rows, CUT, Choices(steps=2)).dependants == ()
+    assert steps(plan(graph, rows, CUT, Choices(steps=3, cascade=True))) == ["c.2", "c.1", "b.1"]
+
+
+def test_a_number_of_steps_may_cut_a_deployment_and_leaves_something() -> None:
+    graph, rows = code(made("a.1"), made("a.2", "a.1")), recorded(late=["a.1", "a.2"])
+    found = plan(graph, rows, CUT, Choices(steps=1))
+    assert steps(found) == ["a.2"]
+    assert found.split is None
+    assert not found.nothing_left
+    assert plan(graph, rows, CUT, Choices(steps=2)).nothing_left
+
+
+def test_notes_of_squashes_go_only_with_the_whole() -> None:
+    graph = code(made("a.1"), made("a.2", "a.1"), made("a.1_2", replaces=["a.1", "a.2"]), made("b.1"), made("b.2"))
+    rows = recorded("a.1", "a.2", late=["b.1", "b.2", "a.1_2"])
+    assert [str(row.key) for row in plan(graph, rows, CUT).bookkeeping] == ["a.1_2"]
+    assert plan(graph, rows, CUT, Choices(steps=1)).bookkeeping == ()
+
+
+def test_a_set_keeps_exactly_what_it_lists() -> None:
+    cut = Cut(NOON, kept=frozenset({key("a.1"), key("b.1")}))
+    rows = recorded("a.1", "a.2", late=["b.1", "b.2", "c.1"])
+    found = plan(code(*CHAIN), rows, cut)
+    assert steps(found) == ["c.1", "b.2", "a.2"]
+    assert found.split is None  # though each deployment is cut in two
+    assert found.near == ()
+    blocked = plan(code(*CHAIN), rows, Cut(NOON, kept=frozenset({key("a.1"), key("b.1"), key("b.2"), key("c.1")})))
+    assert [str(pull.key) for pull in blocked.dependants] == ["b.2", "c.1"]
+
+
+@given(st.data())
+def test_one_at_a_time_is_the_same_as_all_at_once(data: st.DataObject) -> None:
+    names = [f"{data.draw(st.sampled_from('abc'))}.{number}" for number in range(data.draw(st.integers(1, 8)))]
+    graph = code(
+        *(
+            made(name, *data.draw(st.sets(st.sampled_from(names[:index]), max_size=2) if index else st.just(set())))
+            for index, name in enumerate(names)
+        )
+    )
+    order = data.draw(st.permutations(names))
+    rows = [Row(number, key(name), NOON + timedelta(minutes=number)) for number, name in enumerate(order)]
+    at_once = steps(plan(graph, rows, CUT))
+    one_by_one = []
+    while found := steps(plan(graph, rows, CUT, Choices(steps=1))):
+        one_by_one += found
+        rows = [row for row in rows if str(row.key) not in found]
+    assert one_by_one == at_once
+    assert sorted(at_once) == sorted(names)

@@ -221,8 +221,32 @@ def test_nothing_left() -> None:
     findings = found([made("a.1")], recorded(late=["a.1"]))
     assert len(of("W002", findings)) == 1
     assert of("I001", findings) == ["a goes back to zero: none of its migrations stays applied."]
+    kept = found([made("a.1")], recorded("a.1"), cut=Cut(NOON, kept=frozenset([key("b.1")])))
+    assert of("W002", kept) == [
+        "Nothing that is applied is among what is kept: every migration of this database would be unapplied."
+    ]
     # A late note of a squash is no reason: it has no step.
     assert of("W002", found([made("a.1")], recorded("a.1"))) == []
+
+
+def test_to_zero_needs_consent_even_without_a_row() -> None:
+    graph, rows = [made("a.1"), made("b.1")], recorded("a.1", "b.1")
+    everything = found(graph, rows, cut=Cut(NOON, kept=frozenset(), zero=True))
+    assert of("W003", everything) == ["It was asked to unapply every migration of a, b."]
+    assert of("W002", everything) == []
+    cut = Cut(NOON, kept=frozenset([key("a.1")]), zero=True)
+    assert of("W003", found(graph, rows, cut=cut)) == ["It was asked to unapply every migration of b."]
+    assert of("W003", found(graph, rows, choices=Choices(exclude=("b",)), cut=cut)) == []
+
+
+def test_a_set_is_named_as_such() -> None:
+    cut = Cut(NOON, kept=frozenset([key("b.1")]))
+    (blocker,) = found([made("a.1"), made("b.1", "a.1")], recorded("a.1", "b.1"), cut=cut)[:1]
+    assert blocker.text == "b.1 is among what is kept, but depends on what goes: a.1 <- b.1."
+    findings = found([made("b.1")], recorded("b.1", "x.1"), cut=cut)
+    assert of("E002", findings) == ["x.1 is not among what is kept, but this code has no such migration."]
+    ghost = found([made("a.1")], recorded("b.1", "a.1"), cut=cut)
+    assert of("I005", ghost) == ["b.1 is among what is kept and stays; this code has no such migration."]
 
 
 def test_reverses_that_do_nothing_or_cannot_be_judged() -> None:

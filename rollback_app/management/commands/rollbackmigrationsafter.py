@@ -13,12 +13,12 @@ from django.core.management.base import CommandParser, no_translations
 from django.db import DEFAULT_DB_ALIAS
 from django.db.migrations.operations.base import Operation
 
-from rollback_app import reports, workflow
+from rollback_app import kinds, reports, workflow
 from rollback_app.database import Timeouts
 from rollback_app.errors import RollbackError, UsageError
 from rollback_app.executor import Done, Progress
-from rollback_app.management.base import RollbackCommand
-from rollback_app.planner import Choices, Step
+from rollback_app.management.base import RollbackCommand, minutes, positive
+from rollback_app.planner import DEFAULT_GAP, Choices, Step
 from rollback_app.reports import Report
 from rollback_app.retries import Retries
 from rollback_app.safety import Level, Preview, Refused
@@ -36,7 +36,9 @@ class Command(RollbackCommand):
             nargs="*",
             metavar="MOMENT",
             help='The date and time to go back to, as "2024-05-01 10:00" or "2024-05-01T10:00:00+02:00". What was applied at '
-            "or after it goes. A date alone means its first instant.",
+            "or after it goes. A date alone means its first instant. Or another kind of moment: "
+            + ", ".join(kinds.EXAMPLES.values())
+            + ".",
         )
         parser.add_argument(
             "--plan",
@@ -82,10 +84,16 @@ class Command(RollbackCommand):
         )
         parser.add_argument(
             "--gap",
-            type=float,
+            type=minutes,
             default=5.0,
             metavar="MINUTES",
             help="A pause longer than this begins a new deployment. Default: 5.",
+        )
+        parser.add_argument(
+            "--steps",
+            type=positive,
+            metavar="NUMBER",
+            help="Undo only so many of the newest migrations of the plan.",
         )
         parser.add_argument(
             "--destroy-data",
@@ -171,6 +179,7 @@ class Command(RollbackCommand):
                 fake=tuple(options["fake"]),
                 start_over=options["start_over"],
                 gap=timedelta(minutes=options["gap"]),
+                steps=options["steps"],
             ),
             step_by_step=options["step_by_step"],
             count=options["count"],
@@ -247,6 +256,7 @@ class Command(RollbackCommand):
                 result.preview.alias,
                 [(done.step.key, done.seconds) for done in result.done],
                 result.preview.plan.bookkeeping,
+                reports.release_undone(result.preview.plan),
             )
             for result in results
         ]
@@ -335,11 +345,13 @@ def _timeouts(options: dict[str, Any]) -> Timeouts:
 
 def _again(options: dict[str, Any], previews: Sequence[Preview]) -> str:
     """The command line that runs the plan that was shown."""
-    words = ["python", "manage.py", "rollbackmigrationsafter", _joined(options["moment"])]
-    for name in ("timezone", "database", "exclude", "fake"):
+    words = ["python", "manage.py", "rollbackmigrationsafter", _fixed(_joined(options["moment"]), previews)]
+    for name in ("timezone", "database", "exclude", "fake", "steps"):
         given = options[name] or []
-        for value in [given] if isinstance(given, str) else given:
+        for value in given if isinstance(given, (list, tuple)) else [str(given)]:
             words += [f"--{name}", value]
+    if timedelta(minutes=options["gap"]) != DEFAULT_GAP:
+        words += ["--gap", f"{options['gap']:g}"]
     words += [
         f"--{name.replace('_', '-')}"
         for name in ("cascade", "split_deployment", "step_by_step", "start_over")
@@ -348,6 +360,14 @@ def _again(options: dict[str, Any], previews: Sequence[Preview]) -> str:
     if any(preview.of_level(Level.LOSS) for preview in previews):
         words.append("--destroy-data")
     return " ".join(word if word == shlex.quote(word) else _quoted(word) for word in words)
+
+
+def _fixed(moment: str, previews: Sequence[Preview]) -> str:
+    """The moment so that it means the same later on: "last" is another deployment after a run, or half of one."""
+    times = {preview.moment.at for preview in previews if preview.moment.kept is None}
+    if kinds.of(moment) and len(times) == 1:
+        return times.pop().isoformat(sep=" ")
+    return moment
 
 
 def _quoted(word: str) -> str:

@@ -1,0 +1,74 @@
+"""The deployments of a database, for who looks for the one to go back to."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from .history import Deployment
+from .planner import Plan
+from .safety import Finding
+
+
+@dataclass(frozen=True)
+class Listed:
+    """number: 1 is the newest. marks: what is odd about its rows, in words. blockers: what speaks against going back before
+    it."""
+
+    number: int
+    deployment: Deployment
+    marks: tuple[str, ...]
+    blockers: tuple[Finding, ...]
+
+
+@dataclass(frozen=True)
+class Listing:
+    """alias, title: of the database. gap: by which older rows were grouped. listed: newest first. total: how many deployments
+    there are. now: aware, UTC."""
+
+    alias: str
+    title: str
+    zone: ZoneInfo
+    gap: timedelta
+    listed: tuple[Listed, ...]
+    total: int
+    now: datetime
+
+
+def marks(group: Deployment, plan: Plan) -> tuple[str, ...]:
+    """What is odd about the rows of a deployment. That a row was faked cannot be seen; these are its traces."""
+    return (*_same_time(group, plan), *_out_of_order(group, plan), *_without_file(group, plan), *_notes(group, plan))
+
+
+def _same_time(group: Deployment, plan: Plan) -> Iterator[str]:
+    times = Counter(row.applied for row in group.rows)
+    if plan.cut.precision >= timedelta(seconds=1):
+        return  # many migrations take less than that
+    if same := sum(count for count in times.values() if count > 1):
+        yield f"{same} rows share their time with another: perhaps restored, or written by hand"
+
+
+def _out_of_order(group: Deployment, plan: Plan) -> Iterator[str]:
+    """Rows that were recorded before what they depend on."""
+    history = plan.history
+    mine = {row.key for row in group.rows}
+    when = {key: max(row.applied for row in rows) for key, rows in history.decisive.items()}
+    for key in sorted(mine & when.keys()):
+        later = sorted(parent for parent in history.parents[key] if parent in when and when[parent] > when[key])
+        if later:
+            yield f"{key} was recorded before {later[0]}, on which it depends: perhaps faked"
+
+
+def _without_file(group: Deployment, plan: Plan) -> Iterator[str]:
+    ghosts = [str(row.key) for row in plan.history.ghosts if row in group.rows]
+    if ghosts:
+        yield f"not in this code: {', '.join(ghosts)}"
+
+
+def _notes(group: Deployment, plan: Plan) -> Iterator[str]:
+    notes = [str(row.key) for row in plan.history.bookkeeping if row in group.rows]
+    if notes:
+        yield f"only a note that its originals are applied: {', '.join(notes)}"

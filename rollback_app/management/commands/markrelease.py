@@ -1,0 +1,40 @@
+"""Give a state of the database the name of a release."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import CommandParser
+from django.db import DEFAULT_DB_ALIAS
+
+from rollback_app import workflow
+from rollback_app.management.base import RollbackCommand
+from rollback_app.moments import clock
+
+
+class Command(RollbackCommand):
+    help = (
+        "Gives the state of a database the name of a release, so that release:NAME goes back to it. For the past, or for a "
+        "release that applied nothing."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("name", metavar="NAME", help="The name of the release, as 2.1.0.")
+        parser.add_argument("--at", metavar="MOMENT", help="When the database had that state. Default: now.")
+        parser.add_argument(
+            "--database",
+            default=DEFAULT_DB_ALIAS,
+            metavar="ALIAS",
+            help=f"The database, by its alias in DATABASES. Default: {DEFAULT_DB_ALIAS}.",
+        )
+        parser.add_argument(
+            "--timezone",
+            metavar="ZONE",
+            help="The zone of a moment without an offset, as Europe/Berlin. Default: the project's TIME_ZONE.",
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        mark = workflow.mark_release(options["name"], options["at"], options["database"], options["timezone"])
+        self.stdout.write(
+            f"release:{mark.release} goes back to what was applied until {clock(mark.end)} UTC, on {options['database']}."
+        )

@@ -1,0 +1,64 @@
+"""The deployments in django_migrations, newest first, so that a moment can be chosen."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from django.core.management.base import CommandParser, no_translations
+from django.db import DEFAULT_DB_ALIAS
+
+from rollback_app import reports, workflow
+from rollback_app.management.base import RollbackCommand, minutes, positive
+
+
+class Command(RollbackCommand):
+    help = (
+        "Shows the deployments of a database, newest first: when each was, what it applied, whether it can be rolled back, and "
+        "the command that goes back before it. Changes nothing."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--database",
+            default=DEFAULT_DB_ALIAS,
+            metavar="ALIAS",
+            help=f"The database, by its alias in DATABASES. Default: {DEFAULT_DB_ALIAS}.",
+        )
+        parser.add_argument(
+            "--limit",
+            type=positive,
+            metavar="NUMBER",
+            help="Show so many of the newest. Default: 10, or all with --since.",
+        )
+        parser.add_argument(
+            "--since",
+            metavar="MOMENT",
+            help="Show those that ended at or after this date and time.",
+        )
+        parser.add_argument(
+            "--gap",
+            type=minutes,
+            default=5.0,
+            metavar="MINUTES",
+            help="A pause longer than this begins a new deployment, where none was recorded. Default: 5.",
+        )
+        parser.add_argument(
+            "--timezone",
+            metavar="ZONE",
+            help="The zone of what is shown, and of --since without an offset. Default: the project's TIME_ZONE.",
+        )
+        parser.add_argument(
+            "--format", choices=["json", "text"], default="text", help="text for a person; json for a program."
+        )
+
+    @no_translations
+    def handle(self, *args: Any, **options: Any) -> None:
+        listing = workflow.deployments(
+            options["database"],
+            gap=timedelta(minutes=options["gap"]),
+            zone=options["timezone"],
+            limit=options["limit"] or (None if options["since"] else 10),
+            since=options["since"],
+        )
+        self.show(reports.of_listing(listing), options["format"])
