@@ -6,9 +6,10 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 import uuid
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from decimal import Decimal
@@ -25,12 +26,16 @@ from django.db.migrations.recorder import MigrationRecorder
 from django.db.utils import DatabaseError, InterfaceError, OperationalError
 from django.utils.connection import ConnectionDoesNotExist
 
+from . import offenders
+from .demands import Demand
 from .effects import Names
 from .errors import DatabaseUnusable, Locked, UsageError
 from .history import Key, Row
-from .safety import Count
+from .safety import Count, Offenders
+from .today import Right
 
 COUNTED_ROWS = 1_000_000  # a table is looked through up to here: about a second, even on a slow disk
+_GRANT = re.compile(r"GRANT (?P<rights>.+?) ON (?:TABLE )?(?P<scope>\S+) TO ")
 _COMPARABLE = (str, int, float, bool, Decimal, dt.date, dt.datetime, dt.time, uuid.UUID)
 
 
@@ -153,7 +158,19 @@ class Database(ABC):
             rows, *values = cursor.fetchone()
         more = rows > COUNTED_ROWS
         found = {name: Count(int(value or 0), more) for name, value in zip(known, values, strict=True)}
-        return Count(min(rows, COUNTED_ROWS), more), found
+        return Count(min(rows, COUNTED_ROWS), more, self.estimate(table) if more else None), found
+
+    def estimate(self, table: str) -> int | None:
+        """How many rows the database takes this table to have, without looking; None, if it has no idea."""
+        return None
+
+    def offending(self, demand: Demand) -> Offenders | None:
+        """See `safety.Inspector`."""
+        return offenders.find(self.connection, demand, self._tables, COUNTED_ROWS)
+
+    def missing_rights(self, needed: Collection[tuple[str, Right]]) -> Sequence[str]:
+        """See `safety.Inspector`. Here the file's rights are all there are."""
+        return []
 
     @cached_property
     def _tables(self) -> set[str]:
@@ -243,6 +260,32 @@ class PostgreSQL(Database):
                 if not self.is_lock_timeout(error):
                     raise
                 raise self.held(self._holders()) from error
+
+    def estimate(self, table: str) -> int | None:
+        with self.connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT sum(reltuples) FROM pg_class WHERE relname = %s AND pg_table_is_visible(oid) AND reltuples > 0",
+                [table],
+            )
+            return _whole(cursor.fetchone())
+
+    def missing_rights(self, needed: Collection[tuple[str, Right]]) -> Sequence[str]:
+        tables = sorted({table for table, right in needed if right is not Right.CREATE})
+        with self.connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT current_user || ' does not own table ' || relname || ', which the run changes: its owner is '"
+                " || pg_get_userbyid(relowner) || '.' FROM pg_class WHERE relname = ANY(%s) AND relkind IN ('r', 'p')"
+                " AND pg_table_is_visible(oid) AND NOT pg_has_role(relowner, 'USAGE') ORDER BY relname",
+                [tables],
+            )
+            found = [row[0] for row in cursor.fetchall()]
+            if any(right is Right.CREATE for _, right in needed):
+                cursor.execute(
+                    "SELECT current_user || ' may not make tables in schema ' || current_schema() || ', as the run does.'"
+                    " WHERE NOT has_schema_privilege(current_schema(), 'CREATE')"
+                )
+                found += [row[0] for row in cursor.fetchall()]
+        return found
 
     def lock(self) -> None:
         self._set_timeouts()
@@ -368,6 +411,35 @@ class MySQL(Database):
             return "MariaDB or MySQL"
         return "MariaDB" if self.connection.mysql_is_mariadb else "MySQL"  # type: ignore[attr-defined]
 
+    def estimate(self, table: str) -> int | None:
+        with self.connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT table_rows FROM information_schema.tables WHERE table_schema = database() AND table_name = %s",
+                [table],
+            )
+            return _whole(cursor.fetchone())
+
+    def missing_rights(self, needed: Collection[tuple[str, Right]]) -> Sequence[str]:
+        """As far as SHOW GRANTS tells: what roles and patterns grant is not looked into."""
+        granted: dict[str, str] = {}
+        with self.connection.cursor() as cursor:
+            cursor.execute("SHOW GRANTS")
+            for (line,) in cursor.fetchall():
+                grant = _GRANT.match(line)
+                if grant is None or "%" in grant["scope"]:
+                    return []
+                scope = grant["scope"].replace("\\", "").replace("`", "")
+                granted[scope] = f"{granted.get(scope, '')},{grant['rights']},"
+            cursor.execute("SELECT current_user()")
+            (user,) = cursor.fetchone()
+        name = self.connection.settings_dict["NAME"]
+        found = []
+        for table, right in sorted(needed):
+            has = "".join(granted.get(scope, "") for scope in ("*.*", f"{name}.*", f"{name}.{table}"))
+            if "ALL PRIVILEGES" not in has and f",{right.name}," not in has.replace(", ", ","):
+                found.append(f"{user} has no right to {right.value} table {table}, as the run does.")
+        return found
+
     def precision(self) -> dt.timedelta:
         with self.connection.cursor() as cursor:
             cursor.execute(
@@ -430,6 +502,11 @@ class MySQL(Database):
 
 # https://mariadb.com/docs/server/reference/error-codes: a table, column, key or constraint that exists, or does not
 _DONE_ALREADY = (1005, 1050, 1051, 1054, 1060, 1061, 1068, 1091, 1146, 1826)
+
+
+def _whole(row: tuple[Any]) -> int | None:
+    """The number in a row of statistics; None, if it is not known, as of a table that was never analysed."""
+    return int(row[0]) if row[0] else None
 
 
 def _in_utc(stored: dt.datetime) -> dt.datetime:

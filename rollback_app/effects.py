@@ -6,7 +6,7 @@ Judged from Django's `Operation` objects and the states around them; nothing is 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
 
@@ -15,6 +15,7 @@ from django.db.migrations.operations.base import Operation
 from django.db.migrations.state import ModelState, ProjectState
 from django.db.models import Field
 
+from .demands import Demand, demands, freed
 from .states import Undo, database_operations
 
 
@@ -50,7 +51,8 @@ class Effect:
 
     words: for a person, a verb first. table, column, field: what is dropped, made or renamed, as the database names it before.
     renamed_to: the name that the table or column has afterwards, if it changes. index: the operation's place in its migration,
-    from 0. twin_locks: the table that the plain twin of a concurrent operation locks.
+    from 0. twin_locks: the table that the plain twin of a concurrent operation locks. touches: the table that is changed in
+    another way. demands: what must be so before, or it fails. frees: the name of the index or constraint that goes.
     """
 
     kind: Kind
@@ -58,6 +60,9 @@ class Effect:
     index: int
     table: str = ""
     column: str = ""
+    touches: str = ""
+    frees: str = ""
+    demands: tuple[Demand, ...] = field(default=(), compare=False, repr=False)
     field: Field[Any, Any] | None = field(default=None, compare=False, repr=False)
     renamed_to: str = ""
     twin_locks: str = ""
@@ -130,7 +135,8 @@ def _judge(undo: Undo, app_label: str, names: Names) -> list[Effect]:
         return [_irreversible(undo)]
     for kind, judge in _JUDGES.items():
         if isinstance(operation, kind):
-            return list(judge(undo, app_label, names))
+            first, *others = judge(undo, app_label, names)
+            return [replace(first, demands=demands(undo, app_label, names), frees=freed(undo)), *others]
     return [Effect(Kind.UNKNOWN, f"undoes: {operation.describe()}", undo.index)]
 
 
@@ -220,7 +226,7 @@ def _remove_field(undo: Undo, app_label: str, names: Names) -> Iterator[Effect]:
     elif column := names.column(operation.name, model_field):
         table = names.table(model)
         words = f"adds column {table}.{column} again, without its values"
-        yield Effect(Kind.MAKES, words, undo.index, table=table, column=column)
+        yield Effect(Kind.MAKES, words, undo.index, table=table, column=column, field=model_field)
     else:
         yield _nothing(undo)
 
@@ -229,9 +235,25 @@ def _alter_field(undo: Undo, app_label: str, names: Names) -> Iterator[Effect]:
     operation: Any = undo.operation
     model = _model(undo.to_state, app_label, operation.model_name)
     old_table = names.join_table(model, operation.name, model.fields[operation.name])
-    what = old_table or f"{names.table(model)}.{names.column(operation.name, model.fields[operation.name])}"
+    after = names.column(operation.name, model.fields[operation.name])
+    before = names.column(
+        operation.name, _model(undo.from_state, app_label, operation.model_name).fields[operation.name]
+    )
+    what = old_table or f"{names.table(model)}.{after}"
     words = f"changes {'table' if old_table else 'column'} {what} back"
-    yield Effect(Kind.CHANGES, words, undo.index) if names.lives_here(model) else _nothing(undo)
+    if not names.lives_here(model):
+        yield _nothing(undo)
+    elif before and after and before != after:
+        yield Effect(Kind.CHANGES, words, undo.index, table=names.table(model), column=before, renamed_to=after)
+    else:
+        altered = _in_database(model.fields[operation.name]) != _in_database(operation.field)
+        yield Effect(Kind.CHANGES, words, undo.index, touches=(old_table or names.table(model)) if altered else "")
+
+
+def _in_database(model_field: Any) -> tuple[Any, ...]:
+    """What of a field the database knows of: not its choices, its help text, ..."""
+    _, path, args, kwargs = model_field.deconstruct()
+    return path, args, {name: value for name, value in kwargs.items() if name not in model_field.non_db_attrs}
 
 
 def _rename_field(undo: Undo, app_label: str, names: Names) -> Iterator[Effect]:
@@ -273,7 +295,7 @@ def _on_table(words: str) -> Callable[[Undo, str, Names], Iterator[Effect]]:
         twin = table if is_concurrent(type(operation)) else ""
         text = words.format(table=table, op=operation)
         if names.lives_here(model):
-            yield Effect(Kind.CHANGES, text, undo.index, twin_locks=twin)
+            yield Effect(Kind.CHANGES, text, undo.index, touches=table, twin_locks=twin)
         else:
             yield _nothing(undo)
 

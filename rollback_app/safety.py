@@ -5,17 +5,20 @@ Each check is one function; adding one is that function, its line in CHECKS and 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
 from typing import Any, Protocol
 
+from . import today
+from .demands import Demand, Need
 from .effects import Effect, Kind
 from .errors import RollbackError
 from .history import Deployment, Key, Position
 from .moments import Moment
 from .planner import Plan, Step
+from .today import Right
 
 
 class Level(str, Enum):
@@ -51,18 +54,37 @@ class Refused(RollbackError):
 
 @dataclass(frozen=True)
 class Count:
-    """A number of rows; `more`: there are more rows than were looked at, so that it may be larger."""
+    """A number of rows; `more`: there are more rows than were looked at, so that it may be larger. about: how many there are
+    by the database's own statistics, if there are more."""
 
     number: int
     more: bool = False
+    about: int | None = None
 
     @property
     def lossless(self) -> bool:
         return not self.number and not self.more
 
     def __str__(self) -> str:
-        number = f"{self.number:,}".replace(",", " ")
-        return f"more than {number}" if self.more else number
+        return f"more than {_digits(self.number)}" if self.more else _digits(self.number)
+
+    @property
+    def found(self) -> str:
+        """The same for rows that were looked for among others: there may be no more of them."""
+        return f"at least {_digits(self.number)}" if self.more else _digits(self.number)
+
+
+def _digits(number: int) -> str:
+    return f"{number:,}".replace(",", " ")
+
+
+@dataclass(frozen=True)
+class Offenders:
+    """What is in the way of an operation. count: of the rows; if there are `more`, not all were looked at. query: lists them,
+    empty for a name that is taken."""
+
+    count: Count
+    query: str = ""
 
 
 @dataclass(frozen=True)
@@ -96,6 +118,12 @@ class Inspector(Protocol):
     def count(self, table: str, columns: Mapping[str, Any]) -> tuple[Count, dict[str, Count]] | None:
         """Rows of a table, and for each column (name -> Django field or None) the rows with a value that is neither null
         nor the field's default. None, if there is no such table or column."""
+
+    def offending(self, demand: Demand) -> Offenders | None:
+        """What does not meet a demand. None, if there is no such table or column, or this database does not demand it."""
+
+    def missing_rights(self, needed: Collection[tuple[str, Right]]) -> Sequence[str]:
+        """A sentence for each of these rights to tables that the database's user lacks, as far as that can be told."""
 
 
 @dataclass(frozen=True)
@@ -268,7 +296,7 @@ def unclear_history(judged: Judged) -> Iterator[Finding]:
 
 def loss(judged: Judged) -> Iterator[Finding]:
     """Rows and values that would be gone, each table looked at once."""
-    drops = _live_drops(judged.plan)
+    drops = today.drops(judged.plan)
     dropped_tables = {table for _, _, table, column in drops if not column}
     wanted: dict[str, dict[str, Any]] = {}
     for _, effect, table, column in drops:
@@ -301,35 +329,67 @@ def _lost(count: Count | None, column: str, judged: Judged) -> str:
     if not count.number:
         return ": too large to look through, so taken for lost"
     plural = count.number > 1 or count.more
-    rows = f"{count} row{'s' if plural else ''}"
-    return f": {rows} {'have' if plural else 'has'} a value" if column else f": {rows}"
+    if column:
+        return f": {count.found} row{'s have' if plural else ' has'} a value"
+    about = f", about {_digits(count.about)} by the database's statistics" if count.about else ""
+    return f": {count} row{'s' if plural else ''}{about}"
 
 
-def _live_drops(plan: Plan) -> list[tuple[Step, Effect, str, str]]:
-    """(step, effect, table, column) of each drop, under the names that table and column have now, before the run.
+# What a row is that does not meet a demand: the finding's id, and the words for one row and for more.
+_OFFENCES: dict[Need, tuple[str, str, str]] = {
+    Need.FEW_ROWS: ("rollback.E010", "is in the table", "are in the table"),
+    Need.NO_NULLS: ("rollback.E010", "holds NULL", "hold NULL"),
+    Need.UNIQUE: ("rollback.E011", "shares its value with another", "share their values with others"),
+    Need.FITS: ("rollback.E012", "holds a value that does not fit", "hold values that do not fit"),
+    Need.POINTS: ("rollback.E013", "points to a row that is not there", "point to rows that are not there"),
+    Need.CHECK: ("rollback.E014", "breaks its condition", "break its condition"),
+    Need.FREE_TABLE: ("rollback.E015", "", ""),
+    Need.FREE_COLUMN: ("rollback.E015", "", ""),
+    Need.FREE_INDEX: ("rollback.E015", "", ""),
+    Need.KEPT: (
+        "rollback.W010",
+        "holds a value that will be cut or rounded",
+        "hold values that will be cut or rounded",
+    ),
+}
 
-    What the run itself makes and drops again is left out: nothing can be in it.
-    """
-    made: set[tuple[str, str]] = set()
-    tables: dict[str, str] = {}
-    columns: dict[tuple[str, str], str] = {}
-    found = []
-    for step in plan.steps:
-        for effect in step.effects:
-            table = tables.get(effect.table, effect.table)
-            column = columns.get((effect.table, effect.column), effect.column)
-            if effect.renamed_to and effect.column:
-                columns[effect.table, effect.renamed_to] = column
-            elif effect.renamed_to:
-                tables[effect.renamed_to] = table
-                columns.update(
-                    {(effect.renamed_to, name): live for (of, name), live in columns.items() if of == effect.table}
-                )
-            elif effect.kind is Kind.MAKES:
-                made.add((table, column))
-            elif effect.kind in (Kind.DROPS_TABLE, Kind.DROPS_COLUMN) and not made & {(table, ""), (table, column)}:
-                found.append((step, effect, table, column))
-    return found
+
+def would_fail(judged: Judged) -> Iterator[Finding]:
+    """What live rows and names would make the run fail, or would have it damage values."""
+    for step, demand, unsure in today.demands(judged.plan) if judged.count else ():
+        offenders = judged.inspector.offending(demand)
+        if offenders and not offenders.count.lossless:
+            yield _offence(step, demand, offenders, unsure)
+
+
+def _offence(step: Step, demand: Demand, offenders: Offenders, unsure: bool) -> Finding:
+    empty_by_then = demand.need is Need.NO_NULLS and not demand.columns
+    id, one, many = _OFFENCES[Need.FEW_ROWS if empty_by_then else demand.need]
+    count = offenders.count
+    if not one:
+        text = f"{step.key} {demand.words}, but there is one of that name."
+        hint = "Drop or rename what has it now, if it is none of Django's; else see whether this migration was ever really run."
+    elif not count.number:
+        text = f"{step.key} {demand.words}: the table is too large to look through all of it, so that this may fail."
+        return Finding("rollback.I020", Level.REMARK, str(step.key), text, f"To look yourself: {offenders.query}")
+    else:
+        rows, what = ("row", one) if count.found == "1" else ("rows", many)
+        text = f"{step.key} {demand.words}: {count.found} {rows} {what}."
+        hint = f"Mend them, and run the same command again. They are listed by: {offenders.query}"
+    facts = {"table": demand.today, "columns": list(demand.columns), "rows": count.number, "query": offenders.query}
+    if demand.need is Need.KEPT:
+        return Finding(id, Level.LOSS, str(step.key), text, hint, facts)
+    if unsure:
+        text = f"{text[:-1]}; unless code that runs before it mends that, it fails."
+        return Finding("rollback.I020", Level.REMARK, str(step.key), text, hint, facts)
+    return Finding(id, Level.BLOCKER, str(step.key), text, hint, facts)
+
+
+def missing_rights(judged: Judged) -> Iterator[Finding]:
+    needed = today.rights(judged.plan) if judged.count else ()
+    for sentence in judged.inspector.missing_rights(needed) if needed else ():
+        hint = "Run this as the user that runs your migrations, or give this one the right."
+        yield Finding("rollback.E016", Level.BLOCKER, "", sentence, hint)
 
 
 def nothing_left(judged: Judged) -> Iterator[Finding]:
@@ -424,6 +484,8 @@ CHECKS: tuple[Check, ...] = (
     broken_off,
     torn_squashes,
     unclear_history,
+    would_fail,
+    missing_rights,
     nothing_left,
     asked_for_zero,
     loss,

@@ -15,10 +15,12 @@ ROWS = [
     {"__init__", "errors", "standalone", "advice", "verdict"},
     {"conf", "history", "retries"},
     {"manifest", "moments", "states"},
+    {"demands"},
     {"effects", "kinds", "legacy"},
     {"planner", "legacy_cli"},
+    {"today"},
     {"safety"},
-    {"listing"},
+    {"listing", "offenders"},
     {"catalog", "database", "releases", "reports"},
     {"verification"},
     {"executor", "journal"},
@@ -29,6 +31,7 @@ ROWS = [
 ]
 PURE = {
     "advice",
+    "demands",
     "effects",
     "errors",
     "history",
@@ -42,6 +45,7 @@ PURE = {
     "retries",
     "safety",
     "states",
+    "today",
     "verdict",
 }
 WITHOUT_DJANGO = {"errors", "moments", "legacy", "legacy_cli", "__main__"}  # for machines that have no project

@@ -2,30 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from django.contrib.postgres.operations import AddIndexConcurrently
 from django.db import models
 from django.db.migrations import Migration
 from django.db.migrations.operations import (
     AddField,
+    AlterField,
     AlterModelTable,
     CreateModel,
     DeleteModel,
     RemoveField,
+    RemoveIndex,
     RenameField,
+    RenameModel,
     RunPython,
     RunSQL,
 )
 from django.db.migrations.operations.base import Operation
 
 from rollback_app import safety
+from rollback_app.demands import Demand, Need
 from rollback_app.history import Cut, Row
 from rollback_app.planner import Choices, plan
-from rollback_app.safety import Count, Finding, Level, judge
+from rollback_app.safety import Count, Finding, Level, Offenders, judge
+from rollback_app.today import Right
 from tests.support.plain import CUT, NOON, code, key, made, recorded
 
 ID = ("id", models.BigAutoField(primary_key=True))
@@ -41,7 +47,11 @@ class Facts:
     values: Mapping[tuple[str, str], Count] = field(default_factory=dict)
     can_undo_ddl: bool = True
     vendor_name: str = "MariaDB"
+    in_the_way: Mapping[Need, Offenders] = field(default_factory=dict)
+    lacking: Sequence[str] = ()
     asked: list[tuple[str, list[str]]] = field(default_factory=list)
+    demanded: list[Demand] = field(default_factory=list)
+    needed: set[tuple[str, Right]] = field(default_factory=set)
 
     def count(self, table: str, columns: Mapping[str, Any]) -> tuple[Count, dict[str, Count]] | None:
         self.asked.append((table, sorted(columns)))
@@ -50,6 +60,14 @@ class Facts:
         return Count(self.rows[table]), {
             name: self.values[table, name] for name in columns if (table, name) in self.values
         }
+
+    def offending(self, demand: Demand) -> Offenders | None:
+        self.demanded.append(demand)
+        return self.in_the_way.get(demand.need)
+
+    def missing_rights(self, needed: Collection[tuple[str, Right]]) -> Sequence[str]:
+        self.needed.update(needed)
+        return self.lacking
 
 
 def found(
@@ -165,7 +183,7 @@ def test_the_words_of_a_loss() -> None:
         (found,) = of("W001", undoing(X, facts=Facts({"a_t": 5}, {("a_t", "x"): count})))
         return found.removeprefix("drops column a_t.x")
 
-    assert text(Count(1_000_000, more=True)) == ": more than 1 000 000 rows have a value."
+    assert text(Count(1_000_000, more=True)) == ": at least 1 000 000 rows have a value."
     assert text(Count(0, more=True)) == ": too large to look through, so taken for lost."
     assert of("W001", undoing(CreateModel("U", [ID]), facts=Facts({"a_u": 1204}))) == ["drops table a_u: 1 204 rows."]
     assert of("W001", undoing(X)) == [
@@ -273,6 +291,134 @@ def test_faked_steps_are_loud() -> None:
     assert of("I008", undoing(X, choices=Choices(fake=("a.2",)))) == [
         "a.2 is NOT undone, only its row is deleted (--fake): what it did to the database stays."
     ]
+
+
+@pytest.mark.parametrize(
+    ("operation", "need", "id", "text"),
+    [
+        (
+            RemoveField("T", "x"),
+            Need.FEW_ROWS,
+            "E010",
+            "adds column a_t.x again, NOT NULL and without a default: 7 rows are in the table.",
+        ),
+        (
+            AlterField("T", "x", models.IntegerField(null=True)),
+            Need.NO_NULLS,
+            "E010",
+            "makes column a_t.x NOT NULL again: 7 rows hold NULL.",
+        ),
+        (
+            AlterField("T", "u", models.IntegerField()),
+            Need.UNIQUE,
+            "E011",
+            "makes column a_t.u unique again: 7 rows share their values with others.",
+        ),
+        (
+            AlterField("T", "x", models.BigIntegerField()),
+            Need.FITS,
+            "E012",
+            "makes column a_t.x a IntegerField again: 7 rows hold values that do not fit.",
+        ),
+        (
+            AlterField("T", "x", models.BigIntegerField()),
+            Need.CHECK,
+            "E014",
+            "makes column a_t.x a IntegerField again: 7 rows break its condition.",
+        ),
+        (
+            AlterField("T", "f", models.ForeignKey("a.T", models.CASCADE, db_constraint=False)),
+            Need.POINTS,
+            "E013",
+            "makes column a_t.f_id a foreign key to a_t again: 7 rows point to rows that are not there.",
+        ),
+        (
+            RenameModel("T", "S"),
+            Need.FREE_TABLE,
+            "E015",
+            "takes the name of table a_t back, but there is one of that name.",
+        ),
+        (
+            RenameField("T", "x", "y"),
+            Need.FREE_COLUMN,
+            "E015",
+            "takes the name of column a_t.x back, but there is one of that name.",
+        ),
+        (
+            RemoveIndex("T", "i"),
+            Need.FREE_INDEX,
+            "E015",
+            "takes the name i of an index or constraint of a_t back, but there is one of that name.",
+        ),
+    ],
+)
+def test_what_is_in_the_way_blocks(operation: Operation, need: Need, id: str, text: str) -> None:
+    fields = [ID, ("x", models.IntegerField()), ("u", models.IntegerField(unique=True))]
+    fields.append(("f", models.ForeignKey("a.T", models.CASCADE)))
+    early = CreateModel("T", fields, {"indexes": [models.Index(fields=["x"], name="i")]})
+    migrations = [made("a.1", operations=[early]), made("a.2", "a.1", operations=[operation])]
+    facts = Facts(in_the_way={need: Offenders(Count(7), "SELECT them")})
+    findings = found(migrations, recorded("a.1", late=["a.2"]), facts)
+    (finding,) = [finding for finding in findings if finding.level is Level.BLOCKER]
+    assert (finding.id, finding.text) == (f"rollback.{id}", f"a.2 {text}")
+    assert finding.facts["rows"] == 7
+    assert ("SELECT them" in finding.hint) == (id != "E015")
+    assert facts.asked == []
+    assert not found(migrations, recorded("a.1", late=["a.2"]), facts, count=False)
+
+
+def narrowing(
+    number: int, *, more: bool = False, need: Need = Need.NO_NULLS, before: Sequence[Operation] = ()
+) -> Finding:
+    """What is found about column x of a_t, which becomes NOT NULL and smaller again, with rows in the way."""
+    early = CreateModel("T", [ID, ("x", models.IntegerField())])
+    late = [AlterField("T", "x", models.BigIntegerField(null=True)), *before]
+    migrations = [made("a.1", operations=[early]), made("a.2", "a.1", operations=late)]
+    facts = Facts(in_the_way={need: Offenders(Count(number, more), "SELECT them")})
+    findings = found(migrations, recorded("a.1", late=["a.2"]), facts)
+    (finding,) = [finding for finding in findings if finding.id != "rollback.I003"]
+    return finding
+
+
+def test_the_words_of_what_is_in_the_way() -> None:
+    assert narrowing(1).text == "a.2 makes column a_t.x NOT NULL again: 1 row holds NULL."
+    assert narrowing(1, more=True).text == "a.2 makes column a_t.x NOT NULL again: at least 1 rows hold NULL."
+    assert narrowing(1).hint == "Mend them, and run the same command again. They are listed by: SELECT them"
+
+
+def test_what_could_not_be_looked_through_is_a_remark() -> None:
+    finding = narrowing(0, more=True)
+    assert (finding.id, finding.level) == ("rollback.I020", Level.REMARK)
+    assert finding.text.endswith("too large to look through all of it, so that this may fail.")
+
+
+def test_values_that_are_cut_need_consent() -> None:
+    finding = narrowing(2, need=Need.KEPT)
+    assert (finding.id, finding.level) == ("rollback.W010", Level.LOSS)
+    assert (
+        finding.text == "a.2 makes column a_t.x a IntegerField again: 2 rows hold values that will be cut or rounded."
+    )
+
+
+def test_what_code_may_mend_is_a_remark() -> None:
+    finding = narrowing(2, before=[RunSQL("x", "y")])
+    assert (finding.id, finding.level) == ("rollback.I020", Level.REMARK)
+    assert finding.text.endswith("2 rows hold NULL; unless code that runs before it mends that, it fails.")
+
+
+def test_missing_rights() -> None:
+    facts = Facts(lacking=["bob does not own a_t."])
+    findings = undoing(X, facts=facts)
+    assert of("E016", findings) == ["bob does not own a_t."]
+    assert facts.needed == {("a_t", Right.ALTER)}
+    assert of("E016", undoing(X, facts=facts, count=False)) == []
+    nothing = Facts(lacking=["bob does not own a_t."])
+    assert of("E016", undoing(RunSQL("", ""), facts=nothing)) == []
+
+
+def test_the_estimate_of_a_large_table() -> None:
+    assert str(Count(1_000_000, more=True)) == "more than 1 000 000"
+    assert Count(1_000_000, more=True).found == "at least 1 000 000"
 
 
 def test_every_check_is_listed_once() -> None:

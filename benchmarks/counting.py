@@ -1,0 +1,99 @@
+"""python -m benchmarks.counting [--rows 1000000] [--databases sqlite postgresql mariadb]: see README.md."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import sys
+import time
+from collections.abc import Callable
+
+from tests import servers
+
+VALUES = """
+    INSERT INTO counted (id, a, b, c)
+    WITH RECURSIVE number (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number WHERE n < 1000)
+    SELECT (x.n - 1) * 1000 + y.n, y.n, CASE WHEN y.n > 500 THEN y.n END, 'some text'
+    FROM number x CROSS JOIN number y WHERE x.n <= {thousands}
+"""
+
+
+def seconds(what: Callable[[], object], times: int = 5) -> float:
+    """The median, after one that warms the caches."""
+    what()
+    took = []
+    for _ in range(times):
+        start = time.perf_counter()
+        what()
+        took.append(time.perf_counter() - start)
+    return statistics.median(took)
+
+
+def measure(alias: str, rows: int) -> None:
+    from django.db import connections, models
+
+    from rollback_app import database as databases
+    from rollback_app.demands import Demand, Need
+    from tests.support.databases import ALIASES, Database, empty
+
+    place = Database(ALIASES[alias], alias)
+    empty(place)
+    connection = connections[place.alias]
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE TABLE counted (id integer PRIMARY KEY, a integer, b integer, c varchar(20))")
+        cursor.execute(VALUES.format(thousands=rows // 1000))
+        cursor.execute({"mysql": "ANALYZE TABLE counted"}.get(connection.vendor, "ANALYZE"))
+        if connection.vendor == "mysql":
+            cursor.fetchall()
+
+    def plain() -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM counted")
+            if cursor.fetchone() != (rows,):
+                raise RuntimeError("not all rows are there")
+
+    def ask(columns: dict[str, models.Field | None]) -> Callable[[], object]:  # type: ignore[type-arg]
+        return lambda: databases.get(place.alias).count("counted", columns)
+
+    def demand(need: Need, column: str) -> Callable[[], object]:
+        field = models.IntegerField()
+        asked = Demand(need, "counted", (column,), "", before=models.BigIntegerField(), after=field, today="counted")
+        return lambda: databases.get(place.alias).offending(asked)
+
+    ways: dict[str, Callable[[], object]] = {
+        "rows of a table that goes": ask({}),
+        "values of one column that goes": ask({"a": None}),
+        "values of three columns that go, in one query": ask({"a": None, "b": None, "c": None}),
+        "nulls in the way": demand(Need.NO_NULLS, "b"),
+        "doubled values in the way": demand(Need.UNIQUE, "a"),
+    }
+    if connection.vendor != "sqlite":  # which does not mind
+        ways["numbers in the way that are too large"] = demand(Need.FITS, "a")
+    base = seconds(plain)
+    for name, way in ways.items():
+        took = seconds(way)
+        print(f"| {alias} | {name} | {took / base:.1f} |", flush=True)
+    empty(place)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=1_000_000, help="in the table, in thousands and up to a million")
+    parser.add_argument("--databases", nargs="+", default=["sqlite", "postgresql", "mariadb"])
+    options = parser.parse_args()
+    os.environ["TEST_DATABASES"] = ",".join(options.databases)
+    os.environ["DJANGO_SETTINGS_MODULE"] = "tests.settings"
+    servers.start(name for name in options.databases if name != "sqlite")
+
+    import django
+
+    django.setup()
+    print("| database | what is counted | times a plain count(*) |\n|---|---|--:|")
+    for alias in options.databases:
+        print(f"{alias}: {options.rows} rows", file=sys.stderr)
+        measure(alias, options.rows)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,286 @@
+"""What undoing an operation demands of the rows and names that are in the database: where they do not meet it, it fails.
+
+Judged from Django's `Operation` objects and the states around them, without a database: which of the demands a database
+really makes, and how many rows do not meet them, is for `offenders` to find out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from typing import Any, Protocol
+
+from django.db.migrations import operations as django_operations
+from django.db.migrations.state import ModelState, ProjectState
+from django.db.migrations.utils import resolve_relation
+from django.db.models import CheckConstraint, Field, UniqueConstraint
+
+from .states import Undo
+
+
+class Need(str, Enum):
+    """What kind of thing is demanded."""
+
+    FEW_ROWS = "no more rows than"
+    NO_NULLS = "no null"
+    UNIQUE = "no value twice"
+    FITS = "values fit"
+    KEPT = "values fit without being cut or rounded"
+    POINTS = "rows to point to"
+    CHECK = "a check holds"
+    FREE_TABLE = "no table of this name"
+    FREE_COLUMN = "no column of this name"
+    FREE_INDEX = "no index or constraint of this name"
+
+
+@dataclass(frozen=True)
+class Demand:
+    """One thing that must be so, or undoing the operation fails.
+
+    table, columns: what it is about, as the database names it just before; for a name that must be free, that name is in
+    columns; no column: one that is added on the way, null in each row. words: what the operation does, a verb first. at_most:
+    rows (FEW_ROWS). target: table and column (POINTS). before, after: the field of the column. constraint, model: what is put
+    back, and the model that it is on, rendered. today: the table's name before the run. renamed: for the columns that have
+    another name today, the one that they have by then, and today's.
+    """
+
+    need: Need
+    table: str
+    columns: tuple[str, ...]
+    words: str
+    at_most: int = 0
+    target: tuple[str, str] = ("", "")
+    before: Any = field(default=None, compare=False, repr=False)
+    after: Any = field(default=None, compare=False, repr=False)
+    constraint: Any = field(default=None, compare=False, repr=False)
+    model: Callable[[], Any] = field(default=type(None), compare=False, repr=False)
+    today: str = ""
+    renamed: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def column(self) -> str:
+        return self.columns[0] if self.columns else ""
+
+
+class Names(Protocol):
+    """The part of `effects.Names` that is needed here."""
+
+    def table(self, model: ModelState) -> str: ...
+
+    def column(self, name: str, model_field: Field[Any, Any]) -> str | None: ...
+
+    def join_table(self, model: ModelState, name: str, model_field: Any) -> str | None: ...
+
+    def lives_here(self, model: ModelState) -> bool: ...
+
+
+def demands(undo: Undo, app_label: str, names: Names) -> tuple[Demand, ...]:
+    """What undoing this operation demands."""
+    judge = next((judge for kind, judge in _JUDGES.items() if isinstance(undo.operation, kind)), None)
+    return tuple(judge(undo, app_label, names)) if judge else ()
+
+
+def freed(undo: Undo) -> str:
+    """The name of the index or constraint that undoing this operation drops or renames; or empty."""
+    operation: Any = undo.operation
+    if isinstance(operation, django_operations.AddIndex):
+        return str(operation.index.name)
+    if isinstance(operation, django_operations.AddConstraint):
+        return str(operation.constraint.name)
+    return operation.new_name if isinstance(operation, django_operations.RenameIndex) else ""
+
+
+def is_filled(model_field: Field[Any, Any]) -> bool:
+    """Do the rows that are there get a value when a column for this field is added?"""
+    anything: Any = model_field
+    return (
+        anything.has_db_default()
+        or (anything.has_default() and anything.default is not None)
+        or (not anything.null and anything.blank and anything.empty_strings_allowed)
+        or getattr(anything, "auto_now", False)
+        or getattr(anything, "auto_now_add", False)
+    )
+
+
+def _model(state: ProjectState, app_label: str, name: str) -> ModelState:
+    models: dict[tuple[str, str], ModelState] = state.models
+    return models[app_label, name.lower()]
+
+
+def _free_table(name: str) -> Demand:
+    return Demand(Need.FREE_TABLE, name, (name,), f"takes the name of table {name} back")
+
+
+def _free_column(table: str, name: str) -> Demand:
+    return Demand(Need.FREE_COLUMN, table, (name,), f"takes the name of column {table}.{name} back")
+
+
+def _free_index(table: str, name: str) -> Demand:
+    return Demand(Need.FREE_INDEX, table, (name,), f"takes the name {name} of an index or constraint of {table} back")
+
+
+def _delete_model(undo: Undo, app_label: str, names: Names) -> Iterator[Demand]:
+    model = _model(undo.to_state, app_label, undo.operation.name)  # type: ignore[attr-defined]
+    if names.lives_here(model):
+        joins = [names.join_table(model, name, model_field) for name, model_field in model.fields.items()]
+        yield from map(_free_table, [names.table(model), *filter(None, joins)])
+
+
+def _rename_model(undo: Undo, app_label: str, names: Names) -> Iterator[Demand]:
+    operation: Any = undo.operation
+    if isinstance(operation, django_operations.RenameModel):
+        new_name, old_name = operation.new_name, operation.old_name
+    else:
+        new_name = old_name = operation.name
+    new, old = _model(undo.from_state, app_label, new_name), _model(undo.to_state, app_label, old_name)
+    if names.lives_here(new) and names.table(new) != names.table(old):
+        yield _free_table(names.table(old))
+
+
+def _remove_field(undo: Undo, app_label: str, names: Names) -> Iterator[Demand]:
+    operation: Any = undo.operation
+    model = _model(undo.to_state, app_label, operation.model_name)
+    model_field = model.fields[operation.name]
+    if not names.lives_here(model):
+        return
+    table, column = names.table(model), names.column(operation.name, model_field)
+    if join_table := names.join_table(model, operation.name, model_field):
+        yield _free_table(join_table)
+    elif column:
+        yield _free_column(table, column)
+        yield from _added(model_field, table, column)
+
+
+def _added(model_field: Any, table: str, column: str) -> Iterator[Demand]:
+    """What a column that is added demands of the rows that are there: they all get the same value in it, or none."""
+    what = f"adds column {table}.{column} again"
+    if getattr(model_field, "generated", False):
+        return
+    if not model_field.null and not is_filled(model_field):
+        words = f"{what}, NOT NULL and without a default"
+        yield Demand(Need.FEW_ROWS, table, (column,), words, after=model_field)
+    elif model_field.unique and is_filled(model_field):
+        yield Demand(Need.FEW_ROWS, table, (column,), f"{what}, unique", at_most=1, after=model_field)
+
+
+def _alter_field(undo: Undo, app_label: str, names: Names) -> Iterator[Demand]:
+    operation: Any = undo.operation
+    new, old = (_model(state, app_label, operation.model_name) for state in (undo.from_state, undo.to_state))
+    before, after = new.fields[operation.name], old.fields[operation.name]
+    table, column = names.table(new), names.column(operation.name, before)
+    becomes = names.column(operation.name, after)
+    if not names.lives_here(new) or not column or not becomes:
+        return
+    what = f"column {table}.{column}"
+    if column != becomes:
+        yield _free_column(table, becomes)
+    if before.null and not after.null:
+        yield Demand(Need.NO_NULLS, table, (column,), f"makes {what} NOT NULL again", before=before, after=after)
+    if after.unique and not before.unique:
+        yield Demand(Need.UNIQUE, table, (column,), f"makes {what} unique again")
+    if _points(after) and not (_points(before) and _target(before, app_label) == _target(after, app_label)):
+        yield from _pointing(undo, app_label, names, table, column, after)
+    if not (before.is_relation or after.is_relation) and _size(before) != _size(after):
+        for need in (Need.FITS, Need.KEPT, Need.CHECK):
+            words = f"makes {what} a {_shown(after)} again"
+            yield Demand(need, table, (column,), words, before=before, after=after)
+
+
+def _points(model_field: Any) -> bool:
+    return bool(model_field.is_relation and model_field.remote_field and model_field.db_constraint)
+
+
+def _target(model_field: Any, app_label: str) -> tuple[Any, str | None]:
+    """The model and the name of its field; None for its primary key."""
+    return resolve_relation(model_field.remote_field.model, app_label), model_field.remote_field.field_name
+
+
+def _pointing(undo: Undo, app_label: str, names: Names, table: str, column: str, after: Any) -> Iterator[Demand]:
+    key, field_name = _target(after, app_label)
+    target: ModelState | None = undo.to_state.models.get(key)
+    for name, model_field in target.fields.items() if target else ():
+        if name == field_name or (field_name is None and model_field.primary_key):
+            there = names.table(target), names.column(name, model_field) or ""  # type: ignore[arg-type]
+            words = f"makes column {table}.{column} a foreign key to {there[0]} again"
+            yield Demand(Need.POINTS, table, (column,), words, target=there)
+
+
+def _size(model_field: Any) -> tuple[Any, ...]:
+    """What the type of a column is made of."""
+    names = ("max_length", "max_digits", "decimal_places")
+    return type(model_field), *(getattr(model_field, name, None) for name in names)
+
+
+def _shown(model_field: Any) -> str:
+    numbers = [str(number) for number in _size(model_field)[1:] if number is not None]
+    return type(model_field).__name__ + (f"({', '.join(numbers)})" if numbers else "")
+
+
+def _rename_field(undo: Undo, app_label: str, names: Names) -> Iterator[Demand]:
+    operation: Any = undo.operation
+    new, old = (_model(state, app_label, operation.model_name) for state in (undo.from_state, undo.to_state))
+    before = names.column(operation.new_name, new.fields[operation.new_name])
+    after = names.column(operation.old_name, old.fields[operation.old_name])
+    if after and before != after and names.lives_here(new):
+        yield _free_column(names.table(new), after)
+
+
+def _alter_unique_together(undo: Undo, app_label: str, names: Names) -> Iterator[Demand]:
+    name = undo.operation.name  # type: ignore[attr-defined]
+    new, old = _model(undo.from_state, app_label, name), _model(undo.to_state, app_label, name)
+    back = {*map(tuple, old.options.get("unique_together") or ())}
+    gone = {*map(tuple, new.options.get("unique_together") or ())}
+    for fields in sorted(back - gone) if names.lives_here(new) else ():
+        columns = tuple(names.column(field_name, new.fields[field_name]) or "" for field_name in fields)
+        words = f"makes {', '.join(columns)} of {names.table(new)} unique together again"
+        yield Demand(Need.UNIQUE, names.table(new), columns, words)
+
+
+def _remove_constraint(undo: Undo, app_label: str, names: Names) -> Iterator[Demand]:
+    operation: Any = undo.operation
+    model = _model(undo.to_state, app_label, operation.model_name)
+    if not names.lives_here(model):
+        return
+    constraint = next(found for found in model.options["constraints"] if found.name == operation.name)
+    table, words = names.table(model), f"makes constraint {operation.name} of {names.table(model)} again"
+    yield replace(_free_index(table, operation.name), constraint=constraint)
+    if isinstance(constraint, (CheckConstraint, UniqueConstraint)):
+        fields = constraint.fields if isinstance(constraint, UniqueConstraint) else ()
+        yield Demand(
+            Need.CHECK if isinstance(constraint, CheckConstraint) else Need.UNIQUE,
+            table,
+            tuple(names.column(field_name, model.fields[field_name]) or "" for field_name in fields),
+            words,
+            constraint=constraint,
+            # Rendered only when it is asked for: most plans have no such constraint.
+            model=lambda: undo.to_state.apps.get_model(app_label, operation.model_name),
+        )
+
+
+def _remove_index(undo: Undo, app_label: str, names: Names) -> Iterator[Demand]:
+    operation: Any = undo.operation
+    model = _model(undo.to_state, app_label, operation.model_name)
+    if names.lives_here(model):
+        yield _free_index(names.table(model), operation.name)
+
+
+def _rename_index(undo: Undo, app_label: str, names: Names) -> Iterator[Demand]:
+    operation: Any = undo.operation
+    model = _model(undo.to_state, app_label, operation.model_name)
+    if operation.old_name and names.lives_here(model):
+        yield _free_index(names.table(model), operation.old_name)
+
+
+_JUDGES: dict[type, Callable[[Undo, str, Names], Iterator[Demand]]] = {
+    django_operations.DeleteModel: _delete_model,
+    django_operations.RenameModel: _rename_model,
+    django_operations.AlterModelTable: _rename_model,
+    django_operations.RemoveField: _remove_field,
+    django_operations.AlterField: _alter_field,
+    django_operations.RenameField: _rename_field,
+    django_operations.AlterUniqueTogether: _alter_unique_together,
+    django_operations.RemoveConstraint: _remove_constraint,
+    django_operations.RemoveIndex: _remove_index,
+    django_operations.RenameIndex: _rename_index,
+}

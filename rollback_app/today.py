@@ -1,0 +1,147 @@
+"""The names of today, before the run, of the tables and columns that the steps of a plan speak of.
+
+An operation is undone on a database that the steps before it have changed: it names a table as it is called by then. Who
+looks at the database before the run has to ask for it by the name that it has now.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from enum import Enum
+from typing import Any
+
+from .demands import Demand, Need, is_filled
+from .effects import Effect, Kind
+from .planner import Plan, Step
+
+_UNJUDGED = (Kind.CODE, Kind.RUNS_SQL, Kind.UNKNOWN)
+_NAMES = (Need.FREE_TABLE, Need.FREE_COLUMN, Need.FREE_INDEX)
+
+
+class Right(str, Enum):
+    """What is done to a table."""
+
+    DROP = "drop"
+    ALTER = "alter"
+    CREATE = "create"
+
+
+class Today:
+    """What the steps so far have made of the names. Told of each effect, in the order in which they happen."""
+
+    def __init__(self) -> None:
+        self.unsure = False  # did code or SQL run, which may have changed any row?
+        self._tables: dict[str, str] = {}
+        self._columns: dict[tuple[str, str], str] = {}
+        # (table, column), the latter empty for a whole table. Made: -> the field. Gone: dropped, or called otherwise by now.
+        self._made: dict[tuple[str, str], Any] = {}
+        self._gone: set[tuple[str, str]] = set()
+        self._freed: set[str] = set()
+
+    def names(self, effect: Effect) -> tuple[str, str]:
+        """Table and column of an effect that is about to happen."""
+        return self.table(effect.table), self._columns.get((effect.table, effect.column), effect.column)
+
+    def is_made(self, table: str, column: str) -> bool:
+        """Has the run itself made it, so that nothing of today can be in it?"""
+        return bool(self._made.keys() & {(table, ""), (table, column)})
+
+    def happens(self, effect: Effect) -> None:
+        table, column = self.names(effect)
+        self.unsure = self.unsure or effect.kind in _UNJUDGED
+        self._freed.add(effect.frees)
+        if effect.renamed_to and effect.column:
+            self._columns[effect.table, effect.renamed_to] = column
+            self._gone.add((table, column))
+        elif effect.renamed_to:
+            self._tables[effect.renamed_to] = table
+            self._gone.add((table, ""))
+            self._columns.update(
+                {(effect.renamed_to, name): live for (of, name), live in self._columns.items() if of == effect.table}
+            )
+        elif effect.kind is Kind.MAKES:
+            self._made[table, column] = effect.field
+        elif effect.kind in (Kind.DROPS_TABLE, Kind.DROPS_COLUMN):
+            self._gone.add((table, column))
+
+    def table(self, name: str) -> str:
+        """A table's name before the run."""
+        return self._tables.get(name, name)
+
+    def demand(self, demand: Demand) -> Demand | None:
+        """What it demands of the database of today; None, if the run itself has seen to that."""
+        table = self.table(demand.table)
+        if demand.need in _NAMES:
+            return None if self._is_free(demand, table) else replace(demand, today=table)
+        if self.is_made(table, ""):
+            return None
+        columns = {then: live for (of, then), live in self._columns.items() if of == demand.table and then != live}
+        found = replace(
+            demand,
+            today=table,
+            renamed=tuple(columns.items()),
+            target=(self.table(demand.target[0]), self._columns.get(demand.target, demand.target[1])),
+        )
+        made = {column: field for (of, column), field in self._made.items() if of == table}
+        # A constraint may look at any column of its table.
+        about = list(made) if demand.constraint else [columns.get(name, name) for name in demand.columns]
+        if not made.keys() & set(about):
+            return found
+        if demand.need is Need.NO_NULLS and (field := made[about[0]]) and not is_filled(field):
+            # It was added without a value: each row that there is today has a null in it by then.
+            return replace(found, columns=(), words=f"{demand.words}, which is empty by then")
+        return None
+
+    def _is_free(self, demand: Demand, table: str) -> bool:
+        if demand.need is Need.FREE_TABLE:
+            return (demand.table, "") in self._gone
+        if demand.need is Need.FREE_COLUMN:
+            return self.is_made(table, "") or (table, demand.column) in self._gone
+        # An index goes with its table and its columns, and which those are is not known here.
+        return self.is_made(table, "") or bool(self._gone) or demand.column in self._freed
+
+
+def drops(plan: Plan) -> list[tuple[Step, Effect, str, str]]:
+    """(step, effect, table, column) of each drop. What the run itself makes and drops again is left out."""
+    today, found = Today(), []
+    for step, effect in _all(plan):
+        table, column = today.names(effect)
+        if effect.kind in (Kind.DROPS_TABLE, Kind.DROPS_COLUMN) and not today.is_made(table, column):
+            found.append((step, effect, table, column))
+        today.happens(effect)
+    return found
+
+
+def demands(plan: Plan) -> Iterator[tuple[Step, Demand, bool]]:
+    """(step, demand, unsure) of each demand. unsure: code or SQL runs before it, which may change the rows that it is about."""
+    today = Today()
+    for step, effect in _all(plan):
+        # The operations of a step that broke off are done in part.
+        broken_off = plan.resumes is not None and plan.resumes.key == step.key
+        for demand in () if broken_off else effect.demands:
+            if found := today.demand(demand):
+                yield step, found, today.unsure
+        today.happens(effect)
+
+
+def rights(plan: Plan) -> set[tuple[str, Right]]:
+    """(table, right) of all that a plan does to tables that are there today, and of those that it makes."""
+    today, found = Today(), set[tuple[str, Right]]()
+    for _, effect in _all(plan):
+        table = today.table(effect.table or effect.touches)
+        if table and not today.is_made(table, ""):
+            if effect.kind is Kind.DROPS_TABLE:
+                found.add((table, Right.DROP))
+            elif effect.kind is Kind.MAKES and not effect.column:
+                found.add((table, Right.CREATE))
+            else:
+                found.add((table, Right.ALTER))
+        today.happens(effect)
+    return found
+
+
+def _all(plan: Plan) -> Iterator[tuple[Step, Effect]]:
+    for step in plan.steps:
+        for effect in step.effects:
+            yield step, effect
