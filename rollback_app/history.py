@@ -171,7 +171,7 @@ class Record:
     operator: str
     host: str
     command: str
-    moment: datetime
+    moment: datetime | None
     digest: str
     release: str
     steps: tuple[tuple[Key, datetime], ...]

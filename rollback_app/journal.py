@@ -27,9 +27,9 @@ HISTORY = MigrationRecorder.Migration._meta.db_table
 
 
 class Run(models.Model):
-    """A run. moment: in UTC. history: which table `django_migrations` was (`Database.made`). steps: JSON, [[app, name, applied,
-    [ids of its rows]], …] in the order of the plan. The last five columns tell how far a step has come that is not one
-    transaction; they are empty between steps."""
+    """A run. moment: in UTC, if there is one. history: which table `django_migrations` was (`Database.made`). steps: JSON,
+    [[app, name, applied, [ids of its rows]], …] in the order of the plan. The last five columns tell how far a step has come
+    that is not one transaction; they are empty between steps."""
 
     started = models.CharField(max_length=40)
     finished = models.CharField(max_length=40, default="")
@@ -77,8 +77,8 @@ class Journal:
         with self.database.connection.cursor() as cursor:
             return TABLE in self.database.connection.introspection.table_names(cursor)
 
-    def begin(self, plan: Plan, moment: datetime, command: str) -> None:
-        """Note that a run starts; makes the table on first need."""
+    def begin(self, plan: Plan, moment: datetime | None, command: str) -> None:
+        """Note that a run starts; makes the table on first need. moment: None for a set of migrations, which is no time."""
         if not self.exists:
             with self.database.connection.schema_editor() as editor:
                 editor.create_model(Run)
@@ -88,7 +88,7 @@ class Journal:
             operator=_operator(),
             host=socket.gethostname(),
             command=command,
-            moment=moment.isoformat(),
+            moment=moment.isoformat() if moment else "",
             history=self.database.made(HISTORY),
             digest=plan.digest,
             release=plan.release,
@@ -173,7 +173,7 @@ def _record(run: Run) -> Record:
         operator=run.operator,
         host=run.host,
         command=run.command,
-        moment=datetime.fromisoformat(run.moment),
+        moment=datetime.fromisoformat(run.moment) if run.moment else None,
         digest=run.digest,
         release=run.release,
         steps=steps,

@@ -333,11 +333,11 @@ def of_listing(listing: Listing) -> Report:
 
 def _listing(listing: Listing) -> Iterator[Line]:
     yield Line(f"Database {listing.title}", "MIGRATE_HEADING")
-    if not listing.total:
-        yield Line("No migration was ever applied here.")
-        return
-    shown = len(listing.listed)
-    yield Line(f"{number_of(listing.total, 'deployment')}, newest first, in {listing.zone.key}; {shown} shown")
+    if listing.total:
+        shown = len(listing.listed)
+        yield Line(f"{number_of(listing.total, 'deployment')}, newest first, in {listing.zone.key}; {shown} shown")
+    else:
+        yield Line("No migration is applied here.")
     gone = list(listing.rolled_back)
     for listed in listing.listed:
         while gone and gone[0].deployment.start > listed.deployment.start:
@@ -547,7 +547,7 @@ def _record(record: Record, alias: str) -> Iterator[Line]:
     who = f" by {record.operator}" if record.operator else ""
     done = f"{record.steps_done} of {number_of(len(record.steps), 'step')} undone"
     yield Line(f"{record.number}. {_utc(record.started)}{who} on {record.host}: {end}, {done}", style)
-    yield Line(f"   back to  {_utc(record.moment)}")
+    yield Line(f"   back to  {_utc(record.moment) if record.moment else 'a set of migrations: see the command'}")
     yield Line(f"   command  {record.command or '(through the Python API)'}")
     yield Line(f"   digest   {record.digest}" + (f", took {seconds(record.seconds)}" if record.finished else ""))
     for index, (key, applied) in enumerate(record.steps, start=1):
@@ -572,7 +572,7 @@ def _record_data(record: Record) -> dict[str, Any]:
         "operator": record.operator,
         "host": record.host,
         "command": record.command,
-        "moment": _stamp(record.moment),
+        "moment": _stamp(record.moment) if record.moment else None,
         "digest": record.digest,
         "release": record.release,
         "steps": [{"migration": str(key), "applied": _stamp(applied)} for key, applied in record.steps],

@@ -169,7 +169,7 @@ def deployments(
             blockers = tuple(finding for finding in findings if finding.level is Level.BLOCKER)
             found.append(Listed(number, group, marks(group, plan), blockers))
         gone = rolled_back(Journal(database).records(), rows, gap, recorded, precision)
-    oldest = min((group.start for group in chosen), default=now) if limit else after
+    oldest = after if after or not chosen or chosen[-1] is groups[0] else chosen[-1].start
     shown = tuple(each for each in gone if oldest is None or each.deployment.start >= oldest)
     return Listing(alias, database.title, local, gap, tuple(found), shown, len(groups), now)
 
@@ -353,7 +353,8 @@ def _begun(database: Database, looked_at: Preview, progress: Progress, command: 
     bookmark = _Noted(database)
     try:
         with database.settings_of_run():
-            bookmark.begin(looked_at.plan, looked_at.moment.at, command)
+            moment = looked_at.moment
+            bookmark.begin(looked_at.plan, moment.at if moment.kept is None else None, command)
     except (DatabaseError, InterfaceError) as error:
         if database.is_lock_timeout(error):
             raise database.held() from error

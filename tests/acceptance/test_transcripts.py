@@ -35,6 +35,11 @@ TRANSCRIPTS = {
     ],
     "manifest": ["python manage.py rollbackmigrationsafter manifest:- --plan < older.json"],
     "steps": ["python manage.py rollbackmigrationsafter all: --steps 1 --plan"],
+    "undo": [
+        f"{BEFORE_2_2} --no-input --destroy-data -v 0",
+        "python manage.py showdeployments --limit 1",
+        "python manage.py showrollbacks",
+    ],
     "commands": [f"{BEFORE_2_2} --format commands"],
     "legacy": ['python -m rollback_app legacyrollbacksql "2024-05-15 11:00+02:00" --dsn shop.sqlite3'],
     "standalone": [
@@ -73,6 +78,9 @@ def same_form(text: str, database: Path | None = None) -> str:
         text = text.replace(str(database), "shop.sqlite3")
     text = re.sub(r"\d+ days?( \d+ h)? ago", "… ago", text)
     text = re.sub(r"\d+\.\d\d s\b", "… s", text)
+    text = re.sub(r"[-\d]{10} [:\d]{8} UTC by \S+ on \S+:", "2024-05-16 01:12:44 UTC by alice on web-1:", text)
+    text = re.sub(r"(by rollback \d+ of) [-\d]{10} [:\d]{8}", r"\1 2024-05-16 01:12:44", text)
+    text = re.sub(r"(digest   )[0-9a-f]{12}", r"\1…", text)
     return re.sub(r"(Digest of this plan: |\"digest\": \")[0-9a-f]{12}", r"\1…", text)
 
 

@@ -189,7 +189,7 @@ def test_nothing_to_list(database: Database, project: Project) -> None:
     project()
     assert call("showdeployments").status == 1
     MigrationRecorder(database.connection).ensure_schema()
-    assert call("showdeployments").out.splitlines()[1:] == ["No migration was ever applied here."]
+    assert call("showdeployments").out.splitlines()[1:] == ["No migration is applied here."]
     assert roll_back(database, "last").error.startswith("There is no deployment here: no migration was ever applied.")
     assert call("markrelease", "1.0").error.startswith("No migration was applied before that moment.")
 
@@ -296,7 +296,10 @@ def test_a_run_that_broke_off_is_over_when_something_is_applied(broken_off: Data
 def test_the_last_line_says_with_which_release_to_go_forward(shop: Database) -> None:
     mark(shop, "1.1", "2024-05-02 12:00")
     said = roll_back(shop, "2024-05-02")
-    assert said.out.endswith("To go forward again later: start release 1.1 and run python manage.py migrate.\n")
+    suffix = "" if shop.alias == "default" else f" --database {shop.alias}"
+    assert said.out.endswith(
+        f"To go forward again later: start release 1.1 and run python manage.py migrate{suffix}.\n"
+    )
 
 
 def test_a_migration_in_the_middle_is_refused_as_a_time_would_be(shop: Database) -> None:
@@ -565,3 +568,64 @@ def test_a_mark_that_cannot_be_written(shop: Database) -> None:
     assert said.status == 1
     assert "cannot be written to: " in said.error
     assert said.error.endswith("Its user must be allowed to make and to fill the table rollback_app_deployment.")
+
+
+# What was rolled back
+
+
+def test_what_was_rolled_back_is_shown_as_such(shop: Database, project: Project) -> None:
+    mark(shop, "1.2")
+    assert roll_back(shop, "deployment:2").status == 0
+    listed = call("showdeployments", database=shop.alias)
+    suffix = "" if shop.alias == "default" else f" --database {shop.alias}"
+    when = datetime.now(timezone.utc)
+    assert "1 deployment, newest first, in Europe/Berlin; 1 shown" in listed.out
+    blocks = [block.splitlines() for block in listed.out.split("\n\n")[1:]]
+    assert [block[0] for block in blocks] == [
+        "-. 2024-05-03 10:00:00  release 1.2  ROLLED BACK",
+        "-. 2024-05-02 10:00:00 to 10:00:01  ROLLED BACK",
+        "1. 2024-05-01 10:00:00  guessed",
+    ]
+    assert blocks[1][2].endswith(": a 1, b 1")
+    assert blocks[1][3].startswith(f"   by rollback 1 of {when:%Y-%m-%d} ")
+    assert blocks[1][3].endswith(" UTC; 'python manage.py showrollbacks' tells more")
+    newer = f"start the newer release and run python manage.py migrate{suffix}"
+    assert blocks[0][4] == f"   to go forward again: {newer.replace('the newer release', 'release 1.2')}"
+    assert blocks[1][4] == f"   to go forward again: {newer}"
+    assert (
+        f"   forward  {newer.replace('the newer release', 'release 1.2')}"
+        in call("showrollbacks", database=shop.alias).out.splitlines()
+    )
+
+    migrate(shop.alias)
+    again = call("showdeployments", database=shop.alias).out
+    assert "   applied again since: a.0002_x, b.0001_u" in again
+    assert "to go forward again" not in again
+    data = call("showdeployments", database=shop.alias, format="json").json["rolled_back"]
+    assert data[1] == {
+        "start": "2024-05-02T08:00:00+00:00",
+        "end": "2024-05-02T08:00:01+00:00",
+        "releases": [],
+        "migrations": ["a.0002_x", "b.0001_u"],
+        "rollback": 1,
+        "applied_again": ["a.0002_x", "b.0001_u"],
+    }
+
+
+def test_what_was_rolled_back_is_limited_like_the_rest(shop: Database) -> None:
+    assert roll_back(shop, "2024-05-02 10:00:01").status == 3  # it cuts a deployment in two
+    assert roll_back(shop, "last").status == 0
+
+    def gone(**options: object) -> list[str]:
+        found = call("showdeployments", database=shop.alias, format="json", **options).json["rolled_back"]
+        return [name for each in found for name in each["migrations"]]
+
+    assert gone() == gone(limit=1) == gone(since="2024-05-03") == ["a.0003_y"]
+    assert gone(since="2024-05-04") == []
+    assert roll_back(shop, "2024-05-02 10:00").status == 0
+    migrate(shop.alias)
+    assert gone() == ["a.0003_y", "a.0002_x", "b.0001_u"]
+    assert gone(limit=1) == []  # older than the newest deployment, which is the only one shown
+    assert roll_back(shop, "all:").status == 0
+    assert sorted(gone(limit=1)) == ["a.0001_t", *["a.0002_x"] * 2, *["a.0003_y"] * 2, *["b.0001_u"] * 2]
+    assert "No migration is applied here.\n\n-. " in call("showdeployments", database=shop.alias).out

@@ -38,6 +38,10 @@ def failing(project: Project) -> None:
     project(a={"0001_t": T, "0002_x": code})
 
 
+def here(shop: Database) -> str:
+    return "" if shop.alias == "default" else f" --database {shop.alias}"
+
+
 def test_nothing_was_noted(shop: Database) -> None:
     before = everything(shop.connection, exclude=())
     said = call("showrollbacks", database=shop.alias)
@@ -67,6 +71,7 @@ def test_a_run_that_is_done(shop: Database) -> None:
         f'   command  python manage.py rollbackmigrationsafter "2024-05-02 10:00" --database {shop.alias}',
         f"   digest   {record.digest}, took {record.seconds:.2f} s",
         "   undone   a.0002_x, which was applied 2024-05-02 08:00:00 UTC",
+        "   forward  start the newer release and run python manage.py migrate" + here(shop),
     ]
     data = call("showrollbacks", database=shop.alias, format="json").json
     assert data["schema"] == 1
@@ -81,6 +86,7 @@ def test_a_run_that_is_done(shop: Database) -> None:
             "command": f'python manage.py rollbackmigrationsafter "2024-05-02 10:00" --database {shop.alias}',
             "moment": "2024-05-02T08:00:00+00:00",
             "digest": record.digest,
+            "release": "",
             "steps": [{"migration": "a.0002_x", "applied": "2024-05-02T08:00:00+00:00"}],
             "steps_done": 1,
             "seconds": record.seconds,
@@ -118,6 +124,13 @@ def test_through_the_api_and_without_a_name(shop: Database, monkeypatch: pytest.
     said = call("showrollbacks", database=shop.alias)
     assert f" UTC on {socket.gethostname()}: done" in said.out
     assert "   command  (through the Python API)" in said.out
+
+
+def test_a_set_of_migrations_is_no_time(shop: Database) -> None:
+    assert roll_back(shop, "all:a").status == 0
+    assert "   back to  a set of migrations: see the command\n" in call("showrollbacks", database=shop.alias).out
+    (found,) = call("showrollbacks", database=shop.alias, format="json").json["rollbacks"]
+    assert found["moment"] is None
 
 
 def test_a_run_that_was_killed(shop: Database) -> None:
