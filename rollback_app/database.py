@@ -201,6 +201,10 @@ class Database(ABC):
         """What surrounds a run, outside of its transactions."""
         return nullcontext()
 
+    def alone(self) -> AbstractContextManager[None]:
+        """Keeps other rollbacks away during a run that is not one transaction. Errors: Locked."""
+        return nullcontext()
+
     def lock(self) -> None:  # noqa: B027  # MySQL has its lock already, from settings_of_run
         """Keep others from migrating until the transaction ends. Errors: Locked."""
 
@@ -236,15 +240,24 @@ class Database(ABC):
         """Does it say that what a statement makes is there already, or that what it drops is gone?"""
         return False
 
+    def drop_invalid_index(self, name: str) -> None:  # noqa: B027  # others have no such indexes
+        """Drop an index that was begun concurrently and not finished, if that is what it is."""
+
     def made(self, table: str) -> str:
         """What tells a table from one of the same name that takes its place, as when a backup is restored. Empty where the
         whole database is restored or nothing."""
         return ""
 
-    def delete_rows(self, rows: tuple[Row, ...]) -> None:
+    def delete_rows(self, rows: Sequence[Row]) -> None:
         """Delete rows from `django_migrations`, whichever router the project has."""
         recorder = MigrationRecorder(self.connection)
-        recorder.migration_qs.filter(id__in=[row.id for row in rows]).delete()
+        for start in range(0, len(rows), 500):  # SQLite takes so many parameters and no more
+            recorder.migration_qs.filter(id__in=[row.id for row in rows[start : start + 500]]).delete()
+
+
+# The upper half of an advisory lock's key; the lower half is the history table, of which each schema may have one.
+_OURS = 1_919_118_435
+_KEEP_AWAY = f"SELECT pg_advisory_xact_lock(({_OURS}::bigint << 32) + %s::regclass::oid::bigint)"
 
 
 class PostgreSQL(Database):
@@ -289,14 +302,44 @@ class PostgreSQL(Database):
 
     def lock(self) -> None:
         self._set_timeouts()
+        # In a savepoint, so that the holders can be asked for afterwards.
+        with self._told_who_holds_it(), transaction.atomic(using=self.alias), self.connection.cursor() as cursor:
+            cursor.execute(f"LOCK TABLE {self._history_table} IN ACCESS EXCLUSIVE MODE")
+
+    @contextmanager
+    def all_or_nothing(self) -> Iterator[None]:
+        with super().all_or_nothing():
+            # Against a rollback that goes step by step, and is between two of them.
+            with self._told_who_holds_it(), transaction.atomic(using=self.alias), self.connection.cursor() as cursor:
+                cursor.execute(_KEEP_AWAY, [self._history_table])
+            yield
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        # In a connection of its own, whose transaction lasts as long as the run: behind pgbouncer a session does not. It reads
+        # no rows, so that neither VACUUM nor an index that is made concurrently waits for it.
+        guard = self.connection.copy()
         try:
-            # In a savepoint, so that the holders can be asked for afterwards.
-            with transaction.atomic(using=self.alias), self.connection.cursor() as cursor:
-                cursor.execute(f"LOCK TABLE {self._history_table} IN ACCESS EXCLUSIVE MODE")
+            guard.set_autocommit(False)
+            with self._told_who_holds_it(), guard.cursor() as cursor:
+                cursor.execute("SELECT set_config('lock_timeout', %s, true)", [self._lock_timeout])
+                cursor.execute(_KEEP_AWAY, [self._history_table])
+            yield
+        finally:
+            guard.close()
+
+    @contextmanager
+    def _told_who_holds_it(self) -> Iterator[None]:
+        try:
+            yield
         except OperationalError as error:
             if not self.is_lock_timeout(error):
                 raise
             raise self.held(self._holders()) from error
+
+    @property
+    def _lock_timeout(self) -> str:
+        return f"{round(self.timeouts.lock * 1000)}ms"
 
     def _set_timeouts(self) -> None:
         """For this transaction only: behind pgbouncer the next one may run in another session."""
@@ -304,13 +347,15 @@ class PostgreSQL(Database):
         with self.connection.cursor() as cursor:
             cursor.execute(
                 "SELECT set_config('lock_timeout', %s, true), set_config('statement_timeout', %s, true)",
-                [f"{round(self.timeouts.lock * 1000)}ms", f"{round(statement * 1000)}ms" if statement else "0"],
+                [self._lock_timeout, f"{round(statement * 1000)}ms" if statement else "0"],
             )
 
     def _holders(self) -> str:
         return "; ".join(
             self._sessions(
-                "pid IN (SELECT pid FROM pg_locks WHERE relation = %s::regclass AND granted)", [self._history_table]
+                "pid IN (SELECT pid FROM pg_locks WHERE granted AND (relation = %s::regclass"
+                f" OR locktype = 'advisory' AND classid = {_OURS} AND objid = %s::regclass::oid))",
+                [self._history_table] * 2,
             )
         )
 
@@ -330,6 +375,14 @@ class PostgreSQL(Database):
 
     def is_lock_timeout(self, error: BaseException) -> bool:
         return getattr(error.__cause__, "sqlstate", None) == "55P03"  # lock_not_available
+
+    def drop_invalid_index(self, name: str) -> None:
+        # https://www.postgresql.org/docs/current/sql-createindex.html#SQL-CREATEINDEX-CONCURRENTLY
+        quoted = self.connection.ops.quote_name(name)
+        with self.connection.cursor() as cursor:
+            cursor.execute("SELECT FROM pg_index WHERE indexrelid = to_regclass(%s) AND NOT indisvalid", [quoted])
+            if cursor.rowcount:
+                cursor.execute(f"DROP INDEX CONCURRENTLY {quoted}")
 
     def made(self, table: str) -> str:
         with self.connection.cursor() as cursor:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
@@ -196,7 +196,7 @@ def _in_one_transaction(
                 for step, undos in _walk(plan, states):
                     with _nothing_lost_in_silence(database, plan, step):
                         done.append(_undo(database, step, undos, watch))
-                database.delete_rows(plan.bookkeeping)
+                database.delete_rows([*plan.bookkeeping, *(row for step in plan.steps for row in step.rows)])
             watch.verify(stays=False)
             bookmark.finished()
             _check_it_can_be_committed(database)
@@ -220,7 +220,11 @@ def _step_by_step(
 ) -> list[Done]:
     done: list[Done] = []
     try:
-        with _failures(database, watch, None, "before or after its steps"), database.settings_of_run():
+        with (
+            _failures(database, watch, None, "before or after its steps"),
+            database.settings_of_run(),
+            database.alone(),
+        ):
             plan = _same(expected, prepare())
             with _signals(database, plan, watch) as states:
                 watch.prepare_to_verify(plan, states)
@@ -259,6 +263,7 @@ def _one_step(
         if not in_transaction:
             return _undo_in_pieces(database, plan, step, undos, watch, bookmark, number=len(done) + 1)
         found = _undo(database, step, undos, watch)
+        database.delete_rows(step.rows)
         bookmark.step_done(len(done) + 1)
         return found
 
@@ -330,7 +335,7 @@ def _walk(plan: Plan, states: States) -> Iterator[tuple[Step, list[Undo]]]:
 
 
 def _undo(database: Database, step: Step, undos: list[Undo], watch: _Watch) -> Done:
-    """Undo one step and delete its rows, inside a transaction."""
+    """Undo one step inside a transaction, except for its rows."""
     watch.progress.began(step)
     start = time.monotonic()
     editor = _editor(database)
@@ -346,8 +351,6 @@ def _undo(database: Database, step: Step, undos: list[Undo], watch: _Watch) -> D
     with _failures(database, watch, step, "in what its operations put off to its end"):
         for statement in editor.deferred_sql:
             editor.execute(statement, None)
-        database.delete_rows(step.rows)
-        database.check_rows()
     done = Done(step, time.monotonic() - start)
     watch.progress.finished(done)
     return done
@@ -415,6 +418,9 @@ def _undo_in_pieces(
                 _run_script(database, script, bookmark, position.statements_done if goes_on else None)
                 bookmark.operation_done(index + 1, _texts(editor))
             else:
+                if goes_on and is_concurrent(type(undo.operation)):
+                    operation: Any = undo.operation
+                    database.drop_invalid_index(getattr(operation, "index", operation).name)
                 with _alone(database, undo.operation, step), _forgiving(database, editor, forgive=goes_on):
                     _backwards(undo, step, editor)
                     bookmark.operation_done(index + 1, _texts(editor))
@@ -468,13 +474,20 @@ def _run_script(database: Database, statements: Sequence[str], bookmark: Bookmar
             bookmark.statement_done(index + 1)
 
 
-def _alone(database: Database, operation: Operation, step: Step) -> AbstractContextManager[Any]:
+@contextmanager
+def _alone(database: Database, operation: Operation, step: Step) -> Iterator[None]:
     """A transaction for one operation and its note, unless its author wanted none, or it refuses to run in one."""
     wanted = operation.atomic or (step.migration.atomic and operation.atomic is not False)
     can_be = (
         database.can_undo_ddl and not isinstance(operation, (RunPython, RunSQL)) and not is_concurrent(type(operation))
     )
-    return transaction.atomic(using=database.alias) if wanted or can_be else nullcontext()
+    if not (wanted or can_be):
+        yield
+        return
+    with transaction.atomic(using=database.alias):
+        if database.can_undo_ddl:
+            database.lock()
+        yield
 
 
 @contextmanager

@@ -59,7 +59,7 @@ class Run(models.Model):
         db_table = TABLE
 
     def __str__(self) -> str:
-        return f"{self.started} {self.moment} {self.outcome}"
+        return f"{self.pk}: {self.outcome}"
 
 
 class Journal:

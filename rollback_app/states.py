@@ -255,6 +255,14 @@ class _CopyOnTouch(dict[Model, ModelState]):
 # Rendering
 
 
+class _Apps(StateApps):
+    """Keeps its caches to itself. Django's registries share theirs, and each model that is rendered empties them for all: then
+    every foreign key goes through all models of the project again, to see whether it points to a swappable one."""
+
+    get_models: Any = cache(StateApps.get_models.__wrapped__)  # type: ignore[attr-defined]
+    get_swappable_settings_name: Any = cache(StateApps.get_swappable_settings_name.__wrapped__)  # type: ignore[attr-defined]
+
+
 class _State(ProjectState):
     """A state that is rendered whole, by Django itself, when somebody looks at its models."""
 
@@ -276,7 +284,7 @@ class _Asked(_State):
         return _AskedApps(self.models, self.real_apps)
 
 
-class _AskedApps(StateApps):
+class _AskedApps(_Apps):
     """Renders a model when it is asked for, with all that it points to; and the rest as soon as somebody looks back.
 
     What points to a model is seen through its reverse accessors, which are stand-ins until then, and through the list of
@@ -304,7 +312,7 @@ class _AskedApps(StateApps):
     @cache  # noqa: B019 - as in the class above, which empties the cache by this name
     def get_models(self, include_auto_created: bool = False, include_swapped: bool = False) -> Any:
         self.complete()
-        return super().get_models(include_auto_created, include_swapped)
+        return super().get_models.__wrapped__(self, include_auto_created, include_swapped)
 
     def get_app_config(self, app_label: str) -> Any:
         self.complete()
@@ -428,19 +436,6 @@ def _lineage(key: Model, states: Mapping[Model, ModelState]) -> Iterator[Model]:
     yield key
     for base in _bases(states[key]) if key in states else ():  # not there: of an app without migrations
         yield from _lineage(base, states)
-
-
-class _Apps(StateApps):
-    """Keeps its caches to itself. Django's registries share theirs, and each model that is rendered empties them for all: then
-    every foreign key goes through all models of the project again, to see whether it points to a swappable one."""
-
-    @cache  # noqa: B019 - as in the class above, which empties the cache by this name
-    def get_models(self, include_auto_created: bool = False, include_swapped: bool = False) -> Any:
-        return super().get_models.__wrapped__(self, include_auto_created, include_swapped)  # type: ignore[attr-defined]
-
-    @cache  # noqa: B019
-    def get_swappable_settings_name(self, to_string: str) -> Any:
-        return super().get_swappable_settings_name.__wrapped__(self, to_string)  # type: ignore[attr-defined]
 
 
 class _Neighbourhood(ProjectState):

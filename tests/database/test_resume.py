@@ -110,7 +110,7 @@ def killed_at_each_statement(database: Database) -> int:
         status = forked(database.alias, number, lambda: go(database, step_by_step=True))
         said = go(database, step_by_step=True)
         assert said.status == 0, said.all
-        inside += "broke off inside a.0002_large" in said.out
+        inside += "broke off inside a.0002_" in said.out
         assert everything(database.connection) == undisturbed, number
     assert number > 30
     return inside
@@ -235,3 +235,56 @@ def test_another_table_of_the_same_name_is_another(database: Database, project: 
         cursor.execute("DROP TABLE django_migrations")
         cursor.execute("ALTER TABLE copy RENAME TO django_migrations")
     assert "made anew since" in go(database, step_by_step=True).out
+
+
+CONCURRENT = """
+from django.contrib.postgres.operations import AddIndexConcurrently, RemoveIndexConcurrently
+"""
+INDEXES = (
+    'migrations.AddField("T", "x", models.IntegerField(null=True)),'
+    ' AddIndexConcurrently("T", models.Index(fields=["x"], name="a_t_x")), RemoveIndexConcurrently("T", "a_t_n")'
+)
+
+
+@pytest.fixture
+def indexed(database: Database, project: Project) -> Database:
+    """On day 2 one index is made concurrently and another is dropped so."""
+    with_index = f'{T}, migrations.AddIndex("T", models.Index(fields=["n"], name="a_t_n"))'
+    late = migration(INDEXES, [("a", "0001_t")], before=CONCURRENT, atomic=False)
+    project(a={"0001_t": with_index, "0002_indexes": late}, b={"0001_u": migration(U, [("a", "0001_t")])})
+    return database
+
+
+@forks
+@pytest.mark.databases("postgresql")
+def test_killed_at_each_statement_of_concurrent_indexes(indexed: Database) -> None:
+    assert killed_at_each_statement(indexed) > 5
+
+
+@pytest.mark.databases("postgresql")
+def test_an_index_that_was_not_finished_is_made_again(indexed: Database) -> None:
+    """A transaction that somebody holds open keeps it from being finished; PostgreSQL then leaves it there, invalid."""
+
+    def valid() -> list[tuple[bool]]:
+        with indexed.connection.cursor() as cursor:
+            cursor.execute("SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass('a_t_n')")
+            return list(cursor.fetchall())
+
+    deployed(indexed)
+    indexed.connection.close()
+    options = indexed.connection.settings_dict["OPTIONS"]
+    holder = indexed.connection.copy()
+    with holder.cursor() as cursor:
+        cursor.execute("BEGIN")
+        cursor.execute("INSERT INTO a_t (n) VALUES ('held')")
+        options["options"] = "-c statement_timeout=500"
+        said = go(indexed, step_by_step=True)
+        del options["options"]
+    holder.close()
+    assert said.status == 1
+    assert "canceling statement due to statement timeout" in said.error
+    indexed.connection.close()
+    assert valid() == [(False,)]
+    said = go(indexed, step_by_step=True)
+    assert said.status == 0, said.all
+    assert valid() == [(True,)]
