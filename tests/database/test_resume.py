@@ -288,3 +288,13 @@ def test_an_index_that_was_not_finished_is_made_again(indexed: Database) -> None
     said = go(indexed, step_by_step=True)
     assert said.status == 0, said.all
     assert valid() == [(True,)]
+
+
+@pytest.mark.databases("sqlite", "postgresql")
+def test_what_fails_for_another_reason_fails_again(database: Database, project: Project) -> None:
+    project(**files(operations="migrations.RunSQL('', 'wrong')", atomic=False))
+    deployed(database)
+    for _ in range(2):
+        said = go(database, step_by_step=True)
+        assert said.status == 1
+        assert "The statement was: wrong" in said.error

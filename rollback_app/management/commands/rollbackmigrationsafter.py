@@ -248,10 +248,11 @@ class Command(RollbackCommand):
         if all(preview.plan.empty for preview in previews):
             return
         if options["rehearse"]:
-            for rehearsal in self._rehearse(previews, options, _Printed(self, options["verbosity"])):
-                if options["verbosity"]:
+            rehearsals = self._rehearse(previews, options, _Printed(self, options["verbosity"]))
+            if options["verbosity"]:
+                for rehearsal in rehearsals:
                     self.show(rehearsal)
-                    self.stdout.write(f"\nTo run it: {_again(options, previews)}")
+                self.stdout.write(f"\nTo run it: {_again(options, previews)}")
             return
         destroy_data = options["destroy_data"]
         if options["interactive"] and sys.stdin.isatty():
