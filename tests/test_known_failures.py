@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import threading
 import time
 from datetime import datetime, timedelta, timezone
-from pathlib import Path
 
 import pytest
 from django.core.management import call_command
@@ -20,12 +17,12 @@ from rollback_app.errors import UsageError
 from tests.support.commands import call, roll_back
 from tests.support.databases import Database
 from tests.support.history import deploy, keys, migrate, rows, set_applied
+from tests.support.killed import forked
 from tests.support.projects import Project, migration
 from tests.support.schema import data, difference, everything, snapshot
 
 DAY_1 = datetime(2024, 5, 1, 8, 0, tzinfo=timezone.utc)
 DAY_2 = datetime(2024, 5, 2, 8, 0, tzinfo=timezone.utc)
-ROOT = Path(__file__).parent.parent
 
 
 def table(name: str, fields: str = "") -> str:
@@ -465,6 +462,7 @@ def _hold_the_lock(database: Database, holding: threading.Event, enough: threadi
     mine.connection.close()
 
 
+@pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
 @pytest.mark.databases("sqlite", "postgresql")
 def test_k22_killed_half_way(database: Database, project: Project) -> None:
     """SIGKILL in front of each statement in turn, in a process of its own: as it was, or fully done."""
@@ -473,23 +471,10 @@ def test_k22_killed_half_way(database: Database, project: Project) -> None:
     before = everything(database.connection)
     connections.close_all()
     for number in range(1, 200):
-        process = subprocess.run(
-            [
-                sys.executable,
-                str(ROOT / "tests" / "support" / "killed.py"),
-                database.alias,
-                DAY_2.isoformat(),
-                str(number),
-            ],
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        assert process.returncode in (0, -9), process.stderr
+        status = forked(database.alias, number, lambda: roll_back(database, DAY_2))
+        assert status in (0, -9)
         _wait_until_alone(database)
-        if process.returncode == 0 or not keys(database.alias):
+        if status == 0 or not keys(database.alias):
             break  # the last statements come after the commit
         assert everything(database.connection) == before
         connections.close_all()
