@@ -114,7 +114,7 @@ def one_plan(target: str, *apps: str) -> None:
 
 
 def record(statements: str) -> None:
-    """Ours, keeping each statement that changes something."""
+    """Ours, keeping each statement that changes something; without its own book-keeping and its verification."""
     connection = _setup()
     from django.core.management import call_command
 
@@ -127,7 +127,16 @@ def record(statements: str) -> None:
         return execute(sql, params, many, context)
 
     with connection.execute_wrapper(keep):
-        call_command("rollbackmigrationsafter", MOMENT, interactive=False, destroy_data=True, count=False, verbosity=0)
+        call_command(
+            "rollbackmigrationsafter",
+            MOMENT,
+            interactive=False,
+            destroy_data=True,
+            count=False,
+            verbosity=0,
+            verify=False,
+            journal=False,
+        )
     Path(statements).write_bytes(pickle.dumps(kept))
 
 
@@ -190,7 +199,7 @@ def facts() -> None:
     connection = _setup()
     lines = []
     with connection.cursor() as cursor:
-        for table in sorted(connection.introspection.table_names(cursor)):
+        for table in sorted(set(connection.introspection.table_names(cursor)) - {"rollback_app_run"}):
             columns = connection.introspection.get_table_description(cursor, table)
             lines += sorted(f"{table}.{column.name} {column.type_code} {column.null_ok}" for column in columns)
             constraints = connection.introspection.get_constraints(cursor, table).values()

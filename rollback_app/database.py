@@ -141,9 +141,10 @@ class Database(ABC):
         if table not in self._tables:
             return None
         with self.connection.cursor() as cursor:
-            cursor.execute(f"SELECT * FROM {quote(table)} LIMIT 0")
-            there = {column[0] for column in cursor.description}
-            known = {name: field for name, field in columns.items() if name in there}
+            known = {}
+            if columns:
+                cursor.execute(f"SELECT * FROM {quote(table)} LIMIT 0")
+                known = {column[0]: columns[column[0]] for column in cursor.description if column[0] in columns}
             sums, params = ["count(*)"], []
             for name, field in known.items():
                 condition = f"{quote(name)} IS NOT NULL"

@@ -7,6 +7,7 @@ cannot put a whole plan into one transaction. What an operation does is Django's
 from __future__ import annotations
 
 import copy
+import gc
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -171,12 +172,23 @@ def run(
     database is in.
     """
     watch = _Watch(database, progress, verify=verify)
-    with database.connection.execute_wrapper(watch):
+    with _old_objects_aside(), database.connection.execute_wrapper(watch):
         if one_transaction:
             done = _in_one_transaction(database, expected, prepare, watch, bookmark, before_rollback)
         else:
             done = _step_by_step(database, expected, prepare, watch, bookmark)
     return Outcome(tuple(done), watch.verdict)
+
+
+@contextmanager
+def _old_objects_aside() -> Iterator[None]:
+    """The models that are rendered for an operation are soon garbage, in circles. Python need not go through all that was there
+    before to find it: that took an eighth of the time of a large run."""
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 def _in_one_transaction(
