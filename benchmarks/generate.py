@@ -152,7 +152,8 @@ def _add_check(app: _App, number: int) -> list[str]:
 
 
 def _add_unique(app: _App, number: int) -> list[str]:
-    return _add_constraint(app, 'UniqueConstraint(fields=["name", "id"], name="{name}"', number)
+    columns = ("name", "id"), ("id", "name"), ("number", "id"), ("id", "number")  # PostgreSQL merges two that are alike
+    return _add_constraint(app, f'UniqueConstraint(fields={columns[number // 10 % 4]}, name="{{name}}"', number)
 
 
 def _add_constraint(app: _App, text: str, number: int) -> list[str]:

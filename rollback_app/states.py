@@ -226,12 +226,14 @@ class _CopyOnTouch(dict[Model, ModelState]):
         return self._touch(key) if key in self else default
 
     def items(self) -> Any:
-        return [(key, self._touch(key) if self._refers(model) else model) for key, model in list(super().items())]
+        """All models; for Django's own renaming just those that it looks for, which are the ones that refer to its model."""
+        everything = list(super().items())
+        if self.about is None:
+            return [(key, self._touch(key) if self.deep else model) for key, model in everything]
+        return [(key, self._touch(key)) for key, model in everything if self._refers(model)]
 
     def _refers(self, model: ModelState) -> bool:
-        return self.deep and (
-            self.about is None or self.about in {_key(model), *_targets(model.fields.values(), _key(model))}
-        )
+        return self.about in {_key(model), *_targets(model.fields.values(), _key(model))}
 
     def values(self) -> Any:
         return [model for _, model in self.items()]
