@@ -123,14 +123,14 @@ def _in_pg_temp(connection: BaseDatabaseWrapper, models: Sequence[type[Model]]) 
 
 def _as_temporary(connection: BaseDatabaseWrapper, models: Sequence[type[Model]]) -> Rows:
     with transaction.atomic(using=connection.alias), connection.cursor() as cursor:
-        before = transaction.savepoint(using=connection.alias)
+        before: Any = connection.savepoint()
         try:
             # A CREATE TABLE makes temporary tables where this schema comes first. Types and collations are still found.
             cursor.execute("SELECT set_config('search_path', 'pg_temp, ' || current_setting('search_path'), true)")
             cursor.execute("\n".join([*_pointed_at(connection, models), *_statements(connection, models)]))
             return rows(connection, _names(models))
         finally:
-            transaction.savepoint_rollback(before, using=connection.alias)  # raises, where set_rollback(True) is silent
+            connection.savepoint_rollback(before)  # raises, where set_rollback(True) is silent
 
 
 def _pointed_at(connection: BaseDatabaseWrapper, models: Sequence[type[Model]]) -> Iterator[str]:
