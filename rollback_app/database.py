@@ -237,6 +237,10 @@ class Database(ABC):
         """Whose transactions are open now, in words, oldest first; none where the database cannot tell."""
         return []
 
+    def is_answer(self, error: BaseException) -> bool:
+        """Did the database say that a statement failed? Else nobody knows: the connection was lost meanwhile."""
+        return isinstance(error, DatabaseError)
+
     def is_done_already(self, error: BaseException) -> bool:
         """Does it say that what a statement makes is there already, or that what it drops is gone?"""
         return False
@@ -389,6 +393,10 @@ class PostgreSQL(Database):
         with self.connection.cursor() as cursor:
             cursor.execute("SELECT to_regclass(%s)::oid", [self.connection.ops.quote_name(table)])
             return str(cursor.fetchone()[0])
+
+    def is_answer(self, error: BaseException) -> bool:
+        # connection_exception, admin_shutdown and its like
+        return not (getattr(error.__cause__, "sqlstate", None) or "08").startswith(("08", "57P"))
 
     def is_done_already(self, error: BaseException) -> bool:
         # undefined_object, duplicate_table (https://www.postgresql.org/docs/current/errcodes-appendix.html): the only
@@ -549,6 +557,11 @@ class MySQL(Database):
                 [table],
             )
             return str(cursor.fetchone()[0])
+
+    def is_answer(self, error: BaseException) -> bool:
+        # Not from 2000 to 2999, which are the client's; nor ER_SERVER_SHUTDOWN, ER_CONNECTION_KILLED.
+        number = error.args[0] if error.args else 0
+        return isinstance(number, int) and number // 1000 not in (0, 2) and number not in (1053, 1927)
 
     def is_done_already(self, error: BaseException) -> bool:
         return bool(error.args) and error.args[0] in _DONE_ALREADY

@@ -47,12 +47,22 @@ class Done:
 
 class StepFailed(RollbackError):
     """A run broke off. Facts: the step (None outside of one), what was going on (words), its SQL (empty if the failure was
-    not in a statement), the database's or Python's own words, and what state the database is in now."""
+    not in a statement), the database's or Python's own words, what state the database is in now; doubtful: may the statement
+    have been done all the same?"""
 
     def __init__(
-        self, step: Step | None, doing: str, words: str, *, sql: str = "", locked: bool = False, advice: str = ""
+        self,
+        step: Step | None,
+        doing: str,
+        words: str,
+        *,
+        sql: str = "",
+        locked: bool = False,
+        doubtful: bool = False,
+        advice: str = "",
     ) -> None:
         self.step, self.doing, self.words, self.sql, self.advice = step, doing, words, sql, advice
+        self.doubtful = doubtful
         self.state = ""
         self.returncode = Locked.returncode if locked else RollbackError.returncode
         super().__init__("")
@@ -97,14 +107,14 @@ class Bookmark:
     def step_begun(self, position: Position) -> None:
         """A step begins, or goes on, here."""
 
-    def operation_begun(self, statements: Sequence[str]) -> None:
-        """An operation, or what was put off to the step's end, will run these statements."""
+    def operation_begun(self, statements: Sequence[str], done: int) -> None:
+        """An operation will run these statements, of which so many are done."""
 
     def statement_done(self, number: int) -> None:
         """So many of these statements are done."""
 
-    def operation_done(self, number: int, deferred: Sequence[str]) -> None:
-        """So many operations of the step are done; these statements are put off to its end."""
+    def operation_done(self, number: int) -> None:
+        """So many operations of the step are done."""
 
     def step_done(self, number: int) -> None:
         """So many steps are done."""
@@ -292,13 +302,16 @@ def _failures(database: Database, watch: _Watch, step: Step | None, doing: str) 
     except RollbackError:
         raise
     except KeyboardInterrupt as error:
-        raise StepFailed(step, doing, "it was interrupted", advice=advice.INTERRUPTED) from error
+        raise StepFailed(step, doing, "it was interrupted", doubtful=True, advice=advice.INTERRUPTED) from error
     # Reverse code and signal receivers may raise anything.
     except Exception as error:
         if isinstance(error, (DatabaseError, InterfaceError)):
             locked = database.is_lock_timeout(error)
             words, what_to_do = first_line(error), advice.about(error)
-            raise StepFailed(step, doing, words, sql=watch.sql, locked=locked, advice=what_to_do) from error
+            doubtful = not database.is_answer(error)
+            raise StepFailed(
+                step, doing, words, sql=watch.sql, locked=locked, doubtful=doubtful, advice=what_to_do
+            ) from error
         words = f"{type(error).__name__}: {first_line(error)}"
         raise StepFailed(step, doing, words, advice=advice.TRACEBACK) from error
 
@@ -414,76 +427,94 @@ def _undo_in_pieces(
     off can be continued behind it. number: of the step in its plan, from 1."""
     watch.progress.began(step)
     start = time.monotonic()
-    position = plan.resumes if plan.resumes and plan.resumes.key == step.key else None
-    position = position or Position(step.key, tuple(row.id for row in step.rows), 0, None, 0, (), "")
+    earlier = plan.resumes if plan.resumes and plan.resumes.key == step.key else None
+    position = earlier or Position(step.key, tuple(row.id for row in step.rows), operations=0)
     bookmark.step_begun(position)
-    editor: Any = _editor(database)
-    editor.deferred_sql = list(position.deferred)
+    editor = _editor(database)
     nested = leaves(undos, step.key.app)
     for index, undo in enumerate(nested[position.operations :], position.operations):
-        goes_on = plan.resumes is position and index == position.operations
+        begun = earlier if index == position.operations else None
         with _failures(database, watch, step, _in_words(undo.operation)):
-            script = position.statements if goes_on else None
-            if script is None and _is_script(database, undo.operation):
-                script = _script(database, undo, step, editor)
+            script = _script(database, undo, step, begun)
             if script is not None:
-                _run_script(database, script, bookmark, position.statements_done if goes_on else None)
-                bookmark.operation_done(index + 1, _texts(editor))
+                _run_script(database, script, bookmark, begun)
+                bookmark.operation_done(index + 1)
             else:
-                if goes_on and is_concurrent(type(undo.operation)):
+                if begun and is_concurrent(type(undo.operation)):
                     operation: Any = undo.operation
                     database.drop_invalid_index(getattr(operation, "index", operation).name)
-                with _alone(database, undo.operation, step), _forgiving(database, editor, forgive=goes_on):
-                    _backwards(undo, step, editor)
-                    bookmark.operation_done(index + 1, _texts(editor))
+                with _alone(database, undo.operation, step), _noting_statements(database, editor, bookmark, begun):
+                    _backwards_and_deferred(undo, step, editor)
+                    bookmark.operation_done(index + 1)
         if undo.rendered_everything:
             watch.progress.rendered_everything(undo.operation)
-    with _failures(database, watch, step, "in what its operations put off to its end"):
-        begun = position.statements is not None and position.operations == len(nested)
-        _run_script(database, _texts(editor), bookmark, position.statements_done if begun else None)
-        with transaction.atomic(using=database.alias):
-            database.delete_rows(step.rows)
-            bookmark.step_done(number)
+    with _transaction(database):
+        database.delete_rows(step.rows)
+        bookmark.step_done(number)
     done = Done(step, time.monotonic() - start)
     watch.progress.finished(done)
     return done
 
 
-def _texts(editor: BaseDatabaseSchemaEditor) -> tuple[str, ...]:
-    return tuple(map(str, editor.deferred_sql))
+def _backwards_and_deferred(undo: Undo, step: Step, editor: Any) -> None:
+    """What the schema editor puts off to the end of a migration (indexes, foreign keys) is done at the end of the operation,
+    as if that were a migration by itself: so a run can be continued behind it."""
+    _backwards(undo, step, editor)
+    for statement in editor.deferred_sql:
+        editor.execute(statement, None)
+    editor.deferred_sql.clear()
 
 
-def _is_script(database: Database, operation: Operation) -> bool:
-    """Can its statements be known before they run? Not those of code, nor of operations that are not Django's."""
-    known = type(operation).__module__.startswith("django.db.migrations.")
-    return not database.can_undo_ddl and known and not isinstance(operation, RunPython)
+def _script(database: Database, undo: Undo, step: Step, begun: Position | None) -> tuple[str, ...] | None:
+    """The statements that an operation will run. None, if they cannot be known before.
+
+    begun: where an earlier run broke off in it. What that one noted counts, for the statements that are done may be why Django
+    would not make the same ones again. But if the next one is known to have failed, the code may have been mended since.
+    """
+    if begun is None or begun.statements is None:
+        return _collected(database, undo, step)
+    done = begun.statements_done
+    if not begun.doubtful and (not done or isinstance(undo.operation, RunSQL)):
+        found = _collected(database, undo, step)
+        if found is not None and found[:done] == begun.statements[:done]:
+            return found
+    return begun.statements
 
 
-def _script(database: Database, undo: Undo, step: Step, editor: Any) -> tuple[str, ...] | None:
-    """The statements of an operation. None, if it looks at what its own statements would have made."""
+def _collected(database: Database, undo: Undo, step: Step) -> tuple[str, ...] | None:
+    """None for code, for operations that are not Django's, and for one that looks at what its own statements would have
+    made; and where nothing need be noted, since the database takes back what is not finished."""
+    operation = undo.operation
+    known = type(operation).__module__.startswith("django.db.migrations.") and not isinstance(operation, RunPython)
+    if database.can_undo_ddl or not known:
+        return None
     collector: Any = database.connection.schema_editor(collect_sql=True, atomic=False)
-    collector.deferred_sql = list(editor.deferred_sql)
+    collector.deferred_sql = []
     try:
-        _backwards(undo, step, collector)
+        _backwards_and_deferred(undo, step, collector)
     except DatabaseError:
         return None
-    editor.deferred_sql = collector.deferred_sql
     return tuple(collector.collected_sql)
 
 
-def _run_script(database: Database, statements: Sequence[str], bookmark: Bookmark, goes_on: int | None) -> None:
-    """Run statements one by one. goes_on: how many an earlier run has done for certain; the next may be done too."""
-    if goes_on is None:
-        bookmark.operation_begun(statements)
-    for index, statement in enumerate(statements[goes_on or 0 :], goes_on or 0):
+def _run_script(database: Database, statements: Sequence[str], bookmark: Bookmark, begun: Position | None) -> None:
+    """Run statements one by one. begun: how far an earlier run has come with them."""
+    done = begun.statements_done if begun else 0
+    bookmark.operation_begun(statements, done)
+    for index, statement in enumerate(statements[done:], done):
         # The schema editor would refuse to change a table in a transaction; here it is for the note, and for changes of rows.
-        with transaction.atomic(using=database.alias), database.connection.cursor() as cursor:
+        with _transaction(database), database.connection.cursor() as cursor:
             try:
                 cursor.execute(statement)
             except DatabaseError as error:
-                if index != goes_on or not database.is_done_already(error):
+                if not (_may_be_done(begun, index) and database.is_done_already(error)):
                     raise
             bookmark.statement_done(index + 1)
+
+
+def _may_be_done(begun: Position | None, index: int) -> bool:
+    """May an earlier run have done the statement of this number, from 0?"""
+    return begun is not None and index < begun.statements_done + begun.doubtful
 
 
 @contextmanager
@@ -496,26 +527,38 @@ def _alone(database: Database, operation: Operation, step: Step) -> Iterator[Non
     if not (wanted or can_be):
         yield
         return
-    with transaction.atomic(using=database.alias):
-        if database.can_undo_ddl:
-            database.lock()
+    with _transaction(database):
         yield
 
 
 @contextmanager
-def _forgiving(database: Database, editor: Any, *, forgive: bool) -> Iterator[None]:
-    """Where an earlier run broke off, a statement may have been done without having been noted."""
-    execute = editor.execute
+def _transaction(database: Database) -> Iterator[None]:
+    """For a piece of a step; where the lock is one of a transaction, with that."""
+    with transaction.atomic(using=database.alias):
+        database.lock()
+        yield
 
-    def execute_or_pass(sql: Any, params: Any = ()) -> None:
+
+@contextmanager
+def _noting_statements(database: Database, editor: Any, bookmark: Bookmark, begun: Position | None) -> Iterator[None]:
+    """For an operation whose statements are known only as they come: each is noted. They are all run again, and that the
+    database says "done already" of one is no failure, if an earlier run may have done it."""
+    execute = editor.execute
+    number, done = 0, begun.statements_done if begun else 0
+
+    def execute_and_note(sql: Any, params: Any = ()) -> None:
+        nonlocal number
         try:
             execute(sql, params)
         except DatabaseError as error:
-            if not database.is_done_already(error):
+            # Inside a transaction, what was not noted was not done either.
+            in_doubt = not database.connection.in_atomic_block and _may_be_done(begun, number)
+            if not (in_doubt and database.is_done_already(error)):
                 raise
+        number += 1
+        bookmark.statement_done(max(number, done))
 
-    if forgive:
-        editor.execute = execute_or_pass
+    editor.execute = execute_and_note
     try:
         yield
     finally:

@@ -136,18 +136,18 @@ class Position:
     """Where a run broke off inside a step that is not one transaction.
 
     rows: the ids of the step's rows. operations: how many of its operations are undone, counted as they run (those inside
-    others one by one). statements: those of the operation under way; None if it had not begun, or runs code. statements_done:
-    how many of them are done for certain; the next one may be done too. deferred: statements put off to the step's end.
-    command: what was typed. restored: `django_migrations` is not the table that it was.
+    others one by one). statements: those of the operation under way; None if it had not begun, or they were not known
+    before. statements_done: how many of them are done. doubtful: may the next one be done too? Not if the database said that
+    it failed. command: what was typed. restored: `django_migrations` is not the table that it was.
     """
 
     key: Key
     rows: tuple[int, ...]
     operations: int
-    statements: tuple[str, ...] | None
-    statements_done: int
-    deferred: tuple[str, ...]
-    command: str
+    statements: tuple[str, ...] | None = None
+    statements_done: int = 0
+    doubtful: bool = True
+    command: str = ""
     restored: bool = False
 
 

@@ -28,8 +28,8 @@ HISTORY = MigrationRecorder.Migration._meta.db_table
 
 class Run(models.Model):
     """A run. moment: in UTC, if there is one. history: which table `django_migrations` was (`Database.made`). steps: JSON,
-    [[app, name, applied, [ids of its rows]], …] in the order of the plan. The last five columns tell how far a step has come
-    that is not one transaction; they are empty between steps."""
+    [[app, name, applied, [ids of its rows]], …] in the order of the plan. The columns from `inside` on tell how far a step
+    has come that is not one transaction (`Position`); `inside` is empty between steps."""
 
     started = models.CharField(max_length=40)
     finished = models.CharField(max_length=40, default="")
@@ -49,7 +49,7 @@ class Run(models.Model):
     operations_done = models.IntegerField(default=0)
     statements = models.TextField(default="")
     statements_done = models.IntegerField(default=0)
-    deferred = models.TextField(default="[]")
+    doubtful = models.BooleanField(default=True)
 
     objects: ClassVar[models.Manager[Run]] = models.Manager()
 
@@ -97,9 +97,9 @@ class Journal:
         self.number = run.pk
         self.began = time.monotonic()
 
-    def failed(self, error: str) -> None:
-        """Note why the run broke off, unless it was committed before that."""
-        self._end(Outcome.FAILED, error)
+    def failed(self, error: str, *, doubtful: bool) -> None:
+        """Note why the run broke off, unless it was committed before that. doubtful: as in `Position`."""
+        self._end(Outcome.FAILED, error=error, doubtful=doubtful)
 
     # As the executor's Bookmark, of a run that began
 
@@ -109,27 +109,27 @@ class Journal:
             operations_done=position.operations,
             statements="" if position.statements is None else json.dumps(position.statements),
             statements_done=position.statements_done,
-            deferred=json.dumps(position.deferred),
+            doubtful=position.doubtful,
         )
 
-    def operation_begun(self, statements: Sequence[str]) -> None:
-        self._note(statements=json.dumps(statements), statements_done=0)
+    def operation_begun(self, statements: Sequence[str], done: int) -> None:
+        self._note(statements=json.dumps(statements), statements_done=done, doubtful=True)
 
     def statement_done(self, number: int) -> None:
-        self._note(statements_done=number)
+        self._note(statements_done=number, doubtful=True)
 
-    def operation_done(self, number: int, deferred: Sequence[str]) -> None:
-        self._note(operations_done=number, statements="", statements_done=0, deferred=json.dumps(deferred))
+    def operation_done(self, number: int) -> None:
+        self._note(operations_done=number, statements="", statements_done=0, doubtful=True)
 
     def step_done(self, number: int) -> None:
-        self._note(steps_done=number, inside="", operations_done=0, statements="", statements_done=0, deferred="[]")
+        self._note(steps_done=number, inside="")
 
     def finished(self) -> None:
         self._end(Outcome.FINISHED)
 
-    def _end(self, outcome: Outcome, error: str = "") -> None:
+    def _end(self, outcome: Outcome, **values: Any) -> None:
         seconds = time.monotonic() - self.began
-        self._note(outcome=outcome.value, finished=_now(), seconds=seconds, error=error)
+        self._note(outcome=outcome.value, finished=_now(), seconds=seconds, **values)
 
     def _note(self, **values: Any) -> None:
         with transaction.atomic(using=self.database.alias):
@@ -152,7 +152,7 @@ class Journal:
             operations=run.operations_done,
             statements=tuple(json.loads(run.statements)) if run.statements else None,
             statements_done=run.statements_done,
-            deferred=tuple(json.loads(run.deferred)),
+            doubtful=run.doubtful,
             command=run.command,
             restored=run.history != self.database.made(HISTORY),
         )

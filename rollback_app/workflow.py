@@ -329,7 +329,7 @@ def _run(looked_at: Preview, progress: Progress, timeouts: Timeouts, command: st
             # The error itself is what counts; a run that could not be noted as failed is shown as broken off.
             with suppress(DatabaseError, InterfaceError):
                 database.connection.close_if_unusable_or_obsolete()
-                bookmark.failed(error.message)
+                bookmark.failed(error.message, doubtful=isinstance(error, StepFailed) and error.doubtful)
         raise
     return Result(looked_at, outcome.done, outcome.verdict)
 

@@ -23,12 +23,13 @@ def main(alias: str, moment: str, number: int) -> None:
         call_command("rollbackmigrationsafter", moment, database=[alias], interactive=False, destroy_data=True)
 
 
-def kill_at(number: int) -> Callable[..., Any]:
+def kill_at(number: int, *, changes: bool = False) -> Callable[..., Any]:
+    """changes: do not count what only reads: what is there in front of it is there in front of the next change too."""
     count = 0
 
     def wrapper(execute: Any, sql: str, params: Any, many: bool, context: dict[str, Any]) -> Any:
         nonlocal count
-        count += 1
+        count += not (changes and sql.lstrip().upper().startswith(("SELECT", "SHOW", "PRAGMA", "SET")))
         if count == number:
             os.kill(os.getpid(), signal.SIGKILL)
         return execute(sql, params, many, context)
@@ -36,8 +37,9 @@ def kill_at(number: int) -> Callable[..., Any]:
     return wrapper
 
 
-def forked(alias: str, number: int, run: Callable[[], object]) -> int:
-    """Run it in a fork, which is much quicker than a new process. Comes back with its status, -9 if it was killed."""
+def forked(alias: str, number: int, run: Callable[[], object], *, changes: bool = False) -> int:
+    """Run it in a fork, which is much quicker than a new process. Comes back with its status, -9 if it was killed. changes: see
+    `kill_at`."""
     from django.db import connections
 
     connections.close_all()  # a connection cannot be shared by two processes
@@ -45,7 +47,7 @@ def forked(alias: str, number: int, run: Callable[[], object]) -> int:
     if not child:
         status = 1
         try:
-            with connections[alias].execute_wrapper(kill_at(number)):
+            with connections[alias].execute_wrapper(kill_at(number, changes=changes)):
                 run()
             status = 0
         except BaseException:  # noqa: BLE001  # whatever it is, this process must not go on with the tests

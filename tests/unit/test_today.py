@@ -221,7 +221,7 @@ def test_code_that_runs_before_makes_unsure() -> None:
 
 
 def test_a_step_that_broke_off_demands_nothing() -> None:
-    position = Position(key("a.2"), (2,), 1, None, 0, (), "")
+    position = Position(key("a.2"), (2,), 1)
     assert demanded_with_doubt(NULL, RunSQL("x", "y"), position=position) == []
 
 
