@@ -253,15 +253,22 @@ class Database(ABC):
         whole database is restored or nothing."""
         return ""
 
-    def delete_rows(self, rows: Sequence[Row]) -> None:
+    def delete_rows(self, rows: Collection[Row]) -> None:
         """Delete rows from `django_migrations`, whichever router the project has."""
         recorder = MigrationRecorder(self.connection)
-        for start in range(0, len(rows), 500):  # SQLite takes so many parameters and no more
-            recorder.migration_qs.filter(id__in=[row.id for row in rows[start : start + 500]]).delete()
+        ids = sorted(row.id for row in rows)
+        for start in range(0, len(ids), 500):  # a statement takes only so many parameters: 999 on an old SQLite
+            recorder.migration_qs.filter(id__in=ids[start : start + 500]).delete()
 
 
 # The upper half of an advisory lock's key; the lower half is the history table, of which each schema may have one.
 _OURS = 1_919_118_435
+# What guards a run does nothing for a long time by design, and so does a run while it waits for reverse code. (The second
+# setting came with PostgreSQL 17.)
+_NO_LIMITS = (
+    "SELECT set_config(name, '0', true) FROM pg_settings"
+    " WHERE name IN ('idle_in_transaction_session_timeout', 'transaction_timeout')"
+)
 _KEEP_AWAY = f"SELECT pg_advisory_xact_lock(({_OURS}::bigint << 32) + %s::regclass::oid::bigint)"
 
 
@@ -328,6 +335,7 @@ class PostgreSQL(Database):
             guard.set_autocommit(False)
             with self._told_who_holds_it(), guard.cursor() as cursor:
                 cursor.execute("SELECT set_config('lock_timeout', %s, true)", [self._lock_timeout])
+                cursor.execute(_NO_LIMITS)
                 cursor.execute(_KEEP_AWAY, [self._history_table])
             yield
         finally:
@@ -354,6 +362,7 @@ class PostgreSQL(Database):
                 "SELECT set_config('lock_timeout', %s, true), set_config('statement_timeout', %s, true)",
                 [self._lock_timeout, f"{round(statement * 1000)}ms" if statement else "0"],
             )
+            cursor.execute(_NO_LIMITS)
 
     def _holders(self) -> str:
         return "; ".join(
@@ -513,13 +522,33 @@ class MySQL(Database):
         return dt.timedelta(microseconds=10 ** (6 - int(digits)))
 
     @contextmanager
-    def settings_of_run(self) -> Iterator[None]:
-        name = f"rollback_app.{self.connection.settings_dict['NAME']}"[:64]
+    def reading(self) -> Iterator[None]:
+        with super().reading(), self._short_waits():
+            yield
+
+    @contextmanager
+    def _short_waits(self) -> Iterator[None]:
         with self.connection.cursor() as cursor:
             cursor.execute("SELECT @@lock_wait_timeout, @@innodb_lock_wait_timeout")
             before = cursor.fetchone()
             seconds = max(1, round(self.timeouts.lock))
             cursor.execute("SET lock_wait_timeout = %s, innodb_lock_wait_timeout = %s", [seconds, seconds])
+        try:
+            yield
+        finally:
+            # A lost connection has forgotten its settings.
+            with suppress(DatabaseError, InterfaceError), self.connection.cursor() as cursor:
+                cursor.execute("SET lock_wait_timeout = %s, innodb_lock_wait_timeout = %s", before)
+
+    @contextmanager
+    def settings_of_run(self) -> Iterator[None]:
+        with self._short_waits(), self._named_lock():
+            yield
+
+    @contextmanager
+    def _named_lock(self) -> Iterator[None]:
+        name = f"rollback_app.{self.connection.settings_dict['NAME']}"[:64]
+        with self.connection.cursor() as cursor:
             cursor.execute("SELECT GET_LOCK(%s, %s)", [name, self.timeouts.lock])
             (got,) = cursor.fetchone()
             if not got:
@@ -532,10 +561,9 @@ class MySQL(Database):
         try:
             yield
         finally:
-            # A lost connection has released the lock itself, and forgotten its settings.
+            # A lost connection has released the lock itself.
             with suppress(DatabaseError, InterfaceError), self.connection.cursor() as cursor:
                 cursor.execute("SELECT RELEASE_LOCK(%s)", [name])
-                cursor.execute("SET lock_wait_timeout = %s, innodb_lock_wait_timeout = %s", before)
 
     def others(self) -> list[str]:
         with self.connection.cursor() as cursor:

@@ -218,7 +218,7 @@ def _in_one_transaction(
                 for step, undos in _walk(plan, states):
                     with _nothing_lost_in_silence(database, plan, step):
                         done.append(_undo(database, step, undos, watch))
-                database.delete_rows([*plan.bookkeeping, *(row for step in plan.steps for row in step.rows)])
+                database.delete_rows(plan.deleted)
             watch.verify(stays=False)
             bookmark.finished()
             _check_it_can_be_committed(database)
@@ -322,7 +322,8 @@ def _no_new_orphans(database: Database, step: Step | None) -> Iterator[None]:
     yield
     more = database.orphans() - before
     if more > 0:
-        raise StepFailed(step, "checking foreign keys", f"{more} rows would point to rows that are not there")
+        plural = "s" if more > 1 else ""
+        raise StepFailed(step, "checking foreign keys", f"{more} row{plural} would point to rows that are not there")
 
 
 _OPAQUE = (Kind.CODE, Kind.RUNS_SQL, Kind.UNKNOWN)  # these may drop what they like
@@ -656,7 +657,8 @@ def _after_all_or_nothing(database: Database, plan: Plan, failed: StepFailed) ->
             f"{database.title} cannot be reached now. The run was not committed, so it undoes itself.",
             "When it is back, run the same command with --plan to see where it is.",
         )
-    if found == plan.rows:
+    # Others may have changed other rows since; they were waiting for this lock.
+    if {row.id for row in plan.deleted} & {row.id for row in found}:
         return f"Nothing was changed: everything is as it was before.{others}", failed.mend(
             "run the same command again."
         )

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cached_property
 
 from django.db.migrations import Migration
 
@@ -117,6 +118,11 @@ class Plan:
         """Is there nothing to do?"""
         return not self.steps and not self.bookkeeping
 
+    @cached_property
+    def deleted(self) -> frozenset[Row]:
+        """The rows that the run deletes."""
+        return frozenset([*self.bookkeeping, *(row for step in self.steps for row in step.rows)])
+
     @property
     def nothing_left(self) -> bool:
         """Does the moment lie before every row?"""
@@ -127,7 +133,7 @@ class Plan:
         """Does this row go, or would it, if nothing stood in the way?"""
         if self.choices.steps is None:
             return self.cut.is_late(row)
-        return row in self.bookkeeping or any(row in step.rows for step in self.steps)
+        return row in self.deleted
 
     @property
     def newest(self) -> Row | None:

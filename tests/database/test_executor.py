@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from django.core.management import call_command
 from django.db import connections, transaction
+from django.db.migrations.recorder import MigrationRecorder
 from django.db.models.signals import post_migrate, pre_migrate
 from django.db.utils import OperationalError
 from pytest_django.fixtures import Settings
@@ -185,6 +186,25 @@ def test_a_connection_lost_at_the_commit_is_told_by_looking_again(
 
 
 @transactional
+def test_what_others_did_after_a_failure_is_not_taken_for_success(
+    shop: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A migrate that waited for the lock goes on as soon as the run is undone, and before it looks where the database is."""
+    previews = workflow.preview(DAY_2.isoformat(), using=[shop.alias])
+    close = shop.connection.close
+
+    def close_and_record() -> None:
+        close()
+        monkeypatch.undo()
+        MigrationRecorder(shop.connection).record_applied("c", "0001_other")
+
+    monkeypatch.setattr(shop.connection, "close", close_and_record)
+    with before_statement(shop, "DROP TABLE", fail), pytest.raises(StepFailed, match="Nothing was changed"):
+        workflow.roll_back(previews, destroy_data=True, journal=False)
+    assert ("c", "0001_other") in keys(shop.alias)
+
+
+@transactional
 @pytest.mark.parametrize("signal", [pre_migrate, post_migrate], ids=["pre_migrate", "post_migrate"])
 def test_a_failing_receiver_undoes_the_run(shop: Database, signal: Any) -> None:
     before = everything(shop.connection)
@@ -341,7 +361,7 @@ def test_rows_that_would_point_nowhere(database: Database, project: Project) -> 
         said = roll_back(database, DAY_2, step_by_step=step_by_step)
         assert said.status == 1
         if database.vendor == "sqlite":
-            assert "checking foreign keys: 1 rows would point to rows that are not there" in said.error
+            assert "checking foreign keys: 1 row would point to rows that are not there" in said.error
         else:
             assert re.search("violates foreign key constraint|a foreign key constraint fails", said.error)
         assert everything(database.connection) == before

@@ -218,6 +218,52 @@ def test_a_lock_that_keeps_even_readers_away(shop: Database) -> None:
 
 
 @pytest.mark.databases("postgresql", "mariadb")
+def test_looking_does_not_wait_for_long_for_a_table_that_nobody_may_read(shop: Database) -> None:
+    other = shop.connection.copy()
+    lock = {"mariadb": "LOCK TABLES a_t WRITE", "postgresql": "BEGIN; LOCK TABLE a_t IN ACCESS EXCLUSIVE MODE"}
+    try:
+        with other.cursor() as cursor:
+            cursor.execute(lock[shop.vendor])
+            said = roll_back(shop, DAY_2, plan=True, lock_timeout=0.2)
+    finally:
+        other.close()
+    assert said.status == 4
+    assert "Somebody else is working on" in said.error
+
+
+SLOW = """
+def slow(apps, schema_editor):
+    import time
+    time.sleep(0.6)
+    with schema_editor.connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*) FROM pg_locks l JOIN pg_database d ON d.oid = l.database"
+            " WHERE locktype = 'advisory' AND datname = current_database()"
+        )
+        found = cursor.fetchone()
+        assert found == (1,), f"{found}: another rollback could begin now"
+"""
+
+
+@pytest.mark.databases("postgresql")
+@pytest.mark.parametrize("step_by_step", [False, True])
+def test_idle_sessions_that_are_ended_soon(shop: Database, project: Project, *, step_by_step: bool) -> None:
+    """Neither the run nor what guards it is taken for one that was forgotten."""
+    code = migration("migrations.RunPython(migrations.RunPython.noop, slow)", [("a", "0002_x")], before=SLOW)
+    project.replace(a={"0001_t": T, "0002_x": X, "0003_slow": code})
+    deploy(shop.alias, DAY_2)
+    shop.connection.close()
+    options = shop.connection.settings_dict["OPTIONS"]
+    options["options"] = "-c idle_in_transaction_session_timeout=300"
+    try:
+        said = roll_back(shop, DAY_2, step_by_step=step_by_step)
+    finally:
+        del options["options"]
+        shop.connection.close()
+    assert said.status == 0, said.error
+
+
+@pytest.mark.databases("postgresql", "mariadb")
 def test_the_application_does_not_queue_behind_a_run_that_waits(shop: Database) -> None:
     """Somebody holds a table, the run waits for it, and a query of the application waits behind the run: until the lock
     timeout, and not until somebody lets go of the table."""
