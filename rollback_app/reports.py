@@ -89,17 +89,26 @@ _BADGES = {
 
 def of_preview(preview: Preview, *, all_steps: bool = False) -> Report:
     """The plan for one database. all_steps: in full also where there are many."""
+    return Report(tuple(_lines(preview, all_steps)), _data(preview))
+
+
+def of_commands(preview: Preview) -> Report:
+    """The `migrate` commands that do what the plan for one database does."""
     commands = migrate_commands(preview.plan)
     suffix = "" if preview.alias == "default" else f" --database {shlex.quote(preview.alias)}"
     return Report(
-        lines=tuple(_lines(preview, all_steps)),
-        data=_data(preview),
+        lines=(),
         commands=tuple(
             f"python manage.py migrate {shlex.quote(app)} {shlex.quote(target)}{suffix}"
             for app, target in commands.targets
         ),
         problem=commands.why_not,
     )
+
+
+def of_findings(preview: Preview) -> Report:
+    """What speaks against the plan for one database, and what there is to know before."""
+    return Report(tuple(_findings(preview)))
 
 
 def _lines(preview: Preview, all_steps: bool) -> Iterator[Line]:
@@ -112,7 +121,9 @@ def _lines(preview: Preview, all_steps: bool) -> Iterator[Line]:
         yield from _deployments(preview)
         yield from _targets(plan)
         yield from _steps(preview, all_steps)
-    yield from _findings(preview)
+    if preview.findings:
+        yield Line()
+        yield from _findings(preview)
     if not plan.empty:
         yield Line()
         if preview.one_transaction:
@@ -227,9 +238,6 @@ def _worded(step: Step, findings: Sequence[Finding]) -> Iterator[str]:
 
 
 def _findings(preview: Preview) -> Iterator[Line]:
-    if not preview.findings:
-        return
-    yield Line()
     for finding in preview.findings:
         badge, style = _BADGES[finding.level]
         about = f"{finding.about}: " if finding.id == "rollback.W001" else ""

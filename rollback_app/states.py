@@ -19,6 +19,7 @@ from typing import Any
 from django.core.checks.model_checks import _check_lazy_references  # type: ignore[attr-defined]
 from django.db.migrations import Migration
 from django.db.migrations.operations import (
+    AlterField,
     RenameField,
     RenameModel,
     RunPython,
@@ -84,7 +85,9 @@ class States:
                 if _changes_references(operation):
                     models, _ = _forwards(models, operation, migration.app_label)
                 else:
-                    operation.state_forwards(migration.app_label, _state_on(models))
+                    operation.state_forwards(
+                        migration.app_label, _state_on(_looked_through(models, operation, migration))
+                    )
         self._journal: list[tuple[Migration, list[_Change]]] = []
         for migration in undone:
             changes = []
@@ -177,6 +180,15 @@ def _state_on(models: dict[Model, ModelState]) -> ProjectState:
     return state
 
 
+def _looked_through(
+    models: dict[Model, ModelState], operation: Operation, migration: Migration
+) -> dict[Model, ModelState]:
+    """Of these models those that an operation needs for the state: AlterField looks through all of them, but only to know
+    what has to be rendered again, and nothing is rendered here."""
+    key = migration.app_label, str(getattr(operation, "model_name", "")).lower()
+    return {key: models[key]} if type(operation) is AlterField and key in models else models
+
+
 def _changes_references(operation: Operation) -> bool:
     """Does it change fields of models that it does not name? Django's own operations do so only when they rename; of
     others we do not know."""
@@ -196,7 +208,7 @@ class _CopyOnTouch(dict[Model, ModelState]):
     """The models of a state, each copied when it is first handed out, and noted in `before`.
 
     deep: models met while looking through all of them are copied too, with their fields, since RenameField changes the
-    fields that point to the renamed one in place. Otherwise looking through them is only reading.
+    fields that point to the renamed one in place.
     about: the one model that all such changes are about, if that is known; others do not refer to it.
     """
 
@@ -226,10 +238,11 @@ class _CopyOnTouch(dict[Model, ModelState]):
         return self._touch(key) if key in self else default
 
     def items(self) -> Any:
-        """All models; for Django's own renaming just those that it looks for, which are the ones that refer to its model."""
-        everything = list(super().items())
+        """All models; for Django's own renaming just those that it looks for, which are the ones that refer to its model; and
+        none for what does not change them (see `_looked_through`)."""
+        everything = list(super().items()) if self.deep else []
         if self.about is None:
-            return [(key, self._touch(key) if self.deep else model) for key, model in everything]
+            return [(key, self._touch(key)) for key, _ in everything]
         return [(key, self._touch(key)) for key, model in everything if self._refers(model)]
 
     def _refers(self, model: ModelState) -> bool:

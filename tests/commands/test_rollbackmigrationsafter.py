@@ -283,10 +283,17 @@ def test_json_of_a_refusal_and_of_a_failure(shop: Database, project: Project) ->
 
 
 @on_sqlite
-def test_commands(shop: Database) -> None:
+def test_commands(shop: Database, capsys: pytest.CaptureFixture[str]) -> None:
+    execute(shop, "INSERT INTO a_t (x) VALUES (7)")
     said = roll_back(shop, DAY_2, format="commands")
     assert said.status == 0
     assert said.out == "python manage.py migrate b zero\npython manage.py migrate a 0001_t\n"
+    assert capsys.readouterr().err == (
+        "LOST a.0002_x: drops column a_t.x: 1 row has a value. [rollback.W001]\n"
+        "Note b goes back to zero: none of its migrations stays applied. [rollback.I001]\n"
+    )
+    assert roll_back(shop, DAY_2, format="commands", verbosity=0).out == said.out
+    assert capsys.readouterr().err == ""
     assert len(keys(shop.alias)) == 3
     assert roll_back(shop, "2024-06-01", format="commands").out == ""
     impossible = roll_back(shop, DAY_2, format="commands", fake=["a.0002_x"])

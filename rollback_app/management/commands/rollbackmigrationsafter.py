@@ -199,12 +199,13 @@ class Command(RollbackCommand):
             timeouts=_timeouts(options),
         )
         previews = self._retries(options).run(look)
+        if format == "commands":
+            self._commands(previews, options["verbosity"])
+            return
         report = reports.joined(
             [reports.of_preview(preview, all_steps=options["verbosity"] > 1) for preview in previews], "plans"
         )
-        if format == "commands":
-            self._commands(previews, report)
-        elif options["plan"]:
+        if options["plan"]:
             self.show(report, format)
             workflow.check_nothing_blocks(previews)
             if format == "text" and not all(preview.plan.empty for preview in previews):
@@ -214,8 +215,13 @@ class Command(RollbackCommand):
         else:
             self._text(previews, report, options)
 
-    def _commands(self, previews: Sequence[Preview], report: Report) -> None:
+    def _commands(self, previews: Sequence[Preview], verbosity: int) -> None:
+        """The commands alone on stdout; what there is to know before is a matter for stderr."""
+        findings = reports.joined([reports.of_findings(preview) for preview in previews], "findings")
+        if findings.lines and verbosity:
+            self.stderr.write(reports.as_text(findings, self.paint), style_func=str)
         workflow.check_nothing_blocks(previews)
+        report = reports.joined([reports.of_commands(preview) for preview in previews], "commands")
         if report.problem:
             raise Refused(
                 f"No list of migrate commands does this: {report.problem}.",
