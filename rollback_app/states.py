@@ -11,6 +11,7 @@ And a state is not rendered whole (into model classes) for an operation that can
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -19,7 +20,6 @@ from typing import Any
 from django.core.checks.model_checks import _check_lazy_references  # type: ignore[attr-defined]
 from django.db.migrations import Migration
 from django.db.migrations.operations import (
-    AlterField,
     RenameField,
     RenameModel,
     RunPython,
@@ -80,20 +80,18 @@ class States:
     def __init__(self, kept: Iterable[Migration], undone: Sequence[Migration], real_apps: Iterable[str]) -> None:
         self._real_apps = set(real_apps)
         models: dict[Model, ModelState] = {}
+        referring = _Referring()
         for migration in kept:
             for operation in migration.operations:
-                if _changes_references(operation):
-                    models, _ = _forwards(models, operation, migration.app_label)
-                else:
-                    operation.state_forwards(
-                        migration.app_label, _state_on(_looked_through(models, operation, migration))
-                    )
+                models, before = _forwards(models, operation, migration.app_label, referring)
+                referring.note(models, before)
         self._journal: list[tuple[Migration, list[_Change]]] = []
         for migration in undone:
             changes = []
             for index, operation in enumerate(migration.operations):
                 order = tuple(models)
-                models, before = _forwards(models, operation, migration.app_label)
+                models, before = _forwards(models, operation, migration.app_label, referring)
+                referring.note(models, before)
                 changes.append(_Change(index, operation, before, () if before.keys() <= models.keys() else order))
             self._journal.append((migration, changes))
         self._models = models
@@ -164,29 +162,36 @@ def number_of_leaves(operations: Iterable[Operation]) -> int:
     )
 
 
+class _Referring:
+    """Which models may refer to which: all that ever did, under the names that both had then."""
+
+    def __init__(self) -> None:
+        self._to: dict[Model, set[Model]] = defaultdict(set)
+
+    def note(self, models: Mapping[Model, ModelState], changed: Iterable[Model]) -> None:
+        for key in changed:
+            for target in _seen_from(models[key]) if key in models else ():
+                self._to[target].add(key)
+
+    def among(self, models: Iterable[Model], about: Model) -> list[Model]:
+        """Those that may refer to it, and itself."""
+        found = self._to[about] | {about}
+        return [key for key in models if key in found]
+
+
 def _forwards(
-    models: Mapping[Model, ModelState], operation: Operation, app_label: str
+    models: Mapping[Model, ModelState], operation: Operation, app_label: str, referring: _Referring | None = None
 ) -> tuple[dict[Model, ModelState], dict[Model, ModelState | None]]:
     """The models after an operation, and those that it changed as they were before; the given ones stay untouched."""
-    touched = _CopyOnTouch(models, _changes_references(operation), _renamed(operation, app_label))
-    operation.state_forwards(app_label, _state_on(touched))
-    return dict(touched.raw_items()), touched.before
-
-
-def _state_on(models: dict[Model, ModelState]) -> ProjectState:
-    """A state that works on this very dict (ProjectState's own constructor would replace an empty one)."""
+    about, deep = _renamed(operation, app_label), _changes_references(operation)
+    searched: Iterable[Model] = models if deep else ()
+    if referring and about:
+        searched = referring.among(models, about)
+    touched = _CopyOnTouch(models, searched, about, deep=deep)
     state = ProjectState()
-    state.models = models
-    return state
-
-
-def _looked_through(
-    models: dict[Model, ModelState], operation: Operation, migration: Migration
-) -> dict[Model, ModelState]:
-    """Of these models those that an operation needs for the state: AlterField looks through all of them, but only to know
-    what has to be rendered again, and nothing is rendered here."""
-    key = migration.app_label, str(getattr(operation, "model_name", "")).lower()
-    return {key: models[key]} if type(operation) is AlterField and key in models else models
+    state.models = touched  # its constructor would replace an empty one
+    operation.state_forwards(app_label, state)
+    return dict(touched.raw_items()), touched.before
 
 
 def _changes_references(operation: Operation) -> bool:
@@ -207,15 +212,17 @@ def _renamed(operation: Operation, app_label: str) -> Model | None:
 class _CopyOnTouch(dict[Model, ModelState]):
     """The models of a state, each copied when it is first handed out, and noted in `before`.
 
-    deep: models met while looking through all of them are copied too, with their fields, since RenameField changes the
-    fields that point to the renamed one in place.
-    about: the one model that all such changes are about, if that is known; others do not refer to it.
+    deep: with their fields, since RenameField changes those that point to the renamed one in place.
+    searched: what an operation is given that looks through all models. None for AlterField, which does so only to know what
+    has to be rendered again: nothing is rendered here. about: the one model that it looks for, if that is known.
     """
 
-    def __init__(self, models: Mapping[Model, ModelState], deep: bool, about: Model | None) -> None:
+    def __init__(
+        self, models: Mapping[Model, ModelState], searched: Iterable[Model], about: Model | None, *, deep: bool
+    ) -> None:
         super().__init__(models)
         self.before: dict[Model, ModelState | None] = {}
-        self.deep, self.about = deep, about
+        self.searched, self.about, self.deep = searched, about, deep
 
     def raw_items(self) -> Any:
         return super().items()
@@ -238,14 +245,11 @@ class _CopyOnTouch(dict[Model, ModelState]):
         return self._touch(key) if key in self else default
 
     def items(self) -> Any:
-        """All models; for Django's own renaming just those that it looks for, which are the ones that refer to its model; and
-        none for what does not change them (see `_looked_through`)."""
-        everything = list(super().items()) if self.deep else []
-        if self.about is None:
-            return [(key, self._touch(key)) for key, _ in everything]
-        return [(key, self._touch(key)) for key, model in everything if self._refers(model)]
+        keys = [key for key in {**dict.fromkeys(self.searched), **self.before} if key in self]
+        return [(key, self._touch(key)) for key in keys if self.about is None or self._refers(key)]
 
-    def _refers(self, model: ModelState) -> bool:
+    def _refers(self, key: Model) -> bool:
+        model = super().__getitem__(key)
         return self.about in {_key(model), *_targets(model.fields.values(), _key(model))}
 
     def values(self) -> Any:
