@@ -65,8 +65,13 @@ class _Change:
 
     def undo(self, models: dict[Model, ModelState]) -> dict[Model, ModelState]:
         """The models as they were, from those after it."""
-        found = {**models, **{key: old for key, old in self.before.items() if old is not None}}
-        return {key: found[key] for key in self.order or found if self.before.get(key, self) is not None}
+        found = dict(models)
+        for key, old in self.before.items():
+            if old is None:
+                found.pop(key, None)  # it may have been made and taken away by the same operation
+            else:
+                found[key] = old
+        return {key: found[key] for key in self.order} if self.order else found
 
 
 class States:
@@ -80,18 +85,16 @@ class States:
     def __init__(self, kept: Iterable[Migration], undone: Sequence[Migration], real_apps: Iterable[str]) -> None:
         self._real_apps = set(real_apps)
         models: dict[Model, ModelState] = {}
-        referring = _Referring()
+        self._relations = _Relations()
         for migration in kept:
             for operation in migration.operations:
-                models, before = _forwards(models, operation, migration.app_label, referring)
-                referring.note(models, before)
+                models, _ = _forwards(models, operation, migration.app_label, self._relations)
         self._journal: list[tuple[Migration, list[_Change]]] = []
         for migration in undone:
             changes = []
             for index, operation in enumerate(migration.operations):
                 order = tuple(models)
-                models, before = _forwards(models, operation, migration.app_label, referring)
-                referring.note(models, before)
+                models, before = _forwards(models, operation, migration.app_label, self._relations)
                 changes.append(_Change(index, operation, before, () if before.keys() <= models.keys() else order))
             self._journal.append((migration, changes))
         self._models = models
@@ -103,7 +106,7 @@ class States:
 
     def start(self) -> ProjectState:
         """The state before the run, everything applied, of which only what is asked for is rendered."""
-        return _Asked(self._models, self._real_apps)
+        return _Asked(self._models, self._real_apps, self._relations)
 
     def end(self) -> ProjectState:
         """The state after the run: only what stays. Always the same object, since rendering it costs."""
@@ -131,7 +134,7 @@ class States:
             yield migration, undos
 
     def _state(self, models: dict[Model, ModelState]) -> ProjectState:
-        return _State(models, self._real_apps)
+        return _State(models, self._real_apps, self._relations)
 
 
 def database_operations(undo: Undo, app_label: str) -> list[Undo]:
@@ -142,8 +145,8 @@ def database_operations(undo: Undo, app_label: str) -> list[Undo]:
     inner = []
     state: Any = undo.to_state
     for operation in undo.operation.database_operations:
-        models, before = _forwards(state.models, operation, app_label)
-        after = _State(models, state.real_apps) if before else state
+        models, before = _forwards(state.models, operation, app_label, state.known)
+        after = _State(models, state.real_apps, state.known) if before else state
         inner.append(Undo(undo.index, operation, from_state=after, to_state=state))
         state = after
     return [found for nested in reversed(inner) for found in database_operations(nested, app_label)]
@@ -162,36 +165,43 @@ def number_of_leaves(operations: Iterable[Operation]) -> int:
     )
 
 
-class _Referring:
-    """Which models may refer to which: all that ever did, under the names that both had then."""
+class _Relations:
+    """What is known of the relations in all states of a plan, so that nobody need look through all models for them.
+
+    well_known: are they all such that one can tell from a model's state what it refers to?
+    """
 
     def __init__(self) -> None:
-        self._to: dict[Model, set[Model]] = defaultdict(set)
+        self.well_known = True
+        self._referring: dict[Model, set[Model]] = defaultdict(set)
 
-    def note(self, models: Mapping[Model, ModelState], changed: Iterable[Model]) -> None:
-        for key in changed:
-            for target in _seen_from(models[key]) if key in models else ():
-                self._to[target].add(key)
+    def note(self, model: ModelState) -> None:
+        """That there is a model, or that it is another now."""
+        self.well_known = self.well_known and _well_known(model)
+        for target in _seen_from(model):
+            self._referring[target].add(_key(model))
 
-    def among(self, models: Iterable[Model], about: Model) -> list[Model]:
-        """Those that may refer to it, and itself."""
-        found = self._to[about] | {about}
-        return [key for key in models if key in found]
+    def may_refer_to(self, key: Model) -> set[Model]:
+        """All that did in some state, under the names that both had then."""
+        return self._referring[key]
 
 
 def _forwards(
-    models: Mapping[Model, ModelState], operation: Operation, app_label: str, referring: _Referring | None = None
+    models: Mapping[Model, ModelState], operation: Operation, app_label: str, relations: _Relations
 ) -> tuple[dict[Model, ModelState], dict[Model, ModelState | None]]:
     """The models after an operation, and those that it changed as they were before; the given ones stay untouched."""
     about, deep = _renamed(operation, app_label), _changes_references(operation)
     searched: Iterable[Model] = models if deep else ()
-    if referring and about:
-        searched = referring.among(models, about)
+    if about:
+        searched = {about, *relations.may_refer_to(about)}
     touched = _CopyOnTouch(models, searched, about, deep=deep)
     state = ProjectState()
     state.models = touched  # its constructor would replace an empty one
     operation.state_forwards(app_label, state)
-    return dict(touched.raw_items()), touched.before
+    after = dict(touched.raw_items())
+    for key in touched.before.keys() & after.keys():
+        relations.note(after[key])
+    return after, touched.before
 
 
 def _changes_references(operation: Operation) -> bool:
@@ -278,6 +288,7 @@ class _Apps(StateApps):
     """Keeps its caches to itself. Django's registries share theirs, and each model that is rendered empties them for all: then
     every foreign key goes through all models of the project again, to see whether it points to a swappable one."""
 
+    whole = False  # does it hold all models of its state?
     get_models: Any = cache(StateApps.get_models.__wrapped__)  # type: ignore[attr-defined]
     get_swappable_settings_name: Any = cache(StateApps.get_swappable_settings_name.__wrapped__)  # type: ignore[attr-defined]
 
@@ -285,14 +296,19 @@ class _Apps(StateApps):
 class _State(ProjectState):
     """A state that is rendered whole, by Django itself, when somebody looks at its models."""
 
-    def __init__(self, models: dict[Model, ModelState], real_apps: set[str]) -> None:
+    def __init__(self, models: dict[Model, ModelState], real_apps: set[str], relations: _Relations) -> None:
         super().__init__(real_apps=real_apps)
         self.models = models
+        self.known = relations
+
+    def anew(self, kind: type[_State]) -> _State:
+        """The same, not rendered yet."""
+        return kind(self.models, self.real_apps, self.known)
 
 
 def _is_whole(state: ProjectState) -> bool:
     apps = vars(state).get("apps")
-    return isinstance(state, _State) and apps is not None and getattr(apps, "whole", True)
+    return apps is not None and getattr(apps, "whole", True)
 
 
 class _Asked(_State):
@@ -300,7 +316,7 @@ class _Asked(_State):
 
     @cached_property
     def apps(self) -> StateApps:
-        return _AskedApps(self.models, self.real_apps)
+        return _AskedApps(self.models, self.real_apps, self.known)
 
 
 class _AskedApps(_Apps):
@@ -312,10 +328,11 @@ class _AskedApps(_Apps):
 
     whole = True  # while Django sets up the empty registry
 
-    def __init__(self, models: Mapping[Model, ModelState], real_apps: set[str]) -> None:
+    def __init__(self, models: Mapping[Model, ModelState], real_apps: set[str], relations: _Relations) -> None:
         super().__init__([], {})
         self.states = models
         self.real_apps = real_apps
+        self.relations = relations
         self.waiting = dict(models)
         self.whole = False
         for label in sorted({*real_apps, *(key[0] for key in models)}):
@@ -343,7 +360,7 @@ class _AskedApps(_Apps):
 
     def _want(self, key: Model) -> None:
         """Render a model and all that can be reached from it along its own relations and bases."""
-        if key in self.waiting and all(map(_well_known, self.states.values())):
+        if key in self.waiting and self.relations.well_known:
             found, todo = set[Model](), [key]
             while todo:
                 name = todo.pop()
@@ -353,19 +370,27 @@ class _AskedApps(_Apps):
                 elif name not in self.states:
                     break  # a state that is not consistent; Django says so when it renders all of it
             else:
-                self._take(found)
-                self._put_stand_ins()
+                self.render_multiple([self.waiting.pop(name) for name in self._in_order(found)])
+                self._put_stand_ins(found)
                 return
         if key not in self.states or key in self.waiting:
             self.complete()
 
-    def _take(self, wanted: Collection[Model]) -> None:
-        self.render_multiple([self.waiting.pop(name) for name in list(self.waiting) if name in wanted])
+    def _in_order(self, keys: Collection[Model]) -> list[Model]:
+        return [key for key in self.waiting if key in keys]
 
-    def _put_stand_ins(self) -> None:
-        """In the place of each reverse accessor that a model not rendered yet would have put on one that is."""
-        for model in self.waiting.values():
-            for target, name in _accessors(model, self.states):
+    def _put_stand_ins(self, rendered: Iterable[Model]) -> None:
+        """In the place of each reverse accessor that a model not rendered yet would have put on these."""
+        referring, todo = set[Model](), list(rendered)
+        while todo:
+            seen = todo.pop()
+            new = (self.relations.may_refer_to(seen) & self.states.keys()) - referring
+            referring |= new
+            todo += [
+                key for key in new if seen in _bases(self.states[key])
+            ]  # accessors of an heir are on its parents too
+        for key in self._in_order(referring):
+            for target, name in _accessors(self.waiting[key], self.states):
                 there = self.all_models[target[0]].get(target[1])
                 if there is not None and name not in vars(there):
                     setattr(there, name, _StandIn(name, self))
@@ -457,12 +482,11 @@ def _lineage(key: Model, states: Mapping[Model, ModelState]) -> Iterator[Model]:
         yield from _lineage(base, states)
 
 
-class _Neighbourhood(ProjectState):
+class _Neighbourhood(_State):
     """A state of which only some models are rendered."""
 
-    def __init__(self, state: ProjectState, rendered: dict[Model, ModelState]) -> None:
-        super().__init__(real_apps=state.real_apps)
-        self.models = state.models
+    def __init__(self, state: _State, rendered: dict[Model, ModelState]) -> None:
+        super().__init__(state.models, state.real_apps, state.known)
         self.rendered = rendered
 
     @cached_property
@@ -485,15 +509,14 @@ _LOCAL = frozenset(
 def _with_what_it_sees(undo: Undo, app_label: str) -> Undo:
     """The same, with states of which only that is rendered which the operation is known to look at."""
     operation: Any = undo.operation
-    before, after = undo.from_state, undo.to_state
+    before: Any = undo.from_state
+    after: Any = undo.to_state
     # Always new ones, so that both are rendered for this operation, in the order in which it looks at them: SQLite's schema
     # editor sorts the columns of a table that it remakes by when their fields were made.
-    everything = Undo(
-        undo.index, operation, _State(before.models, before.real_apps), _State(after.models, after.real_apps)
-    )
+    everything = Undo(undo.index, operation, before.anew(_State), after.anew(_State))
     kind = type(operation)
     if kind is RunPython:
-        return Undo(undo.index, operation, _Asked(before.models, before.real_apps), everything.to_state)
+        return Undo(undo.index, operation, before.anew(_Asked), everything.to_state)
     if kind.__name__ not in _LOCAL or not kind.__module__.startswith("django."):
         return everything
     key = app_label, str(getattr(operation, "model_name", None) or operation.name).lower()
