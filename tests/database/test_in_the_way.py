@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from rollback_app import database as databases
+from rollback_app.database import base
 from rollback_app import workflow
 from rollback_app.executor import StepFailed
 from rollback_app.safety import Finding, Level
@@ -575,7 +575,7 @@ def test_a_table_too_large_to_look_through(
     database: Database, project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     deployed(database, project, CASES["nulls"])
-    monkeypatch.setattr(databases, "COUNTED_ROWS", 1)
+    monkeypatch.setattr(base, "COUNTED_ROWS", 1)
     (finding,) = in_the_way(database)
     assert finding.text == "a.0002_late makes column a_t.x NOT NULL again: at least 2 rows hold NULL."
     execute(database, "UPDATE a_t SET x = 0")
@@ -680,7 +680,7 @@ def test_losses_of_large_tables(database: Database, project: Project, monkeypatc
     project(a={"0001_t": table('("x", models.IntegerField(null=True))')})
     deploy(database.alias, DAY_2)
     execute(database, "INSERT INTO a_t (x) VALUES (1), (2), (3), (NULL)")
-    monkeypatch.setattr(databases, "COUNTED_ROWS", 2)
+    monkeypatch.setattr(base, "COUNTED_ROWS", 2)
     loss = "drops table a_t: more than 2 rows"
     if database.vendor == "postgresql":  # never analysed
         assert loss in losses(database)

@@ -1,0 +1,40 @@
+"""All that differs between databases: reading rows, facts for checks, locks, timeouts and transactions.
+
+`Database` wraps one of Django's connections; what a vendor does differently is a subclass, found by `connection.vendor`.
+"""
+
+from __future__ import annotations
+
+from django.db import DEFAULT_DB_ALIAS, connections
+from django.utils.connection import ConnectionDoesNotExist
+
+from rollback_app.errors import UsageError
+
+from .base import Database, Timeouts, first_line
+from .mysql import MySQL
+from .postgresql import PostgreSQL
+from .sqlite import SQLite
+
+__all__ = ["Database", "Timeouts", "first_line", "get"]
+
+_DEFAULT_TIMEOUTS = Timeouts()
+_VENDORS: dict[str, type[Database]] = {"postgresql": PostgreSQL, "sqlite": SQLite, "mysql": MySQL}
+
+
+def get(alias: str = DEFAULT_DB_ALIAS, timeouts: Timeouts = _DEFAULT_TIMEOUTS) -> Database:
+    """The database with this alias. Errors: UsageError, if there is none, or its engine is not one that this app knows."""
+    try:
+        connection = connections[alias]
+    except ConnectionDoesNotExist as error:
+        known = ", ".join(sorted(connections))
+        raise UsageError(f"There is no database '{alias}' in DATABASES.", hint=f"Known: {known}.") from error
+    if connection.in_atomic_block:
+        raise UsageError("A rollback cannot run inside a transaction.", hint="Call it outside of atomic().")
+    try:
+        kind = _VENDORS[connection.vendor]
+    except KeyError as error:
+        raise UsageError(
+            f"{connection.vendor} is not a database that this command can roll back.",
+            hint="legacyrollbacksql prints the migrate commands that do the same.",
+        ) from error
+    return kind(connection, timeouts)

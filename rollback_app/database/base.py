@@ -1,0 +1,263 @@
+"""What is the same for all databases, and what each has to tell."""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import cached_property
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from django.conf import settings
+from django.db import router, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.utils import truncate_name
+from django.db.migrations.recorder import MigrationRecorder
+from django.db.utils import DatabaseError, InterfaceError
+
+from rollback_app import offenders
+from rollback_app.demands import Demand
+from rollback_app.effects import Names
+from rollback_app.errors import DatabaseUnusable, Locked
+from rollback_app.history import Key, Row
+from rollback_app.safety import Count, Offenders
+from rollback_app.today import Right
+
+COUNTED_ROWS = 1_000_000  # a table is looked through up to here: about a second, even on a slow disk
+_COMPARABLE = (str, int, float, bool, Decimal, dt.date, dt.datetime, dt.time, uuid.UUID)
+
+
+@dataclass(frozen=True)
+class Timeouts:
+    """lock: seconds to wait for a lock of somebody else. statement: seconds that one statement may take; None for no limit."""
+
+    lock: float = 5.0
+    statement: float | None = None
+
+
+def first_line(error: BaseException) -> str:
+    """The database's own words, without the position and the repetition of the statement."""
+    text = str(error)
+    if len(error.args) == 2 and isinstance(error.args[0], int):  # of MariaDB and MySQL: number and text
+        text = f"{error.args[1]} (error {error.args[0]})"
+    return next((line.strip() for line in text.splitlines() if line.strip()), type(error).__name__)
+
+
+class Database(ABC):
+    """One database of the project, by its alias."""
+
+    def __init__(self, connection: BaseDatabaseWrapper, timeouts: Timeouts) -> None:
+        self.connection = connection
+        self.alias = connection.alias
+        self.timeouts = timeouts
+
+    @property
+    def vendor_name(self) -> str:
+        return str(self.connection.display_name)  # "PostgreSQL", "SQLite"
+
+    @property
+    def can_undo_ddl(self) -> bool:
+        return bool(self.connection.features.can_rollback_ddl)
+
+    @property
+    def title(self) -> str:
+        """Alias, engine, and where it is; never the password."""
+        return f"{self.alias}: {self.vendor_name}, {self.where}"
+
+    @property
+    def _history_table(self) -> str:
+        return self.connection.ops.quote_name(MigrationRecorder.Migration._meta.db_table)
+
+    @property
+    def where(self) -> str:
+        options = self.connection.settings_dict
+        host = str(options["HOST"] or "local")
+        return f"{options['NAME']} on {host}{':' if options['PORT'] else ''}{options['PORT']}"
+
+    # Reading
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """What surrounds looking at the database: it changes nothing, and does not wait for others for long.
+
+        Errors: DatabaseUnusable, if it cannot be reached or does not let itself be read; Locked.
+        """
+        try:
+            yield
+        except (DatabaseError, InterfaceError) as error:
+            if self.is_lock_timeout(error):
+                raise self.held() from error
+            raise DatabaseUnusable(
+                f"{self.title} cannot be read: {first_line(error)}",
+                hint="Look at DATABASES in the settings, at the rights of its user, and whether the server runs.",
+            ) from error
+
+    def rows(self) -> tuple[Row, ...]:
+        """The rows of `django_migrations`, in the order of recording, their times as Django stores them for this database
+        and USE_TZ.
+
+        Errors: DatabaseUnusable, if there is no such table; those of Django's database layer.
+        """
+        recorder = MigrationRecorder(self.connection)
+        if not recorder.has_table():
+            raise DatabaseUnusable(
+                f"{self.title} has no table django_migrations: Django has never migrated it.",
+                hint="It is more likely the wrong database. Look at DATABASES in the settings, or name another with --database.",
+            )
+        found = recorder.migration_qs.order_by("id").values_list("id", "app", "name", "applied")
+        return tuple(Row(id, Key(app, name), _in_utc(applied)) for id, app, name, applied in found)
+
+    def precision(self) -> dt.timedelta:
+        """What the column `applied` can tell apart."""
+        return dt.timedelta(microseconds=1)
+
+    def names(self) -> Names:
+        """How this database and this project name things."""
+        longest = self.connection.ops.max_name_length()
+        return Names(
+            shorten=lambda name: truncate_name(name, longest),
+            swapped=lambda setting: getattr(settings, setting, None),
+            allowed=lambda app, model: bool(router.allow_migrate(self.alias, app, model_name=model)),
+        )
+
+    def count(self, table: str, columns: Mapping[str, Any]) -> tuple[Count, dict[str, Count]] | None:
+        """See `safety.Inspector`. One query, which looks at COUNTED_ROWS rows at the most."""
+        quote = self.connection.ops.quote_name
+        if table not in self._tables:
+            return None
+        with self.connection.cursor() as cursor:
+            known = {}
+            if columns:
+                cursor.execute(f"SELECT * FROM {quote(table)} LIMIT 0")
+                known = {column[0]: columns[column[0]] for column in cursor.description if column[0] in columns}
+            sums, params = ["count(*)"], []
+            for name, field in known.items():
+                condition = f"{quote(name)} IS NOT NULL"
+                default = self._default(field)
+                if default is not None:
+                    condition += f" AND {quote(name)} <> %s"
+                    params.append(default)
+                sums.append(f"sum(CASE WHEN {condition} THEN 1 ELSE 0 END)")
+            inner = ", ".join(map(quote, known)) or "1"
+            limited = f"SELECT {inner} FROM {quote(table)} LIMIT {COUNTED_ROWS + 1}"
+            cursor.execute(f"SELECT {', '.join(sums)} FROM ({limited}) looked_at", params or None)
+            rows, *values = cursor.fetchone()
+        more = rows > COUNTED_ROWS
+        found = {name: Count(int(value or 0), more) for name, value in zip(known, values, strict=True)}
+        return Count(min(rows, COUNTED_ROWS), more, self.estimate(table) if more else None), found
+
+    def estimate(self, table: str) -> int | None:
+        """How many rows the database takes this table to have, without looking; None, if it has no idea."""
+        return None
+
+    def offending(self, demand: Demand) -> Offenders | None:
+        """See `safety.Inspector`."""
+        return offenders.find(self.connection, demand, self._tables, COUNTED_ROWS)
+
+    def missing_rights(self, needed: Collection[tuple[str, Right]]) -> Sequence[str]:
+        """See `safety.Inspector`. Here the file's rights are all there are."""
+        return []
+
+    @cached_property
+    def _tables(self) -> set[str]:
+        """Asked for once: this object lives for one look at the database."""
+        return set(self.connection.introspection.table_names(include_views=True))
+
+    def _default(self, field: Any) -> Any:
+        """What the column of a field holds where nobody set a value, if that can be compared with in SQL; else None."""
+        if field is None or callable(field.default):
+            return None
+        # The value that existing rows are given when the field is added: `default`, or '' for a text that may be blank.
+        value: Any = self.connection.schema_editor().effective_default(field)
+        return value if isinstance(value, _COMPARABLE) else None
+
+    # Running
+
+    @contextmanager
+    def all_or_nothing(self) -> Iterator[None]:
+        """One transaction, begun with the lock that keeps others from migrating; anything raised inside undoes all of it.
+
+        Errors: Locked.
+        """
+        with self.settings_of_run(), transaction.atomic(using=self.alias, durable=True):
+            self.lock()
+            yield
+
+    def settings_of_run(self) -> AbstractContextManager[None]:
+        """What surrounds a run, outside of its transactions."""
+        return nullcontext()
+
+    def alone(self) -> AbstractContextManager[None]:
+        """Keeps other rollbacks away during a run that is not one transaction. Errors: Locked."""
+        return nullcontext()
+
+    def lock(self) -> None:  # noqa: B027  # MySQL has its lock already, from settings_of_run
+        """Keep others from migrating until the transaction ends. Errors: Locked."""
+
+    def columns(self) -> frozenset[tuple[str, str]]:
+        """(table, column) of all that could be lost by remaking tables; none where tables are changed in place."""
+        return frozenset()
+
+    def check_rows(self) -> None:
+        """Have the database check now what it would check at the end of the transaction."""
+        self.connection.check_constraints()
+
+    def orphans(self) -> int:
+        """Rows that point to rows that are not there; 0 where the database enforces that there are none."""
+        return 0
+
+    @abstractmethod
+    def is_lock_timeout(self, error: BaseException) -> bool:
+        """Did it wait for somebody else's lock in vain?"""
+
+    def held(self, holder: str = "") -> Locked:
+        """The error for a lock that somebody else holds."""
+        return Locked(
+            f"Somebody else is working on {self.title}{': ' + holder if holder else ''}.",
+            hint="Nothing was changed. Wait until they are done and run the same command again; "
+            "--retries 5 tries again by itself.",
+        )
+
+    def others(self) -> list[str]:
+        """Whose transactions are open now, in words, oldest first; none where the database cannot tell."""
+        return []
+
+    def is_answer(self, error: BaseException) -> bool:
+        """Did the database say that a statement failed? Else nobody knows: the connection was lost meanwhile."""
+        return isinstance(error, DatabaseError)
+
+    def is_done_already(self, error: BaseException) -> bool:
+        """Does it say that what a statement makes is there already, or that what it drops is gone?"""
+        return False
+
+    def drop_invalid_index(self, name: str) -> None:  # noqa: B027  # others have no such indexes
+        """Drop an index that was begun concurrently and not finished, if that is what it is."""
+
+    def made(self, table: str) -> str:
+        """What tells a table from one of the same name that takes its place, as when a backup is restored. Empty where the
+        whole database is restored or nothing."""
+        return ""
+
+    def delete_rows(self, rows: Collection[Row]) -> None:
+        """Delete rows from `django_migrations`, whichever router the project has."""
+        recorder = MigrationRecorder(self.connection)
+        ids = sorted(row.id for row in rows)
+        for start in range(0, len(ids), 500):  # a statement takes only so many parameters: 999 on an old SQLite
+            recorder.migration_qs.filter(id__in=ids[start : start + 500]).delete()
+
+
+def whole_number(row: tuple[Any]) -> int | None:
+    """The number in a row of statistics; None, if it is not known, as of a table that was never analysed."""
+    return int(row[0]) if row[0] else None
+
+
+def _in_utc(stored: dt.datetime) -> dt.datetime:
+    """A stored time is aware with USE_TZ, and else in the project's zone (django.utils.timezone.now)."""
+    if stored.tzinfo is None:
+        stored = stored.replace(tzinfo=ZoneInfo(settings.TIME_ZONE))
+    return stored.astimezone(dt.timezone.utc)

@@ -1,0 +1,141 @@
+"""MariaDB and MySQL: a change of a table commits, so a run goes step by step, under a lock that has a name."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager, suppress
+
+from django.db.migrations.recorder import MigrationRecorder
+from django.db.utils import DatabaseError, InterfaceError
+
+from rollback_app.today import Right
+
+from .base import Database, whole_number
+
+_GRANT = re.compile(r"GRANT (?P<rights>.+?) ON (?:TABLE )?(?P<scope>\S+) TO ")
+
+
+class MySQL(Database):
+    @property
+    def vendor_name(self) -> str:
+        if self.connection.connection is None:  # which of them it is, the server tells
+            return "MariaDB or MySQL"
+        return "MariaDB" if self.connection.mysql_is_mariadb else "MySQL"  # type: ignore[attr-defined]
+
+    def estimate(self, table: str) -> int | None:
+        with self.connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT table_rows FROM information_schema.tables WHERE table_schema = database() AND table_name = %s",
+                [table],
+            )
+            return whole_number(cursor.fetchone())
+
+    def missing_rights(self, needed: Collection[tuple[str, Right]]) -> Sequence[str]:
+        """As far as SHOW GRANTS tells: what roles and patterns grant is not looked into."""
+        granted: dict[str, str] = {}
+        with self.connection.cursor() as cursor:
+            cursor.execute("SHOW GRANTS")
+            for (line,) in cursor.fetchall():
+                grant = _GRANT.match(line)
+                if grant is None or "%" in grant["scope"]:
+                    return []
+                scope = grant["scope"].replace("\\", "").replace("`", "")
+                granted[scope] = f"{granted.get(scope, '')},{grant['rights']},"
+            cursor.execute("SELECT current_user()")
+            (user,) = cursor.fetchone()
+        name = self.connection.settings_dict["NAME"]
+        found = []
+        for table, right in sorted(needed):
+            has = "".join(granted.get(scope, "") for scope in ("*.*", f"{name}.*", f"{name}.{table}"))
+            if "ALL PRIVILEGES" not in has and f",{right.name}," not in has.replace(", ", ","):
+                found.append(f"{user} has no right to {right.value} table {table}, as the run does.")
+        return found
+
+    def precision(self) -> dt.timedelta:
+        with self.connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT datetime_precision FROM information_schema.columns"
+                " WHERE table_schema = database() AND table_name = %s AND column_name = 'applied'",
+                [MigrationRecorder.Migration._meta.db_table],
+            )
+            (digits,) = cursor.fetchone()
+        return dt.timedelta(microseconds=10 ** (6 - int(digits)))
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        with super().reading(), self._short_waits():
+            yield
+
+    @contextmanager
+    def _short_waits(self) -> Iterator[None]:
+        with self.connection.cursor() as cursor:
+            cursor.execute("SELECT @@lock_wait_timeout, @@innodb_lock_wait_timeout")
+            before = cursor.fetchone()
+            seconds = max(1, round(self.timeouts.lock))
+            cursor.execute("SET lock_wait_timeout = %s, innodb_lock_wait_timeout = %s", [seconds, seconds])
+        try:
+            yield
+        finally:
+            # A lost connection has forgotten its settings.
+            with suppress(DatabaseError, InterfaceError), self.connection.cursor() as cursor:
+                cursor.execute("SET lock_wait_timeout = %s, innodb_lock_wait_timeout = %s", before)
+
+    @contextmanager
+    def settings_of_run(self) -> Iterator[None]:
+        with self._short_waits(), self._named_lock():
+            yield
+
+    @contextmanager
+    def _named_lock(self) -> Iterator[None]:
+        name = f"rollback_app.{self.connection.settings_dict['NAME']}"[:64]
+        with self.connection.cursor() as cursor:
+            cursor.execute("SELECT GET_LOCK(%s, %s)", [name, self.timeouts.lock])
+            (got,) = cursor.fetchone()
+            if not got:
+                cursor.execute(
+                    "SELECT concat('connection ', id, ' of ', user, ', from ', host)"
+                    " FROM information_schema.processlist WHERE id = IS_USED_LOCK(%s)",
+                    [name],
+                )
+                raise self.held("; ".join(str(row[0]) for row in cursor.fetchall()))
+        try:
+            yield
+        finally:
+            # A lost connection has released the lock itself.
+            with suppress(DatabaseError, InterfaceError), self.connection.cursor() as cursor:
+                cursor.execute("SELECT RELEASE_LOCK(%s)", [name])
+
+    def others(self) -> list[str]:
+        with self.connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT concat('connection ', p.id, ' of ', p.user, ', from ', p.host, ', since ', t.trx_started)"
+                " FROM information_schema.innodb_trx t JOIN information_schema.processlist p ON p.id = t.trx_mysql_thread_id"
+                " WHERE p.id <> connection_id() AND p.db = database() ORDER BY t.trx_started"
+            )
+            return [str(row[0]) for row in cursor.fetchall()]
+
+    def is_lock_timeout(self, error: BaseException) -> bool:
+        return error.args[:1] == (1205,)  # ER_LOCK_WAIT_TIMEOUT
+
+    def made(self, table: str) -> str:
+        with self.connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT UNIX_TIMESTAMP(create_time) FROM information_schema.tables"
+                " WHERE table_schema = DATABASE() AND table_name = %s",
+                [table],
+            )
+            return str(cursor.fetchone()[0])
+
+    def is_answer(self, error: BaseException) -> bool:
+        # Not from 2000 to 2999, which are the client's; nor ER_SERVER_SHUTDOWN, ER_CONNECTION_KILLED.
+        number = error.args[0] if error.args else 0
+        return isinstance(number, int) and number // 1000 not in (0, 2) and number not in (1053, 1927)
+
+    def is_done_already(self, error: BaseException) -> bool:
+        return bool(error.args) and error.args[0] in _DONE_ALREADY
+
+
+# https://mariadb.com/docs/server/reference/error-codes: a table, column, key or constraint that exists, or does not
+_DONE_ALREADY = (1005, 1050, 1051, 1054, 1060, 1061, 1068, 1091, 1146, 1826)

@@ -1,0 +1,164 @@
+"""PostgreSQL: a run is one transaction; locks are those of a transaction, so that they hold behind pgbouncer."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+
+from django.db import transaction
+from django.db.utils import OperationalError
+
+from rollback_app.today import Right
+
+from .base import Database, whole_number
+
+# The upper half of an advisory lock's key; the lower half is the history table, of which each schema may have one.
+_OURS = 1_919_118_435
+# What guards a run does nothing for a long time by design, and so does a run while it waits for reverse code. (The second
+# setting came with PostgreSQL 17.)
+_NO_LIMITS = (
+    "SELECT set_config(name, '0', true) FROM pg_settings"
+    " WHERE name IN ('idle_in_transaction_session_timeout', 'transaction_timeout')"
+)
+_KEEP_AWAY = f"SELECT pg_advisory_xact_lock(({_OURS}::bigint << 32) + %s::regclass::oid::bigint)"
+
+
+class PostgreSQL(Database):
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        with super().reading():
+            try:
+                with transaction.atomic(using=self.alias, durable=True), self.connection.cursor() as cursor:
+                    cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+                    self._set_timeouts()
+                    yield
+            except OperationalError as error:
+                if not self.is_lock_timeout(error):
+                    raise
+                raise self.held(self._holders()) from error
+
+    def estimate(self, table: str) -> int | None:
+        with self.connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT sum(reltuples) FROM pg_class WHERE relname = %s AND pg_table_is_visible(oid) AND reltuples > 0",
+                [table],
+            )
+            return whole_number(cursor.fetchone())
+
+    def missing_rights(self, needed: Collection[tuple[str, Right]]) -> Sequence[str]:
+        tables = sorted({table for table, right in needed if right is not Right.CREATE})
+        with self.connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT current_user || ' does not own table ' || relname || ', which the run changes: its owner is '"
+                " || pg_get_userbyid(relowner) || '.' FROM pg_class WHERE relname = ANY(%s) AND relkind IN ('r', 'p')"
+                " AND pg_table_is_visible(oid) AND NOT pg_has_role(relowner, 'USAGE') ORDER BY relname",
+                [tables],
+            )
+            found = [row[0] for row in cursor.fetchall()]
+            if any(right is Right.CREATE for _, right in needed):
+                cursor.execute(
+                    "SELECT current_user || ' may not make tables in schema ' || current_schema() || ', as the run does.'"
+                    " WHERE NOT has_schema_privilege(current_schema(), 'CREATE')"
+                )
+                found += [row[0] for row in cursor.fetchall()]
+        return found
+
+    def lock(self) -> None:
+        self._set_timeouts()
+        # In a savepoint, so that the holders can be asked for afterwards.
+        with self._told_who_holds_it(), transaction.atomic(using=self.alias), self.connection.cursor() as cursor:
+            cursor.execute(f"LOCK TABLE {self._history_table} IN ACCESS EXCLUSIVE MODE")
+
+    @contextmanager
+    def all_or_nothing(self) -> Iterator[None]:
+        with super().all_or_nothing():
+            # Against a rollback that goes step by step, and is between two of them.
+            with self._told_who_holds_it(), transaction.atomic(using=self.alias), self.connection.cursor() as cursor:
+                cursor.execute(_KEEP_AWAY, [self._history_table])
+            yield
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        # In a connection of its own, whose transaction lasts as long as the run: behind pgbouncer a session does not. It reads
+        # no rows, so that neither VACUUM nor an index that is made concurrently waits for it.
+        guard = self.connection.copy()
+        try:
+            guard.set_autocommit(False)
+            with self._told_who_holds_it(), guard.cursor() as cursor:
+                cursor.execute("SELECT set_config('lock_timeout', %s, true)", [self._lock_timeout])
+                cursor.execute(_NO_LIMITS)
+                cursor.execute(_KEEP_AWAY, [self._history_table])
+            yield
+        finally:
+            guard.close()
+
+    @contextmanager
+    def _told_who_holds_it(self) -> Iterator[None]:
+        try:
+            yield
+        except OperationalError as error:
+            if not self.is_lock_timeout(error):
+                raise
+            raise self.held(self._holders()) from error
+
+    @property
+    def _lock_timeout(self) -> str:
+        return f"{round(self.timeouts.lock * 1000)}ms"
+
+    def _set_timeouts(self) -> None:
+        """For this transaction only: behind pgbouncer the next one may run in another session."""
+        statement = self.timeouts.statement
+        with self.connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT set_config('lock_timeout', %s, true), set_config('statement_timeout', %s, true)",
+                [self._lock_timeout, f"{round(statement * 1000)}ms" if statement else "0"],
+            )
+            cursor.execute(_NO_LIMITS)
+
+    def _holders(self) -> str:
+        return "; ".join(
+            self._sessions(
+                "pid IN (SELECT pid FROM pg_locks WHERE granted AND (relation = %s::regclass"
+                f" OR locktype = 'advisory' AND classid = {_OURS} AND objid = %s::regclass::oid))",
+                [self._history_table] * 2,
+            )
+        )
+
+    def others(self) -> list[str]:
+        return self._sessions("datname = current_database() AND xact_start IS NOT NULL", [])
+
+    def _sessions(self, which: str, params: list[str]) -> list[str]:
+        with self.connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT 'process ' || pid || ' of ' || coalesce(usename, '?')"
+                " || coalesce(' (' || nullif(application_name, '') || ')', '')"
+                " || ', since ' || to_char(xact_start AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS') || ' UTC'"
+                f" FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND {which} ORDER BY xact_start",
+                params,
+            )
+            return [str(row[0]) for row in cursor.fetchall()]
+
+    def is_lock_timeout(self, error: BaseException) -> bool:
+        return getattr(error.__cause__, "sqlstate", None) == "55P03"  # lock_not_available
+
+    def drop_invalid_index(self, name: str) -> None:
+        # https://www.postgresql.org/docs/current/sql-createindex.html#SQL-CREATEINDEX-CONCURRENTLY
+        quoted = self.connection.ops.quote_name(name)
+        with self.connection.cursor() as cursor:
+            cursor.execute("SELECT FROM pg_index WHERE indexrelid = to_regclass(%s) AND NOT indisvalid", [quoted])
+            if cursor.rowcount:
+                cursor.execute(f"DROP INDEX CONCURRENTLY {quoted}")
+
+    def made(self, table: str) -> str:
+        with self.connection.cursor() as cursor:
+            cursor.execute("SELECT to_regclass(%s)::oid", [self.connection.ops.quote_name(table)])
+            return str(cursor.fetchone()[0])
+
+    def is_answer(self, error: BaseException) -> bool:
+        # connection_exception, admin_shutdown and its like
+        return not (getattr(error.__cause__, "sqlstate", None) or "08").startswith(("08", "57P"))
+
+    def is_done_already(self, error: BaseException) -> bool:
+        # undefined_object, duplicate_table (https://www.postgresql.org/docs/current/errcodes-appendix.html): the only
+        # statements that are not in a transaction drop and make indexes.
+        return getattr(error.__cause__, "sqlstate", None) in ("42704", "42P07")

@@ -1,0 +1,76 @@
+"""SQLite: a run is one transaction; tables are remade, which wants foreign keys switched off meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from django.db.utils import OperationalError
+
+from rollback_app.errors import DatabaseUnusable
+from rollback_app.history import Row
+
+from .base import Database
+
+
+class SQLite(Database):
+    @property
+    def where(self) -> str:
+        return str(self.connection.settings_dict["NAME"])
+
+    def rows(self) -> tuple[Row, ...]:
+        name = str(self.connection.settings_dict["NAME"])
+        # sqlite3 would make an empty file, and then be asked why nothing is in it.
+        on_disk = self.connection.connection is None and not name.startswith("file:") and name != ":memory:"
+        if on_disk and not Path(name).is_file():
+            raise DatabaseUnusable(
+                f"{self.title}: there is no such file.",
+                hint="Look at DATABASES in the settings, or name another database with --database.",
+            )
+        return super().rows()
+
+    @contextmanager
+    def settings_of_run(self) -> Iterator[None]:
+        with self.connection.cursor() as cursor:
+            cursor.execute("PRAGMA busy_timeout")
+            (busy,) = cursor.fetchone()
+            cursor.execute(f"PRAGMA busy_timeout = {round(self.timeouts.lock * 1000)}")
+        # Tables cannot be remade while foreign keys are enforced, and this cannot be changed inside a transaction
+        # (https://www.sqlite.org/pragma.html#pragma_foreign_keys).
+        self.connection.disable_constraint_checking()
+        try:
+            yield
+        finally:
+            self.connection.enable_constraint_checking()
+            with self.connection.cursor() as cursor:
+                cursor.execute(f"PRAGMA busy_timeout = {busy}")
+
+    def lock(self) -> None:
+        try:
+            with self.connection.cursor() as cursor:
+                cursor.execute(
+                    f"DELETE FROM {self._history_table} WHERE 0"
+                )  # a write takes the write lock, even of nothing
+        except OperationalError as error:
+            if not self.is_lock_timeout(error):
+                raise
+            raise self.held() from error
+
+    def columns(self) -> frozenset[tuple[str, str]]:
+        with self.connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT t.name, c.name FROM sqlite_master t, pragma_table_info(t.name) c WHERE t.type = 'table'"
+            )
+            return frozenset(cursor.fetchall())
+
+    def check_rows(self) -> None:
+        """Not while the run is under way: foreign keys are counted before and after it (`orphans`)."""
+
+    def orphans(self) -> int:
+        with self.connection.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM pragma_foreign_key_check")
+            return int(cursor.fetchone()[0])
+
+    def is_lock_timeout(self, error: BaseException) -> bool:
+        return "database is locked" in str(error) or "database table is locked" in str(error)
