@@ -1,0 +1,175 @@
+"""Undoes one migration that is not one transaction, noting each piece, so that a run that breaks off can be continued."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from django.db import transaction
+from django.db.migrations.operations import RunPython, RunSQL
+from django.db.migrations.operations.base import Operation
+from django.db.utils import DatabaseError
+
+from rollback_app.database import Database
+from rollback_app.effects import is_concurrent
+from rollback_app.history import Position
+from rollback_app.planner import Plan, Step
+from rollback_app.states import Undo, leaves
+
+from .progress import Bookmark, Done
+from .steps import backwards, in_words, new_editor
+from .watch import Watch
+
+
+def undo_in_pieces(
+    database: Database,
+    plan: Plan,
+    step: Step,
+    undos: list[Undo],
+    watch: Watch,
+    bookmark: Bookmark,
+    *,
+    number: int,
+) -> Done:
+    """Undo one step that cannot be taken back as a whole, noting each piece before the next begins, so that a run that breaks
+    off can be continued behind it. number: of the step in its plan, from 1."""
+    watch.progress.began(step)
+    start = time.monotonic()
+    earlier = plan.resumes if plan.resumes and plan.resumes.key == step.key else None
+    position = earlier or Position(step.key, tuple(row.id for row in step.rows), operations=0)
+    bookmark.step_begun(position)
+    editor = new_editor(database)
+    nested = leaves(undos, step.key.app)
+    for index, undo in enumerate(nested[position.operations :], position.operations):
+        begun = earlier if index == position.operations else None
+        with watch.failures(step, in_words(undo.operation)):
+            script = _script(database, undo, step, begun)
+            if script is not None:
+                _run_script(database, script, bookmark, begun)
+                bookmark.operation_done(index + 1)
+            else:
+                if begun and is_concurrent(type(undo.operation)):
+                    operation: Any = undo.operation
+                    database.drop_invalid_index(getattr(operation, "index", operation).name)
+                with _alone(database, undo.operation, step), _noting_statements(database, editor, bookmark, begun):
+                    _backwards_and_deferred(undo, step, editor)
+                    bookmark.operation_done(index + 1)
+        if undo.rendered_everything:
+            watch.progress.rendered_everything(undo.operation)
+    with _transaction(database):
+        database.delete_rows(step.rows)
+        bookmark.step_done(number)
+    done = Done(step, time.monotonic() - start)
+    watch.progress.finished(done)
+    return done
+
+
+def _backwards_and_deferred(undo: Undo, step: Step, editor: Any) -> None:
+    """What the schema editor puts off to the end of a migration (indexes, foreign keys) is done at the end of the operation,
+    as if that were a migration by itself: so a run can be continued behind it."""
+    backwards(undo, step, editor)
+    for statement in editor.deferred_sql:
+        editor.execute(statement, None)
+    editor.deferred_sql.clear()
+
+
+def _script(database: Database, undo: Undo, step: Step, begun: Position | None) -> tuple[str, ...] | None:
+    """The statements that an operation will run. None, if they cannot be known before.
+
+    begun: where an earlier run broke off in it. What that one noted counts, for the statements that are done may be why Django
+    would not make the same ones again. But if the next one is known to have failed, the code may have been mended since.
+    """
+    if begun is None or begun.statements is None:
+        return _collected(database, undo, step)
+    done = begun.statements_done
+    if not begun.doubtful and (not done or isinstance(undo.operation, RunSQL)):
+        found = _collected(database, undo, step)
+        if found is not None and found[:done] == begun.statements[:done]:
+            return found
+    return begun.statements
+
+
+def _collected(database: Database, undo: Undo, step: Step) -> tuple[str, ...] | None:
+    """None for code, for operations that are not Django's, and for one that looks at what its own statements would have
+    made; and where nothing need be noted, since the database takes back what is not finished."""
+    operation = undo.operation
+    known = type(operation).__module__.startswith("django.db.migrations.") and not isinstance(operation, RunPython)
+    if database.can_undo_ddl or not known:
+        return None
+    collector: Any = database.connection.schema_editor(collect_sql=True, atomic=False)
+    collector.deferred_sql = []
+    try:
+        _backwards_and_deferred(undo, step, collector)
+    except DatabaseError:
+        return None
+    return tuple(collector.collected_sql)
+
+
+def _run_script(database: Database, statements: Sequence[str], bookmark: Bookmark, begun: Position | None) -> None:
+    """Run statements one by one. begun: how far an earlier run has come with them."""
+    done = begun.statements_done if begun else 0
+    bookmark.operation_begun(statements, done)
+    for index, statement in enumerate(statements[done:], done):
+        # The schema editor would refuse to change a table in a transaction; here it is for the note, and for changes of rows.
+        with _transaction(database), database.connection.cursor() as cursor:
+            try:
+                cursor.execute(statement)
+            except DatabaseError as error:
+                if not (_may_be_done(begun, index) and database.is_done_already(error)):
+                    raise
+            bookmark.statement_done(index + 1)
+
+
+def _may_be_done(begun: Position | None, index: int) -> bool:
+    """May an earlier run have done the statement of this number, from 0?"""
+    return begun is not None and index < begun.statements_done + begun.doubtful
+
+
+@contextmanager
+def _alone(database: Database, operation: Operation, step: Step) -> Iterator[None]:
+    """A transaction for one operation and its note, unless its author wanted none, or it refuses to run in one."""
+    wanted = operation.atomic or (step.migration.atomic and operation.atomic is not False)
+    can_be = (
+        database.can_undo_ddl and not isinstance(operation, (RunPython, RunSQL)) and not is_concurrent(type(operation))
+    )
+    if not (wanted or can_be):
+        yield
+        return
+    with _transaction(database):
+        yield
+
+
+@contextmanager
+def _transaction(database: Database) -> Iterator[None]:
+    """For a piece of a step; where the lock is one of a transaction, with that."""
+    with transaction.atomic(using=database.alias):
+        database.lock()
+        yield
+
+
+@contextmanager
+def _noting_statements(database: Database, editor: Any, bookmark: Bookmark, begun: Position | None) -> Iterator[None]:
+    """For an operation whose statements are known only as they come: each is noted. They are all run again, and that the
+    database says "done already" of one is no failure, if an earlier run may have done it."""
+    execute = editor.execute
+    number, done = 0, begun.statements_done if begun else 0
+
+    def execute_and_note(sql: Any, params: Any = ()) -> None:
+        nonlocal number
+        try:
+            execute(sql, params)
+        except DatabaseError as error:
+            # Inside a transaction, what was not noted was not done either.
+            in_doubt = not database.connection.in_atomic_block and _may_be_done(begun, number)
+            if not (in_doubt and database.is_done_already(error)):
+                raise
+        number += 1
+        bookmark.statement_done(max(number, done))
+
+    editor.execute = execute_and_note
+    try:
+        yield
+    finally:
+        editor.execute = execute

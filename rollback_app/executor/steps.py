@@ -1,0 +1,70 @@
+"""Undoes one migration inside a transaction."""
+
+from __future__ import annotations
+
+import copy
+import time
+from typing import Any
+
+from django.db.backends.base.schema import BaseDatabaseSchemaEditor
+from django.db.migrations.operations import RunPython, RunSQL
+from django.db.migrations.operations.base import Operation
+
+from rollback_app.database import Database
+from rollback_app.effects import is_concurrent, name_of_code
+from rollback_app.planner import Step
+from rollback_app.states import Undo, leaves
+
+from .progress import Done
+from .watch import Watch
+
+
+def undo(database: Database, step: Step, undos: list[Undo], watch: Watch) -> Done:
+    """Undo one step inside a transaction, except for its rows."""
+    watch.progress.began(step)
+    start = time.monotonic()
+    editor = new_editor(database)
+    for nested in leaves(undos, step.key.app):
+        with watch.failures(step, in_words(nested.operation)):
+            watch.changed_rows = isinstance(nested.operation, (RunPython, RunSQL))
+            concurrent = is_concurrent(type(nested.operation))
+            backwards(nested, step, editor, _plain_twin(nested.operation) if concurrent else None)
+            if watch.changed_rows:
+                database.check_rows()  # PostgreSQL alters no table with pending trigger events
+        if nested.rendered_everything:
+            watch.progress.rendered_everything(nested.operation)
+    with watch.failures(step, "in what its operations put off to its end"):
+        for statement in editor.deferred_sql:
+            editor.execute(statement, None)
+    done = Done(step, time.monotonic() - start)
+    watch.progress.finished(done)
+    return done
+
+
+def new_editor(database: Database) -> BaseDatabaseSchemaEditor:
+    editor = database.connection.schema_editor(atomic=False)
+    # Never left with __exit__: on SQLite it checks constraints even while an error is under way, which hides the error.
+    editor.__enter__()
+    return editor
+
+
+def backwards(undo: Undo, step: Step, editor: BaseDatabaseSchemaEditor, twin: Any = None) -> None:
+    # A copy, because RenameModel and RenameField swap their own attributes while they run, and stay so when they fail.
+    operation = copy.copy(undo.operation)
+    backwards = twin or type(operation).database_backwards
+    backwards(operation, step.key.app, editor, undo.from_state, undo.to_state)
+
+
+def in_words(operation: Operation) -> str:
+    if isinstance(operation, RunPython):  # which describes itself as "Raw Python operation"
+        return f"running {name_of_code(operation.reverse_code)}"
+    return f"undoing '{operation.describe()}'"
+
+
+def _plain_twin(operation: Operation) -> Any:
+    """The reverse of AddIndex for AddIndexConcurrently, and so on: the nearest class that may run in a transaction."""
+    return next(
+        vars(base)["database_backwards"]
+        for base in type(operation).__mro__
+        if "database_backwards" in vars(base) and not is_concurrent(base)
+    )

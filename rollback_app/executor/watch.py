@@ -1,0 +1,89 @@
+"""Sees each statement of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from django.db.utils import DatabaseError, InterfaceError
+
+from rollback_app import advice
+from rollback_app.database import Database, first_line
+from rollback_app.errors import Locked, RollbackError
+from rollback_app.planner import Plan, Step
+from rollback_app.states import States
+from rollback_app.verdict import Verdict
+from rollback_app.verification import Verifier
+
+from .failures import NotAsExpected, StepFailed
+from .progress import Progress
+
+
+class Watch:
+    """Sees each statement of a run: remembers the last one, for the message, and whether rows were changed; and which tables
+    were touched, to verify them."""
+
+    def __init__(self, database: Database, progress: Progress, *, verify: bool) -> None:
+        self.database = database
+        self.progress = progress
+        self.sql = ""
+        self.changed_rows = False
+        self.verdict: Verdict | None = None
+        self._wanted = verify
+        self._verifier: Verifier | None = None
+
+    def prepare_to_verify(self, plan: Plan, states: States) -> None:
+        if self._wanted:
+            self._verifier = Verifier(self.database, plan, states)
+
+    def verify(self, *, stays: bool) -> None:
+        """stays: is what was done committed already? Errors: NotAsExpected."""
+        if self._verifier:
+            verifier, self._verifier = self._verifier, None  # its own statements touch nothing
+            self.verdict = verifier.verdict()
+            self.progress.verified(self.verdict)
+            if self.verdict.new:
+                raise NotAsExpected(self.verdict, stays=stays)
+
+    @contextmanager
+    def failures(self, step: Step | None, doing: str) -> Iterator[None]:
+        """Whatever goes wrong inside becomes a StepFailed, with the facts; the original is chained to it."""
+        try:
+            yield
+        except Locked as error:
+            if step is None:
+                raise  # before anything was done
+            raise StepFailed(step, "taking the lock", error.message, locked=True) from error
+        except RollbackError:
+            raise
+        except KeyboardInterrupt as error:
+            raise StepFailed(step, doing, "it was interrupted", doubtful=True, advice=advice.INTERRUPTED) from error
+        # Reverse code and signal receivers may raise anything.
+        except Exception as error:
+            if isinstance(error, (DatabaseError, InterfaceError)):
+                locked = self.database.is_lock_timeout(error)
+                words, what_to_do = first_line(error), advice.about(error)
+                doubtful = not self.database.is_answer(error)
+                raise StepFailed(
+                    step, doing, words, sql=self.sql, locked=locked, doubtful=doubtful, advice=what_to_do
+                ) from error
+            words = f"{type(error).__name__}: {first_line(error)}"
+            raise StepFailed(step, doing, words, advice=advice.TRACEBACK) from error
+
+    def __call__(self, execute: Any, sql: str, params: Any, many: bool, context: dict[str, Any]) -> Any:
+        if JOURNAL in sql:
+            return execute(sql, params, many, context)  # our own notes
+        self.sql = sql
+        self.changed_rows = self.changed_rows or sql.split(None, 1)[:1] not in _NO_ROWS
+        result = execute(sql, params, many, context)
+        if self._verifier:
+            self._verifier.saw(sql)
+        if self.progress.shows_sql:
+            operations = self.database.connection.ops
+            self.progress.ran(operations.last_executed_query(context["cursor"].cursor, sql, params))
+        return result
+
+
+JOURNAL = "rollback_app_run"
+_NO_ROWS = (["ALTER"], ["CREATE"], ["DROP"], ["COMMENT"], ["SET"], ["SELECT"], ["PRAGMA"])

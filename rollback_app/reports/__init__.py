@@ -1,0 +1,30 @@
+"""Any result -> one Report; a Report -> text, JSON, or commands.
+
+A result knows only how to become a Report, a format sees only a Report: M formats and N results cost M + N functions.
+"""
+
+from __future__ import annotations
+
+from .base import FORMATS, Line, Paint, Report, as_text, joined, number_of, seconds
+from .deployments import of_listing
+from .plan import of_commands, of_findings, of_preview
+from .runs import of_records, of_rehearsal, of_result, of_verdict
+
+__all__ = [
+    "FORMATS",
+    "Line",
+    "Paint",
+    "Report",
+    "as_text",
+    "joined",
+    "number_of",
+    "of_commands",
+    "of_findings",
+    "of_listing",
+    "of_preview",
+    "of_records",
+    "of_rehearsal",
+    "of_result",
+    "of_verdict",
+    "seconds",
+]

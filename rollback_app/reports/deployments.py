@@ -1,0 +1,126 @@
+"""The deployments of a database."""
+
+from __future__ import annotations
+
+import shlex
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+from rollback_app.history import Deployment
+from rollback_app.listing import Listed, Listing, RolledBack
+from rollback_app.moments import ago
+from rollback_app.planner import DEFAULT_GAP
+
+from .base import Line, Report, forward, number_of, seconds, stamp, utc
+
+
+def of_listing(listing: Listing) -> Report:
+    """The deployments of a database."""
+    return Report(tuple(_listing(listing)), _listing_data(listing))
+
+
+def _listing(listing: Listing) -> Iterator[Line]:
+    yield Line(f"Database {listing.title}", "MIGRATE_HEADING")
+    if listing.total:
+        shown = len(listing.listed)
+        yield Line(f"{number_of(listing.total, 'deployment')}, newest first, in {listing.zone.key}; {shown} shown")
+    else:
+        yield Line("No migration is applied here.")
+    gone = list(listing.rolled_back)
+    for listed in listing.listed:
+        while gone and gone[0].deployment.start > listed.deployment.start:
+            yield Line()
+            yield from _rolled_back(gone.pop(0), listing)
+        yield Line()
+        yield from _listed(listed, listing)
+    for rolled_back in gone:
+        yield Line()
+        yield from _rolled_back(rolled_back, listing)
+
+
+def _listed(listed: Listed, listing: Listing) -> Iterator[Line]:
+    guessed = "  guessed" if listed.deployment.guessed else ""
+    yield Line(f"{listed.number}. {_when(listed.deployment, listing)}{guessed}", "MIGRATE_LABEL")
+    yield from _what(listed.deployment, listing)
+    for mark in listed.marks:
+        yield Line(f"   ! {mark}")
+    if not listed.blockers:
+        yield Line("   can be rolled back, together with all that is newer")
+    for finding in listed.blockers[:3]:
+        yield Line(f"   BLOCKED {finding.text} [{finding.id}]", "ERROR")
+    if len(listed.blockers) > 3:
+        yield Line(f"   and {len(listed.blockers) - 3} more blockers")
+    yield Line(f"   before it: {_back_before(listed, listing)}")
+
+
+def _rolled_back(rolled_back: RolledBack, listing: Listing) -> Iterator[Line]:
+    record = rolled_back.record
+    yield Line(f"-. {_when(rolled_back.deployment, listing)}  ROLLED BACK", "WARNING")
+    yield from _what(rolled_back.deployment, listing)
+    yield Line(f"   by rollback {record.number} of {utc(record.started)}; 'python manage.py showrollbacks' tells more")
+    if rolled_back.again:
+        yield Line(f"   applied again since: {', '.join(map(str, rolled_back.again))}")
+    else:
+        release = rolled_back.deployment.releases[-1] if rolled_back.deployment.releases else ""
+        yield Line(f"   to go forward again: {forward(release, listing.alias)}")
+
+
+def _when(group: Deployment, listing: Listing) -> str:
+    start, end = (f"{at.astimezone(listing.zone):%Y-%m-%d %H:%M:%S}" for at in (group.start, group.end))
+    named = f"  release {', '.join(group.releases)}" if group.releases else ""
+    return f"{start}{'' if start == end else ' to ' + end[11:]}{named}"
+
+
+def _what(group: Deployment, listing: Listing) -> Iterator[Line]:
+    yield Line(
+        f"   UTC {group.start:%Y-%m-%d %H:%M:%S} to {group.end:%Y-%m-%d %H:%M:%S}, {ago(listing.now - group.end)}"
+    )
+    apps = Counter(row.key.app for row in group.rows)
+    counts = ", ".join(f"{app} {count}" for app, count in sorted(apps.items()))
+    lasted = seconds((group.end - group.start).total_seconds())
+    yield Line(f"   {number_of(len(group.rows), 'migration')} in {lasted}: {counts}")
+
+
+def _back_before(listed: Listed, listing: Listing) -> str:
+    start = listed.deployment.start.isoformat(sep=" ")
+    suffix = "" if listing.alias == "default" else f" --database {shlex.quote(listing.alias)}"
+    if listing.gap != DEFAULT_GAP:  # by another gap it might seem to be cut in two
+        suffix += f" --gap {listing.gap.total_seconds() / 60:g}"
+    return f'python manage.py rollbackmigrationsafter "{start}"{suffix} --plan'
+
+
+def _listing_data(listing: Listing) -> dict[str, Any]:
+    return {
+        "database": listing.alias,
+        "engine": listing.title,
+        "zone": listing.zone.key,
+        "total": listing.total,
+        "deployments": [
+            {
+                "number": listed.number,
+                "start": stamp(listed.deployment.start),
+                "end": stamp(listed.deployment.end),
+                "in_zone": listed.deployment.start.astimezone(listing.zone).isoformat(),
+                "releases": list(listed.deployment.releases),
+                "guessed": listed.deployment.guessed,
+                "migrations": [str(row.key) for row in listed.deployment.rows],
+                "marks": list(listed.marks),
+                "can_be_rolled_back": not listed.blockers,
+                "blockers": [{"id": found.id, "about": found.about, "text": found.text} for found in listed.blockers],
+                "command": _back_before(listed, listing),
+            }
+            for listed in listing.listed
+        ],
+        "rolled_back": [
+            {
+                "start": stamp(gone.deployment.start),
+                "end": stamp(gone.deployment.end),
+                "releases": list(gone.deployment.releases),
+                "migrations": [str(row.key) for row in gone.deployment.rows],
+                "rollback": gone.record.number,
+                "applied_again": [str(key) for key in gone.again],
+            }
+            for gone in listing.rolled_back
+        ],
+    }

@@ -1,0 +1,179 @@
+"""What a run did, what a rehearsal showed, and what the journal tells."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from rollback_app.history import Key, Outcome, Record, Row
+from rollback_app.verdict import Difference, Verdict
+
+from .base import Line, Report, forward, number_of, seconds, stamp, utc
+
+
+def of_result(
+    alias: str,
+    done: Iterable[tuple[Key, float]],
+    deleted: Sequence[Row],
+    release: str = "",
+    verdict: Verdict | None = None,
+) -> Report:
+    """What a run did to one database. done: each unapplied migration, with its seconds. release: the newest one undone.
+    verdict: only for programs, since people are told as soon as it is known."""
+    steps = list(done)
+    total = sum(spent for _, spent in steps)
+    number = number_of(len(steps), "migration")
+    lines = [
+        Line(f"Done: {number} unapplied on {alias} in {seconds(total)}." if steps else f"Done on {alias}.", "SUCCESS")
+    ]
+    if deleted:
+        lines.append(Line(f"{number_of(len(deleted), 'row')} of squash migrations deleted."))
+    if steps:
+        lines.append(
+            Line("Next: start the older release. Do not run migrate from this one: it would apply them again.")
+        )
+        lines.append(Line(f"To go forward again later: {forward(release, alias)}."))
+    return Report(
+        tuple(lines),
+        {
+            "steps": [{"migration": str(key), "seconds": spent} for key, spent in steps],
+            "deleted_rows": len(deleted),
+            "verification": of_verdict(verdict).data if verdict else None,
+        },
+    )
+
+
+def of_verdict(verdict: Verdict) -> Report:
+    """Are the tables after a run what the migrations at the target say?"""
+    return Report(
+        tuple(_verdict(verdict)),
+        {
+            "tables": verdict.tables,
+            "new": [_difference(difference) for difference in verdict.new],
+            "left_over": [_difference(difference) for difference in verdict.left_over],
+            "known": [_difference(difference) for difference in verdict.known],
+            "why_not": verdict.why_not,
+        },
+    )
+
+
+def _verdict(verdict: Verdict) -> Iterator[Line]:
+    if verdict.why_not:
+        yield Line(f"Not verified: no tables could be made to compare with: {verdict.why_not}", "WARNING")
+    elif verdict.new:
+        yield Line(f"Verified: {number_of(len(verdict.new), 'difference')} from what the migrations say.", "ERROR")
+        return  # each is in the message of the failure
+    elif not verdict.tables:
+        yield Line("Verified: no table was touched.")
+    else:
+        are = "is" if verdict.tables == 1 else "are"
+        but = ", but for the following" if verdict.left_over or verdict.known else ""
+        yield Line(
+            f"Verified: {number_of(verdict.tables, 'table')} {are} as the migrations at the target say{but}.", "SUCCESS"
+        )
+    for difference in verdict.left_over:
+        yield Line(f"  {difference}: that is how Django itself undoes it, and harmless.")
+    for difference in verdict.known:
+        yield Line(f"  {difference}: that was so before.")
+
+
+def _difference(difference: Difference) -> dict[str, Any]:
+    return {
+        "table": difference.table,
+        "kind": difference.kind,
+        "words": difference.words,
+        "missing": difference.missing,
+    }
+
+
+def of_rehearsal(
+    alias: str,
+    steps: Iterable[tuple[Key, float, int, Sequence[str]]],
+    locks: Mapping[str, str],
+    verdict: Verdict | None,
+) -> Report:
+    """What a rehearsal on one database tells. steps: each migration, with its seconds, changed rows and statements. locks: by
+    table the strongest that was held."""
+    told = list(steps)
+    total = sum(spent for _, spent, _, _ in told)
+    number = number_of(len(told), "migration")
+    lines = [Line(f"Rehearsed on {alias}, and taken back: {number} in {seconds(total)}.", "SUCCESS")]
+    for key, spent, rows, statements in told:
+        lines.append(Line(f"  {key}: {seconds(spent)}, {number_of(rows, 'row')}", "MIGRATE_LABEL"))
+        lines += [Line(f"    {statement}") for statement in statements]
+    if locks:
+        lines.append(Line("The strongest lock on each table, held to the end of the run", "MIGRATE_LABEL"))
+        lines += [Line(f"  {table}: {mode}{_blocks(mode)}") for table, mode in locks.items()]
+    return Report(
+        tuple(lines),
+        {
+            "database": alias,
+            "steps": [
+                {"migration": str(key), "seconds": spent, "rows": rows, "sql": list(statements)}
+                for key, spent, rows, statements in told
+            ],
+            "locks": dict(locks),
+            "verification": of_verdict(verdict).data if verdict else None,
+        },
+    )
+
+
+def _blocks(mode: str) -> str:
+    """What others cannot do meanwhile (https://www.postgresql.org/docs/current/explicit-locking.html)."""
+    if mode == "ACCESS EXCLUSIVE":
+        return ", so that reads and writes wait"
+    return ", so that writes wait" if mode in ("EXCLUSIVE", "SHARE ROW EXCLUSIVE", "SHARE") else ""
+
+
+_ENDS = {
+    Outcome.STARTED: ("under way, or killed", "WARNING"),
+    Outcome.FINISHED: ("done", "SUCCESS"),
+    Outcome.FAILED: ("failed", "ERROR"),
+}
+
+
+def of_records(alias: str, title: str, records: Sequence[Record]) -> Report:
+    """The journal of one database, newest first."""
+    lines = [Line(f"Database {title}", "MIGRATE_HEADING")]
+    if not records:
+        lines.append(Line("No rollback was noted here."))
+    for record in records:
+        lines.append(Line())
+        lines.extend(_record(record, alias))
+    return Report(tuple(lines), {"rollbacks": [_record_data(record) for record in records]})
+
+
+def _record(record: Record, alias: str) -> Iterator[Line]:
+    end, style = _ENDS[record.outcome]
+    who = f" by {record.operator}" if record.operator else ""
+    done = f"{record.steps_done} of {number_of(len(record.steps), 'step')} undone"
+    yield Line(f"{record.number}. {utc(record.started)}{who} on {record.host}: {end}, {done}", style)
+    yield Line(f"   back to  {utc(record.moment) if record.moment else 'a set of migrations: see the command'}")
+    yield Line(f"   command  {record.command or '(through the Python API)'}")
+    yield Line(f"   digest   {record.digest}" + (f", took {seconds(record.seconds)}" if record.finished else ""))
+    for index, (key, applied) in enumerate(record.steps, start=1):
+        mark = "undone" if index <= record.steps_done else "left"
+        yield Line(f"   {mark:<7}  {key}, which was applied {utc(applied)}")
+    for line in record.error.splitlines():
+        yield Line(f"   error    {line}")
+    if record.steps_done:
+        yield Line(f"   forward  {forward(record.release, alias)}")
+
+
+def _record_data(record: Record) -> dict[str, Any]:
+    return {
+        "number": record.number,
+        "started": stamp(record.started),
+        "finished": stamp(record.finished) if record.finished else None,
+        "outcome": record.outcome.value,
+        "operator": record.operator,
+        "host": record.host,
+        "command": record.command,
+        "moment": stamp(record.moment) if record.moment else None,
+        "digest": record.digest,
+        "release": record.release,
+        "steps": [{"migration": str(key), "applied": stamp(applied)} for key, applied in record.steps],
+        "steps_done": record.steps_done,
+        "seconds": record.seconds,
+        "error": record.error,
+    }
