@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,7 +24,8 @@ ROWS = [
     {"listing", "offenders"},
     {"catalog", "database", "releases", "reports"},
     {"verification"},
-    {"executor", "journal"},
+    {"journal"},
+    {"executor"},
     {"rehearsal"},
     {"workflow"},
     {"checks", "receivers"},
@@ -85,8 +87,7 @@ def broken(room: str, source: str) -> list[str]:
     """The rules that this source of this room breaks."""
     row = next(number for number, rooms in enumerate(ROWS) if room in rooms)
     above = set().union(*ROWS[:row])
-    same = {room} if room == "management" else set()
-    found = [f"{room} imports {name}" for name in own(source) if name not in above | same]
+    found = [f"{room} imports {name}" for name in own(source) if name not in above | {room}]
     if room in PURE:
         found += [f"{room} imports {name}, which is not pure" for name in own(source) if name not in PURE]
         found += [
@@ -110,7 +111,10 @@ FILES = sorted(path for path in ROOT.rglob("*.py"))
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_the_rules_are_kept(path: Path) -> None:
-    assert broken(name_of(path), path.read_text()) == []
+    source = path.read_text()
+    if path.parent != ROOT:  # what a room that is a package takes from itself
+        source = re.sub(r"^from \.(?=\w)", f"from rollback_app.{name_of(path)}.", source, flags=re.MULTILINE)
+    assert broken(name_of(path), source) == []
 
 
 def test_every_room_has_its_place() -> None:

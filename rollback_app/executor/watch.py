@@ -11,6 +11,7 @@ from django.db.utils import DatabaseError, InterfaceError
 from rollback_app import advice
 from rollback_app.database import Database, first_line
 from rollback_app.errors import Locked, RollbackError
+from rollback_app.journal import TABLE
 from rollback_app.planner import Plan, Step
 from rollback_app.states import States
 from rollback_app.verdict import Verdict
@@ -72,7 +73,7 @@ class Watch:
             raise StepFailed(step, doing, words, advice=advice.TRACEBACK) from error
 
     def __call__(self, execute: Any, sql: str, params: Any, many: bool, context: dict[str, Any]) -> Any:
-        if JOURNAL in sql:
+        if TABLE in sql:
             return execute(sql, params, many, context)  # our own notes
         self.sql = sql
         self.changed_rows = self.changed_rows or sql.split(None, 1)[:1] not in _NO_ROWS
@@ -85,5 +86,4 @@ class Watch:
         return result
 
 
-JOURNAL = "rollback_app_run"
 _NO_ROWS = (["ALTER"], ["CREATE"], ["DROP"], ["COMMENT"], ["SET"], ["SELECT"], ["PRAGMA"])

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from rollback_app.database import base
 from rollback_app import workflow
+from rollback_app.database import base
 from rollback_app.executor import StepFailed
 from rollback_app.safety import Finding, Level
 from tests.support.commands import roll_back
