@@ -183,25 +183,14 @@ def plan(
     rows = tuple(rows)
     history = read(code, rows, cut)
     excluded = _excluded(choices.exclude, code, rows)
-    late = {key for key, decisive in history.decisive.items() if any(map(cut.is_late, decisive))}
-    chosen = {key for key in late if not excluded(key)}
-    pulls = _pulls(history, chosen)
-    because: dict[Key, tuple[Key, ...]] = dict.fromkeys(chosen, ())
-    if choices.cascade:
-        because.update({pull.key: pull.path for pull in pulls if not excluded(pull.key)})
     left_off = _unsettled(position, history, choices)
-    first = left_off.key if left_off else None
-    order, kept = _order(history, because, first)
-    all_of_it = choices.steps is None or choices.steps >= len(order)
-    if not all_of_it:
-        because = {key: because[key] for key in order[: choices.steps]}
-        order, kept = _order(history, because, first)
-        pulls = _pulls(history, set(because))
-    fakes = _fakes(choices.fake, code, order)
+    chosen = _choose(history, cut, choices, excluded, left_off.key if left_off else None)
+    fakes = _fakes(choices.fake, code, chosen.order)
     groups = deployments(rows, choices.gap, recorded, cut.precision)
-    resumes = left_off if left_off and order[:1] == [left_off.key] and _fits(left_off, history) else None
+    resumes = left_off if left_off and chosen.order[:1] == [left_off.key] and _fits(left_off, history) else None
+    pulled = {pull.key for pull in chosen.pulls}
     found, unclear, walked = _effects(
-        history, {*because, *(pull.key for pull in pulls)} - fakes, fakes, code.unmigrated, names, resumes
+        history, (chosen.because.keys() | pulled) - fakes, fakes, code.unmigrated, names, resumes
     )
     steps = tuple(
         Step(
@@ -209,11 +198,11 @@ def plan(
             key=key,
             rows=history.rows_of[key],
             applied=max(row.applied for row in history.decisive[key]),
-            because=because[key],
+            because=chosen.because[key],
             fake=key in fakes,
             effects=found.get(key, ()),
         )
-        for key in order
+        for key in chosen.order
     )
     owned = {row.id for step in steps for row in step.rows}
     notes = {row.id for row in history.bookkeeping}
@@ -224,19 +213,21 @@ def plan(
         bookkeeping=tuple(
             row
             for row in history.bookkeeping
-            if all_of_it and row.id not in owned and cut.is_late(row) and not excluded(row.key)
+            if chosen.complete and row.id not in owned and cut.is_late(row) and not excluded(row.key)
         ),
-        kept=tuple(history.migrations[key] for key in kept),
+        kept=tuple(history.migrations[key] for key in chosen.kept),
         unmigrated=code.unmigrated,
-        targets=_targets(history, order, kept),
+        targets=_targets(history, chosen.order, chosen.kept),
         deployments=tuple(groups),
-        dependants=tuple(pull for pull in pulls if pull.key not in because and not excluded(pull.key)),
-        held=tuple(pull for pull in pulls if excluded(pull.key)),
+        dependants=tuple(pull for pull in chosen.pulls if pull.key not in chosen.because and not excluded(pull.key)),
+        held=tuple(pull for pull in chosen.pulls if excluded(pull.key)),
         ghosts=tuple(row for row in history.ghosts if cut.is_late(row) and not excluded(row.key)),
         early_ghosts=tuple(row for row in history.ghosts if not cut.is_late(row)),
         torn=history.torn,
         # Who names a set, or a number of steps, knows which migrations are meant; a time may be off by a little.
-        split=None if choices.split_deployment or cut.kept is not None or not all_of_it else _split(groups, cut, notes),
+        split=_split(groups, cut, notes)
+        if chosen.complete and cut.kept is None and not choices.split_deployment
+        else None,
         inconsistent=_inconsistent(history),
         unclear=unclear,
         near=tuple(row for row in rows if cut.kept is None and cut.is_late(row) and row.applied < cut.at),
@@ -245,8 +236,38 @@ def plan(
         unfit=None if resumes else left_off,
         position=position,
         history=history,
-        walked=None if fakes or any(pull.key not in because for pull in pulls) else walked,
+        walked=None if fakes or pulled - chosen.because.keys() else walked,
     )
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    """because: what goes, and the dependencies that pull it in. order: the same, newest first. kept: what stays, oldest
+    first. pulls: what depends on it and has to go too, or be left out. complete: is that all of the plan?"""
+
+    because: dict[Key, tuple[Key, ...]]
+    order: list[Key]
+    kept: list[Key]
+    pulls: list[Pull]
+    complete: bool
+
+
+def _choose(
+    history: History, cut: Cut, choices: Choices, excluded: Callable[[Key], bool], first: Key | None
+) -> _Chosen:
+    """first: see `_order`."""
+    late = {key for key, decisive in history.decisive.items() if any(map(cut.is_late, decisive))}
+    because: dict[Key, tuple[Key, ...]] = {key: () for key in late if not excluded(key)}
+    pulls = _pulls(history, set(because))
+    if choices.cascade:
+        because.update({pull.key: pull.path for pull in pulls if not excluded(pull.key)})
+    order, kept = _order(history, because, first)
+    complete = choices.steps is None or choices.steps >= len(order)
+    if not complete:
+        because = {key: because[key] for key in order[: choices.steps]}
+        order, kept = _order(history, because, first)
+        pulls = _pulls(history, set(because))
+    return _Chosen(because, order, kept, pulls, complete)
 
 
 def _unsettled(position: Position | None, history: History, choices: Choices) -> Position | None:
