@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.core.management.base import CommandParser, no_translations
 from django.db import DEFAULT_DB_ALIAS
@@ -23,6 +23,9 @@ from rollback_app.reports import Report
 from rollback_app.retries import Retries
 from rollback_app.safety import Level, Preview, Refused
 from rollback_app.verdict import Verdict
+
+if TYPE_CHECKING:
+    from argparse import _ArgumentGroup
 
 
 class Command(RollbackCommand):
@@ -41,135 +44,10 @@ class Command(RollbackCommand):
             + ", ".join(kinds.EXAMPLES.values())
             + ".",
         )
-        parser.add_argument(
-            "--plan",
-            "--dry-run",
-            action="store_true",
-            help="Show what would be done and what speaks against it; change nothing, ask nothing. Exit status 3 if "
-            "something blocks.",
-        )
-        parser.add_argument(
-            "--timezone",
-            metavar="ZONE",
-            help="The zone of a moment without an offset, as Europe/Berlin. Default: the project's TIME_ZONE.",
-        )
-        parser.add_argument(
-            "--database",
-            action="append",
-            metavar="ALIAS",
-            help=f"The database to take back, by its alias in DATABASES; may be repeated. Default: {DEFAULT_DB_ALIAS}.",
-        )
-        parser.add_argument(
-            "--exclude",
-            action="append",
-            default=[],
-            metavar="APP[.NAME]",
-            help="Keep this app or migration applied; may be repeated.",
-        )
-        parser.add_argument(
-            "--fake",
-            action="append",
-            default=[],
-            metavar="APP.NAME",
-            help="Delete the row of this step without undoing it, for a migration that was never really run; may be repeated.",
-        )
-        parser.add_argument(
-            "--cascade",
-            action="store_true",
-            help="Also unapply older migrations that depend on what goes.",
-        )
-        parser.add_argument(
-            "--split-deployment",
-            action="store_true",
-            help="Allow a moment that cuts a deployment in two.",
-        )
-        parser.add_argument(
-            "--gap",
-            type=minutes,
-            default=5.0,
-            metavar="MINUTES",
-            help="A pause longer than this begins a new deployment. Default: 5.",
-        )
-        parser.add_argument(
-            "--steps",
-            type=positive,
-            metavar="NUMBER",
-            help="Undo only so many of the newest migrations of the plan.",
-        )
-        parser.add_argument(
-            "--destroy-data",
-            action="store_true",
-            help="Agree that the rows and values that the plan names are lost.",
-        )
-        parser.add_argument(
-            "--no-input",
-            "--noinput",
-            action="store_false",
-            dest="interactive",
-            help="Ask nothing; if data would be lost, only --destroy-data agrees to it.",
-        )
-        parser.add_argument(
-            "--no-count",
-            action="store_false",
-            dest="count",
-            help="Do not look at live rows; every drop then counts as a loss.",
-        )
-        parser.add_argument(
-            "--step-by-step",
-            action="store_true",
-            help="Give up all-or-nothing: a transaction for each migration, as migrate does.",
-        )
-        parser.add_argument(
-            "--rehearse",
-            action="store_true",
-            help="Do all of it, verification included, and take it back; show the SQL, the seconds and the rows of each step, "
-            "and which tables are locked. Needs no consent. Not on MariaDB and MySQL.",
-        )
-        parser.add_argument(
-            "--no-verify",
-            action="store_false",
-            dest="verify",
-            help="Do not compare the tables at the end with what the migrations at the target say.",
-        )
-        parser.add_argument(
-            "--no-journal",
-            action="store_false",
-            dest="journal",
-            help="Do not note the run in the table rollback_app_run. On MariaDB and MySQL a run that breaks off inside a "
-            "migration can then not be continued.",
-        )
-        parser.add_argument(
-            "--start-over",
-            action="store_true",
-            help="Do not go on where an earlier run broke off inside a migration: that one is whole again, from a backup or "
-            "mended by hand.",
-        )
-        parser.add_argument(
-            "--lock-timeout",
-            type=float,
-            default=5.0,
-            metavar="SECONDS",
-            help="How long to wait for a lock that somebody else holds. Default: 5.",
-        )
-        parser.add_argument(
-            "--statement-timeout",
-            type=float,
-            metavar="SECONDS",
-            help="How long one statement may take (PostgreSQL). Default: no limit.",
-        )
-        parser.add_argument(
-            "--retries",
-            type=int,
-            default=0,
-            metavar="N",
-            help="How often to try again, with growing pauses, when somebody else holds a lock. Default: 0.",
-        )
-        parser.add_argument(
-            "--format",
-            choices=sorted(reports.FORMATS),
-            default="text",
-            help="text for a person; json for a program; commands for the migrate commands that do the same (implies --plan).",
-        )
+        _which(parser.add_argument_group("which database, and to when"))
+        _what(parser.add_argument_group("what goes"))
+        _consent(parser.add_argument_group("looking and agreeing"))
+        _how(parser.add_argument_group("how it runs"))
 
     @no_translations
     def handle(self, *args: Any, **options: Any) -> None:
@@ -329,6 +207,150 @@ class Command(RollbackCommand):
             answer = ""
         if answer.strip().lower() not in ("y", "yes"):
             raise Refused("You did not say yes. Nothing was changed.", hint="Run the same command again to go on.")
+
+
+# The options
+
+
+def _which(group: _ArgumentGroup) -> None:
+    group.add_argument(
+        "--timezone",
+        metavar="ZONE",
+        help="The zone of a moment without an offset, as Europe/Berlin. Default: the project's TIME_ZONE.",
+    )
+    group.add_argument(
+        "--database",
+        action="append",
+        metavar="ALIAS",
+        help=f"The database to take back, by its alias in DATABASES; may be repeated. Default: {DEFAULT_DB_ALIAS}.",
+    )
+
+
+def _what(group: _ArgumentGroup) -> None:
+    group.add_argument(
+        "--exclude",
+        action="append",
+        default=[],
+        metavar="APP[.NAME]",
+        help="Keep this app or migration applied; may be repeated.",
+    )
+    group.add_argument(
+        "--fake",
+        action="append",
+        default=[],
+        metavar="APP.NAME",
+        help="Delete the row of this step without undoing it, for a migration that was never really run; may be repeated.",
+    )
+    group.add_argument(
+        "--cascade",
+        action="store_true",
+        help="Also unapply older migrations that depend on what goes.",
+    )
+    group.add_argument(
+        "--split-deployment",
+        action="store_true",
+        help="Allow a moment that cuts a deployment in two.",
+    )
+    group.add_argument(
+        "--gap",
+        type=minutes,
+        default=5.0,
+        metavar="MINUTES",
+        help="A pause longer than this begins a new deployment. Default: 5.",
+    )
+    group.add_argument(
+        "--steps",
+        type=positive,
+        metavar="NUMBER",
+        help="Undo only so many of the newest migrations of the plan.",
+    )
+
+
+def _consent(group: _ArgumentGroup) -> None:
+    group.add_argument(
+        "--plan",
+        "--dry-run",
+        action="store_true",
+        help="Show what would be done and what speaks against it; change nothing, ask nothing. Exit status 3 if "
+        "something blocks.",
+    )
+    group.add_argument(
+        "--destroy-data",
+        action="store_true",
+        help="Agree that the rows and values that the plan names are lost.",
+    )
+    group.add_argument(
+        "--no-input",
+        "--noinput",
+        action="store_false",
+        dest="interactive",
+        help="Ask nothing; if data would be lost, only --destroy-data agrees to it.",
+    )
+    group.add_argument(
+        "--no-count",
+        action="store_false",
+        dest="count",
+        help="Do not look at live rows; every drop then counts as a loss.",
+    )
+    group.add_argument(
+        "--format",
+        choices=sorted(reports.FORMATS),
+        default="text",
+        help="text for a person; json for a program; commands for the migrate commands that do the same (implies --plan).",
+    )
+
+
+def _how(group: _ArgumentGroup) -> None:
+    group.add_argument(
+        "--rehearse",
+        action="store_true",
+        help="Do all of it, verification included, and take it back; show the SQL, the seconds and the rows of each step, "
+        "and which tables are locked. Needs no consent. Not on MariaDB and MySQL.",
+    )
+    group.add_argument(
+        "--step-by-step",
+        action="store_true",
+        help="Give up all-or-nothing: a transaction for each migration, as migrate does.",
+    )
+    group.add_argument(
+        "--start-over",
+        action="store_true",
+        help="Do not go on where an earlier run broke off inside a migration: that one is whole again, from a backup or "
+        "mended by hand.",
+    )
+    group.add_argument(
+        "--no-verify",
+        action="store_false",
+        dest="verify",
+        help="Do not compare the tables at the end with what the migrations at the target say.",
+    )
+    group.add_argument(
+        "--no-journal",
+        action="store_false",
+        dest="journal",
+        help="Do not note the run in the table rollback_app_run. On MariaDB and MySQL a run that breaks off inside a "
+        "migration can then not be continued.",
+    )
+    group.add_argument(
+        "--lock-timeout",
+        type=float,
+        default=5.0,
+        metavar="SECONDS",
+        help="How long to wait for a lock that somebody else holds. Default: 5.",
+    )
+    group.add_argument(
+        "--statement-timeout",
+        type=float,
+        metavar="SECONDS",
+        help="How long one statement may take (PostgreSQL). Default: no limit.",
+    )
+    group.add_argument(
+        "--retries",
+        type=int,
+        default=0,
+        metavar="N",
+        help="How often to try again, with growing pauses, when somebody else holds a lock. Default: 0.",
+    )
 
 
 class _Silent(Progress):
