@@ -91,6 +91,7 @@ def _in_one_transaction(
     try:
         with watch.failures(None, "before or after its steps"), database.all_or_nothing():
             plan = _same(expected, prepare())
+            watch.progress.started(plan)
             with signals(database, plan, watch) as states, _no_new_orphans(database, None):
                 watch.prepare_to_verify(plan, states)
                 for step, undos in _walk(plan, states):
@@ -126,6 +127,7 @@ def _step_by_step(
             database.alone(),
         ):
             plan = _same(expected, prepare())
+            watch.progress.started(plan)
             with signals(database, plan, watch) as states:
                 watch.prepare_to_verify(plan, states)
                 for step, undos in _walk(plan, states):

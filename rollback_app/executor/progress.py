@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from django.db.migrations.operations.base import Operation
 
 from rollback_app.history import Position
-from rollback_app.planner import Step
+from rollback_app.planner import Plan, Step
 from rollback_app.verdict import Verdict
 
 
@@ -52,6 +52,9 @@ class Progress:
     """
 
     shows_sql = False
+
+    def started(self, plan: Plan) -> None:
+        """The run begins, or is tried again."""
 
     def began(self, step: Step) -> None:
         """A step begins."""

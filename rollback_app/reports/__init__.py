@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from .base import FORMATS, Line, Paint, Report, as_text, joined, number_of, seconds
 from .deployments import of_listing
-from .plan import of_commands, of_findings, of_preview
+from .plan import SHOWN_STEPS, of_commands, of_findings, of_preview
 from .runs import of_records, of_rehearsal, of_result, of_verdict
 
 __all__ = [
     "FORMATS",
+    "SHOWN_STEPS",
     "Line",
     "Paint",
     "Report",

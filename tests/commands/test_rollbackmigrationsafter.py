@@ -5,13 +5,18 @@ from __future__ import annotations
 import os
 import pty
 import re
+import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import Sequence
 from datetime import datetime, timedelta, timezone
+from io import StringIO
 from pathlib import Path
 
 import pytest
+from django.core.management import call_command
+from django.core.management.base import CommandError
 from django.db.migrations.recorder import MigrationRecorder
 
 from tests.support.commands import call, roll_back
@@ -531,3 +536,60 @@ def test_older_code_without_the_app_knows_no_such_command(shop: Database, tmp_pa
     done = run("2024-05-01", settings="older")
     assert done.returncode == 1
     assert done.stderr.startswith("Unknown command: 'rollbackmigrationsafter'")
+
+
+class Terminal(StringIO):
+    """Where a person looks on."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def at_a_terminal(**options: object) -> tuple[int, list[str]]:
+    """(exit status, the lines of the bar as they were written over each other)."""
+    out, status = Terminal(), 0
+    try:
+        call_command(
+            "rollbackmigrationsafter", DAY_2.isoformat(), stdout=out, no_color=True, interactive=False, **options
+        )
+    except CommandError as error:
+        status = error.returncode
+    return status, [line.strip() for line in re.split(r"[\r\n]", out.getvalue()) if line.strip().startswith("[")]
+
+
+@pytest.fixture
+def long_plan(database: Database, project: Project) -> Project:
+    """21 steps, of which the last one fails."""
+    code = "migrations.RunPython(migrations.RunPython.noop, lambda apps, schema_editor: 1 / 0)"
+    many = {
+        f"{number:04}_x": f'migrations.AlterModelOptions("T", {{"verbose_name": "{number}"}})'
+        for number in range(3, 23)
+    }
+    project(a={"0001_t": T, "0002_code": code, **many})
+    deploy(database.alias, DAY_1, [("a", "0001_t")])
+    deploy(database.alias, DAY_2)
+    return project
+
+
+@on_sqlite
+def test_a_bar_at_a_terminal_for_a_long_plan(database: Database, long_plan: Project) -> None:
+    status, bar = at_a_terminal()
+    assert status == 1
+    assert bar[0] == f"[{'.' * 30}] 1/21 a.0022_x"
+    assert bar[-1].split() == [f"[{'#' * 28}..]", "21/21", "a.0002_code", "FAILED"]
+    assert len(bar) == 21
+    assert at_a_terminal(verbosity=2)[1] == []
+    status, bar = at_a_terminal(fake=["a.0002_code"])
+    assert status == 0
+    assert bar[-1] == f"[{'#' * 30}] 21/21"
+
+
+@on_sqlite
+def test_the_bar_begins_when_somebody_else_is_done(database: Database, long_plan: Project) -> None:
+    path = database.connection.settings_dict["NAME"]
+    other = sqlite3.connect(path, uri=str(path).startswith("file:"), check_same_thread=False, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    threading.Timer(0.5, other.close).start()
+    status, bar = at_a_terminal(fake=["a.0002_code"], retries=1, lock_timeout=0.1, journal=False)
+    assert status == 0
+    assert len(bar) == 22

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 import sys
 from collections.abc import Sequence
 from datetime import timedelta
@@ -18,7 +19,7 @@ from rollback_app.database import Timeouts
 from rollback_app.errors import RollbackError, UsageError
 from rollback_app.executor import Done, Progress
 from rollback_app.management.base import RollbackCommand, minutes, positive
-from rollback_app.planner import DEFAULT_GAP, Choices, Step
+from rollback_app.planner import DEFAULT_GAP, Choices, Plan, Step
 from rollback_app.reports import Report
 from rollback_app.retries import Retries
 from rollback_app.safety import Level, Preview, Refused
@@ -143,9 +144,15 @@ class Command(RollbackCommand):
             self._ask(previews)
             destroy_data = True
         workflow.check_nothing_lost(previews, agreed=destroy_data)
-        for result in self._run(previews, options, _Printed(self, options["verbosity"]), destroy_data=destroy_data):
+        for result in self._run(previews, options, self._progress(previews, options), destroy_data=destroy_data):
             if options["verbosity"]:
                 self.show(result)
+
+    def _progress(self, previews: Sequence[Preview], options: dict[str, Any]) -> Progress:
+        steps = max(len(preview.plan.steps) for preview in previews)
+        if options["verbosity"] == 1 and steps > reports.SHOWN_STEPS and self.stdout.isatty():
+            return _Bar(self)
+        return _Printed(self, options["verbosity"])
 
     def _rehearse(self, previews: Sequence[Preview], options: dict[str, Any], progress: Progress) -> list[Report]:
         """Nothing is asked, since nothing is lost."""
@@ -406,6 +413,47 @@ class _Printed(_Silent):
 
     def ran(self, sql: str) -> None:
         self.command.stdout.write(f"    {sql}")
+
+
+class _Bar(_Silent):
+    """Progress for a person at a terminal, through many steps: one line, which is written again and again."""
+
+    in_line = False
+
+    def started(self, plan: Plan) -> None:
+        self.command.stdout.write("")
+        self.total, self.done, self.in_line = len(plan.steps), 0, False
+
+    def began(self, step: Step) -> None:
+        self._show(f"{self.done + 1}/{self.total} {step.key}")
+
+    def finished(self, done: Done) -> None:
+        self.done += 1
+        if self.done == self.total:
+            self._show(f"{self.total}/{self.total}")
+            self._end("")
+
+    def broke_off(self) -> None:
+        if self.in_line:
+            self._end(self.command.style.ERROR(" FAILED"))
+
+    def verified(self, verdict: Verdict) -> None:
+        self.command.show(reports.of_verdict(verdict))
+
+    def _show(self, words: str) -> None:
+        filled = self.done * _BAR // self.total
+        width = shutil.get_terminal_size().columns - len(" FAILED") - 1
+        line = f"  [{'#' * filled}{'.' * (_BAR - filled)}] {words}"[:width]
+        self.command.stdout.write(f"\r{line:<{width}}", ending="")
+        self.command.stdout.flush()
+        self.in_line = True
+
+    def _end(self, word: str) -> None:
+        self.command.stdout.write(word)
+        self.in_line = False
+
+
+_BAR = 30  # signs
 
 
 def _joined(moment: str | Sequence[str]) -> str:
