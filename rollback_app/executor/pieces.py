@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from django.db import transaction
@@ -93,10 +93,10 @@ def _script(database: Database, undo: Undo, step: Step, begun: Position | None) 
 
 def _collected(database: Database, undo: Undo, step: Step) -> tuple[str, ...] | None:
     """None for code, for operations that are not Django's, and for one that looks at what its own statements would have
-    made; and where nothing need be noted, since the database takes back what is not finished."""
+    made; and for one that is in a transaction as a whole (see `_alone`), so that nothing of it need be noted."""
     operation = undo.operation
     known = type(operation).__module__.startswith("django.db.migrations.") and not isinstance(operation, RunPython)
-    if database.can_undo_ddl or not known:
+    if not known or (database.can_undo_ddl and not isinstance(operation, RunSQL)):
         return None
     collector: Any = database.connection.schema_editor(collect_sql=True, atomic=False)
     collector.deferred_sql = []
@@ -113,7 +113,9 @@ def _run_script(database: Database, statements: Sequence[str], bookmark: Bookmar
     bookmark.operation_begun(statements, done)
     for index, statement in enumerate(statements[done:], done):
         # The schema editor would refuse to change a table in a transaction; here it is for the note, and for changes of rows.
-        with _transaction(database), database.connection.cursor() as cursor:
+        # Where a transaction holds changes of tables too, this is SQL whose author wanted none.
+        together = nullcontext() if database.can_undo_ddl else _transaction(database)
+        with together, database.connection.cursor() as cursor:
             try:
                 cursor.execute(statement)
             except DatabaseError as error:
