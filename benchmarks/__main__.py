@@ -9,6 +9,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -67,7 +68,10 @@ def _per_app(project: Project, size: Size) -> Cost:
 def _processes(project: Project, size: Size) -> Cost:
     cost = Cost(0, 0, 0)
     for app in reversed(size.labels()):
-        cost += project.manage("migrate", app, generate.name_of(size.kept), "-v", "0")
+        left = project.limit and max(1.0, project.limit - cost.seconds)
+        cost += replace(project, limit=left).manage("migrate", app, generate.name_of(size.kept), "-v", "0")
+        if not cost.whole:
+            break
     return cost
 
 
@@ -84,8 +88,9 @@ WAYS: dict[str, Callable[[Project, Size], Cost]] = {
 }
 
 
-def measure(folder: Path, size: Size, vendor: str, ways: list[str]) -> Measured:
-    """Errors: Failed, if a command fails, or a way leaves another schema or other rows than ours."""
+def measure(folder: Path, size: Size, vendor: str, ways: list[str], limit: float) -> Measured:
+    """limit: for each way, in seconds. Errors: Failed, if a command fails, or a way leaves another schema or other rows than
+    ours."""
     database = Database(folder, vendor)
     database.empty().way("make", size.kept)
     check = database.copy().manage("check")
@@ -94,11 +99,12 @@ def measure(folder: Path, size: Size, vendor: str, ways: list[str]) -> Measured:
     costs, facts = {}, {}
     for way in ways:
         project = database.copy()
-        costs[way] = WAYS[way](project, size)
-        facts[way] = project.output("facts")
-        said = f"{size} {vendor} {way}: {costs[way].seconds:.2f} s, {costs[way].memory:.0f} MB"
+        costs[way] = cost = WAYS[way](replace(project, limit=limit), size)
+        said = f"{size} {vendor} {way}: {cost.seconds:.2f} s, {cost.memory:.0f} MB{'' if cost.whole else ', stopped'}"
         print(said, file=sys.stderr, flush=True)
-    if wrong := [way for way in ways if facts[way] != facts[OURS]]:
+        if cost.whole:
+            facts[way] = project.output("facts")
+    if wrong := [way for way in facts if facts[way] != facts[OURS]]:
         raise Failed(f"not the same schema as ours afterwards: {', '.join(wrong)}")
     return Measured(size, vendor, costs, check)
 
@@ -137,6 +143,7 @@ def main() -> None:
     parser.add_argument(
         "--slow-up-to", type=int, default=1000, metavar="MIGRATIONS", help="Leave Django's ways out above"
     )
+    parser.add_argument("--limit", type=float, default=3600, metavar="SECONDS", help="Stop a way that takes longer")
     parser.add_argument(
         "--rows", nargs="*", type=int, default=[1000, 1_000_000], help="The large table; none: leave it out"
     )
@@ -152,7 +159,7 @@ def main() -> None:
             generate.write(folder, size)
             ways = list(WAYS) if size.all <= options.slow_up_to else [BOUND, OURS]
             for vendor in options.databases:
-                measured.append(measure(folder, size, vendor, ways))
+                measured.append(measure(folder, size, vendor, ways, options.limit))
                 more.append(plan_only(folder, size, vendor))
                 if size == options.sizes[0] and options.rows:
                     more.append(large_table(folder, size, vendor, options.rows))

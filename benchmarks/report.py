@@ -35,17 +35,18 @@ def table(rows: Iterable[Measured]) -> str:
     for row in rows:
         ours, bound = row.costs[OURS], row.costs[BOUND]
         for way, cost in row.costs.items():
+            more = "" if cost.whole else "> "
             shown = [
                 str(row.size).replace("x", " × "),
                 str(row.size.undone),
                 row.vendor,
                 way,
-                f"{cost.seconds:.2f}",
-                f"{cost.cpu:.2f}",
-                f"{cost.memory:.0f}",
-                f"{cost.seconds / ours.seconds:.1f}",
-                f"{cost.seconds / bound.seconds:.1f}",
-                f"{cost.memory / row.check.memory:.2f}",
+                f"{more}{cost.seconds:.2f}",
+                f"{more}{cost.cpu:.2f}",
+                f"{more}{cost.memory:.0f}",
+                f"{more}{cost.seconds / ours.seconds:.1f}",
+                f"{more}{cost.seconds / bound.seconds:.1f}",
+                f"{more}{cost.memory / row.check.memory:.2f}",
             ]
             lines.append(f"| {' | '.join(shown)} |")
     return "\n".join(lines)
@@ -75,7 +76,11 @@ def plot(rows: Sequence[Measured], ways: Sequence[str]) -> str:
 
 def _panel(rows: Sequence[Measured], ways: Sequence[str], title: str, unit: str, left: int) -> Iterator[str]:
     points = {
-        way: [(row.size.undone, float(getattr(row.costs[way], unit))) for row in rows if way in row.costs]
+        way: [
+            (row.size.undone, float(getattr(row.costs[way], unit)))
+            for row in rows
+            if way in row.costs and row.costs[way].whole
+        ]
         for way in ways
     }
     across = _Axis([row.size.undone for row in rows], left, left + WIDTH)

@@ -214,7 +214,7 @@ def copy(template: str) -> None:
     import psycopg
 
     with psycopg.connect(URL._replace(path="/postgres").geturl(), autocommit=True) as server:
-        server.execute(f'DROP DATABASE IF EXISTS "{URL.path[1:]}"')
+        server.execute(f'DROP DATABASE IF EXISTS "{URL.path[1:]}" WITH (FORCE)')
         server.execute(f'CREATE DATABASE "{URL.path[1:]}" TEMPLATE "{template}"')
 
 
