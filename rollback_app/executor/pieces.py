@@ -18,6 +18,7 @@ from rollback_app.history import Position
 from rollback_app.planner import Plan, Step
 from rollback_app.states import Undo, leaves
 
+from .failures import StepFailed
 from .progress import Bookmark, Done
 from .steps import backwards, in_words, new_editor
 from .watch import Watch
@@ -80,15 +81,24 @@ def _script(database: Database, undo: Undo, step: Step, begun: Position | None) 
 
     begun: where an earlier run broke off in it. What that one noted counts, for the statements that are done may be why Django
     would not make the same ones again. But if the next one is known to have failed, the code may have been mended since.
+
+    Errors: StepFailed, if what is done is not in the code any more.
     """
     if begun is None or begun.statements is None:
         return _collected(database, undo, step)
     done = begun.statements_done
-    if not begun.doubtful and (not done or isinstance(undo.operation, RunSQL)):
-        found = _collected(database, undo, step)
-        if found is not None and found[:done] == begun.statements[:done]:
-            return found
-    return begun.statements
+    mended = not begun.doubtful and (not done or isinstance(undo.operation, RunSQL))
+    found = _collected(database, undo, step) if mended else None
+    if found is None:
+        return begun.statements
+    if found[:done] != begun.statements[:done]:
+        raise StepFailed(
+            step,
+            in_words(undo.operation),
+            f"an earlier run has done {done} of its statements, and in this code these are others",
+            advice="Write these statements as they were, and mend only those behind them.",
+        )
+    return found
 
 
 def _collected(database: Database, undo: Undo, step: Step) -> tuple[str, ...] | None:

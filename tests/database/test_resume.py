@@ -327,6 +327,20 @@ def test_what_fails_for_another_reason_fails_again(database: Database, project: 
         assert "The statement was: wrong" in said.error
 
 
+@forks
+@pytest.mark.databases("sqlite", "postgresql")
+def test_what_is_in_doubt_and_fails_for_another_reason_fails_too(database: Database, project: Project) -> None:
+    """Killed in front of each statement, also the wrong one, of which nobody knows then whether it was done."""
+    project(**files(operations="migrations.RunSQL('', 'wrong')", atomic=False))
+    number, status = 0, -9
+    while status == -9:
+        number += 1
+        deployed(database)
+        status = forked(database.alias, number, lambda: go(database, step_by_step=True), changes=True)
+        assert "The statement was: wrong" in go(database, step_by_step=True).error
+    assert number > 3
+
+
 @mariadb
 @pytest.mark.parametrize(
     "statement",
@@ -349,6 +363,10 @@ def test_what_was_mended_meanwhile_is_run_as_it_is_now(database: Database, proje
     deployed(database)
     for _ in range(2):
         assert go(database, step_by_step=True).status == 1
+    project(**files(operations=f"migrations.RunSQL('', [{mended!r}])", atomic=False))
+    said = go(database, step_by_step=True)
+    assert "an earlier run has done 1 of its statements, and in this code these are others" in said.error
+    assert "Write these statements as they were, and mend only those behind them. Then run the same" in said.error
     project(**files(operations=f"migrations.RunSQL('', [{first!r}, {mended!r}])", atomic=False))
     assert go(database, step_by_step=True).status == 0
     with database.connection.cursor() as cursor:
