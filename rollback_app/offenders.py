@@ -5,7 +5,7 @@ Each query looks at a bounded number of rows. The answer comes with a query that
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,16 +20,18 @@ from .safety import Count, Offenders
 _DECIMALS = ("DecimalField", "FloatField")
 
 
-def find(connection: BaseDatabaseWrapper, demand: Demand, tables: set[str], limit: int) -> Offenders | None:
+def find(
+    connection: BaseDatabaseWrapper, demand: Demand, tables: Mapping[str, set[str]], limit: int
+) -> Offenders | None:
     """The rows or the name in the way; None if there can be none: the database makes no such demand, or has no such table
-    or column. tables: those that there are. limit: of the rows that are looked at."""
+    or column. tables: those that there are, with their columns. limit: of the rows that are looked at."""
     if demand.need is Need.FREE_TABLE:
         return Offenders(Count(1)) if demand.column in tables else None
     if demand.today not in tables:
         return None
     try:
         with transaction.atomic(using=connection.alias):
-            return _FINDERS[demand.need](_Search(connection, demand, limit))
+            return _FINDERS[demand.need](_Search(connection, demand, tables[demand.today], limit))
     # The column has another type today, which cannot be compared so, until the run itself has changed it: not judged.
     except (ProgrammingError, DataError):
         return None
@@ -39,6 +41,7 @@ def find(connection: BaseDatabaseWrapper, demand: Demand, tables: set[str], limi
 class _Search:
     connection: BaseDatabaseWrapper
     demand: Demand
+    there: set[str]  # the columns of the table, today
     limit: int
 
     @property
@@ -58,16 +61,11 @@ class _Search:
             found: tuple[Any, ...] = cursor.fetchone()
             return found
 
-    def there(self) -> set[str]:
-        """The columns of the table, today."""
-        with self.connection.cursor() as cursor:
-            found = self.connection.introspection.get_table_description(cursor, self.demand.today)
-        return {column.name for column in found}
-
     def is_there(self) -> bool:
         """Are the columns that it is about in the table, under names that cannot be mistaken?"""
-        there, renamed = self.there(), dict(self.demand.renamed)
-        return not there & renamed.keys() and {renamed.get(name, name) for name in self.demand.columns} <= there
+        renamed = dict(self.demand.renamed)
+        wanted = {renamed.get(name, name) for name in self.demand.columns}
+        return not self.there & renamed.keys() and wanted <= self.there
 
     def source(self, limited: bool) -> str:
         """The table as the operation will find it, under its name by then, with the names of its columns by then."""
@@ -268,7 +266,7 @@ def _round(search: _Search) -> str:
 
 
 def _free_column(search: _Search) -> Offenders | None:
-    return Offenders(Count(1)) if search.demand.column in search.there() else None
+    return Offenders(Count(1)) if search.demand.column in search.there else None
 
 
 def _free_index(search: _Search) -> Offenders | None:

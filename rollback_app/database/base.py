@@ -49,7 +49,12 @@ def first_line(error: BaseException) -> str:
 
 
 class Database(ABC):
-    """One database of the project, by its alias."""
+    """One database of the project, by its alias.
+
+    remakes_tables: is a table made anew, of the columns that the migrations know, to change it?
+    """
+
+    remakes_tables = False
 
     def __init__(self, connection: BaseDatabaseWrapper, timeouts: Timeouts) -> None:
         self.connection = connection
@@ -131,10 +136,7 @@ class Database(ABC):
         if table not in self._tables:
             return None
         with self.connection.cursor() as cursor:
-            known = {}
-            if columns:
-                cursor.execute(f"SELECT * FROM {quote(table)} LIMIT 0")
-                known = {column[0]: columns[column[0]] for column in cursor.description if column[0] in columns}
+            known = {name: columns[name] for name in sorted(self._tables[table] & columns.keys())}
             sums, params = ["count(*)"], []
             for name, field in known.items():
                 condition = f"{quote(name)} IS NOT NULL"
@@ -164,9 +166,15 @@ class Database(ABC):
         return []
 
     @cached_property
-    def _tables(self) -> set[str]:
-        """Asked for once: this object lives for one look at the database."""
-        return set(self.connection.introspection.table_names(include_views=True))
+    def _tables(self) -> dict[str, set[str]]:
+        """The columns of each table; none of a view, which no migration makes. Asked for once: this object lives for one look
+        at the database."""
+        found: dict[str, set[str]] = {
+            name: set() for name in self.connection.introspection.table_names(include_views=True)
+        }
+        for table, column in self.columns():
+            found.setdefault(table, set()).add(column)
+        return found
 
     def _default(self, field: Any) -> Any:
         """What the column of a field holds where nobody set a value, if that can be compared with in SQL; else None."""
@@ -199,9 +207,9 @@ class Database(ABC):
     def lock(self) -> None:  # noqa: B027  # MySQL has its lock already, from settings_of_run
         """Keep others from migrating until the transaction ends. Errors: Locked."""
 
+    @abstractmethod
     def columns(self) -> frozenset[tuple[str, str]]:
-        """(table, column) of all that could be lost by remaking tables; none where tables are changed in place."""
-        return frozenset()
+        """(table, column) of all that there are."""
 
     def check_rows(self) -> None:
         """Have the database check now what it would check at the end of the transaction."""

@@ -32,6 +32,13 @@ class MySQL(Database):
             )
             return whole_number(cursor.fetchone())
 
+    def columns(self) -> frozenset[tuple[str, str]]:
+        with self.connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = database()"
+            )
+            return frozenset(cursor.fetchall())
+
     def missing_rights(self, needed: Collection[tuple[str, Right]]) -> Sequence[str]:
         """As far as SHOW GRANTS tells: what roles and patterns grant is not looked into."""
         granted: dict[str, str] = {}

@@ -63,6 +63,15 @@ class PostgreSQL(Database):
                 found += [row[0] for row in cursor.fetchall()]
         return found
 
+    def columns(self) -> frozenset[tuple[str, str]]:
+        with self.connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT c.relname, a.attname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid"
+                " WHERE c.relkind IN ('r', 'p') AND a.attnum > 0 AND NOT a.attisdropped"
+                " AND pg_table_is_visible(c.oid) AND c.relnamespace <> 'pg_catalog'::regnamespace"
+            )
+            return frozenset(cursor.fetchall())
+
     def lock(self) -> None:
         self._set_timeouts()
         # In a savepoint, so that the holders can be asked for afterwards.

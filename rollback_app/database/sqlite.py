@@ -15,6 +15,8 @@ from .base import Database
 
 
 class SQLite(Database):
+    remakes_tables = True
+
     @property
     def where(self) -> str:
         return str(self.connection.settings_dict["NAME"])
@@ -60,7 +62,7 @@ class SQLite(Database):
     def columns(self) -> frozenset[tuple[str, str]]:
         with self.connection.cursor() as cursor:
             cursor.execute(
-                "SELECT t.name, c.name FROM sqlite_master t, pragma_table_info(t.name) c WHERE t.type = 'table'"
+                "SELECT t.name, c.name FROM sqlite_master t, pragma_table_xinfo(t.name) c WHERE t.type = 'table'"
             )
             return frozenset(cursor.fetchall())
 

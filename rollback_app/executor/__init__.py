@@ -187,7 +187,7 @@ _OPAQUE = (Kind.CODE, Kind.RUNS_SQL, Kind.UNKNOWN)  # these may drop what they l
 def _nothing_lost_in_silence(database: Database, plan: Plan, step: Step) -> Iterator[None]:
     """What a faked step made may still be there, unknown to the states; a table that is remade from them would lose it."""
     renames = any(isinstance(operation, RenameModel) for operation in step.migration.operations)
-    if renames or not plan.choices.fake or any(e.kind in _OPAQUE for e in step.effects):
+    if renames or not plan.choices.fake or not database.remakes_tables or any(e.kind in _OPAQUE for e in step.effects):
         yield
         return
     before = database.columns()
