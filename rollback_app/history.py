@@ -137,8 +137,8 @@ class Position:
 
     rows: the ids of the step's rows. operations: how many of its operations are undone, counted as they run (those inside
     others one by one). statements: those of the operation under way; None if it had not begun, or they were not known
-    before. statements_done: how many of them are done. doubtful: may the next one be done too? Not if the database said that
-    it failed. command: what was typed. restored: `django_migrations` is not the table that it was.
+    before. statements_done: how many of them are done. doubtful: may the next one be done too? Not if it failed whenever it
+    was tried, and the database said so. command: what was typed. restored: `django_migrations` is not the table that it was.
     """
 
     key: Key
@@ -146,7 +146,7 @@ class Position:
     operations: int
     statements: tuple[str, ...] | None = None
     statements_done: int = 0
-    doubtful: bool = True
+    doubtful: bool = False
     command: str = ""
     restored: bool = False
 

@@ -71,6 +71,7 @@ class Journal:
         self.runs = Run.objects.using(database.alias)
         self.number = 0
         self.began = 0.0
+        self.in_doubt_before = 0  # the number of the first statement done that ends the doubt of an earlier run
 
     @property
     def exists(self) -> bool:
@@ -98,27 +99,31 @@ class Journal:
         self.began = time.monotonic()
 
     def failed(self, error: str, *, doubtful: bool) -> None:
-        """Note why the run broke off, unless it was committed before that. doubtful: as in `Position`."""
-        self._end(Outcome.FAILED, error=error, doubtful=doubtful)
+        """Note why the run broke off, unless it was committed before that. doubtful: may the statement under way be done? One
+        that an earlier run may have done may still be, whatever the database says now: that its table is locked, perhaps."""
+        self._end(Outcome.FAILED, error=error, doubtful=doubtful or bool(self.in_doubt_before))
 
     # As the executor's Bookmark, of a run that began
 
     def step_begun(self, position: Position) -> None:
+        self.in_doubt_before = position.statements_done + 1 if position.doubtful else 0
         self._note(
             inside=json.dumps([*position.key, list(position.rows)]),
             operations_done=position.operations,
             statements="" if position.statements is None else json.dumps(position.statements),
             statements_done=position.statements_done,
-            doubtful=position.doubtful,
+            doubtful=True,
         )
 
     def operation_begun(self, statements: Sequence[str], done: int) -> None:
         self._note(statements=json.dumps(statements), statements_done=done, doubtful=True)
 
     def statement_done(self, number: int) -> None:
+        self.in_doubt_before = self.in_doubt_before if number < self.in_doubt_before else 0
         self._note(statements_done=number, doubtful=True)
 
     def operation_done(self, number: int) -> None:
+        self.in_doubt_before = 0
         self._note(operations_done=number, statements="", statements_done=0, doubtful=True)
 
     def step_done(self, number: int) -> None:

@@ -192,18 +192,7 @@ def plan(
     found, unclear, walked = _effects(
         history, (chosen.because.keys() | pulled) - fakes, fakes, code.unmigrated, names, resumes
     )
-    steps = tuple(
-        Step(
-            migration=history.migrations[key],
-            key=key,
-            rows=history.rows_of[key],
-            applied=max(row.applied for row in history.decisive[key]),
-            because=chosen.because[key],
-            fake=key in fakes,
-            effects=found.get(key, ()),
-        )
-        for key in chosen.order
-    )
+    steps = tuple(_step(history, key, chosen.because[key], fakes, found.get(key, ())) for key in chosen.order)
     owned = {row.id for step in steps for row in step.rows}
     notes = {row.id for row in history.bookkeeping}
     return Plan(
@@ -237,6 +226,18 @@ def plan(
         position=position,
         history=history,
         walked=None if fakes or pulled - chosen.because.keys() else walked,
+    )
+
+
+def _step(history: History, key: Key, because: tuple[Key, ...], fakes: set[Key], effects: tuple[Effect, ...]) -> Step:
+    return Step(
+        migration=history.migrations[key],
+        key=key,
+        rows=history.rows_of[key],
+        applied=max(row.applied for row in history.decisive[key]),
+        because=because,
+        fake=key in fakes,
+        effects=effects,
     )
 
 

@@ -51,8 +51,8 @@ def new_editor(database: Database) -> BaseDatabaseSchemaEditor:
 def backwards(undo: Undo, step: Step, editor: BaseDatabaseSchemaEditor, twin: Any = None) -> None:
     # A copy, because RenameModel and RenameField swap their own attributes while they run, and stay so when they fail.
     operation = copy.copy(undo.operation)
-    backwards = twin or type(operation).database_backwards
-    backwards(operation, step.key.app, editor, undo.from_state, undo.to_state)
+    run = twin or type(operation).database_backwards
+    run(operation, step.key.app, editor, undo.from_state, undo.to_state)
 
 
 def in_words(operation: Operation) -> str:

@@ -16,11 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db.migrations import Migration
-from django.db.migrations.operations import (
-    RenameField,
-    RenameModel,
-    SeparateDatabaseAndState,
-)
+from django.db.migrations.operations import RenameField, RenameModel, SeparateDatabaseAndState
 from django.db.migrations.operations.base import Operation
 from django.db.migrations.state import ModelState, ProjectState
 from django.utils.functional import cached_property

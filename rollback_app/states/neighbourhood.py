@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from django.db.migrations.operations import (
-    RunPython,
-)
+from django.db.migrations.operations import RunPython
 from django.db.migrations.state import ModelState, StateApps
 from django.db.migrations.utils import resolve_relation
 from django.db.models import Field, ForeignKey

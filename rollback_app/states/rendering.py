@@ -111,14 +111,15 @@ class _AskedApps(Apps):
 
     def _put_stand_ins(self, rendered: Iterable[Model]) -> None:
         """In the place of each reverse accessor that a model not rendered yet would have put on these."""
-        referring, todo = set[Model](), list(rendered)
+        referring, followed, todo = set[Model](), set(rendered), list(rendered)
         while todo:
             seen = todo.pop()
-            new = (self.relations.may_refer_to(seen) & self.states.keys()) - referring
-            referring |= new
-            todo += [
-                key for key in new if seen in bases_of(self.states[key])
-            ]  # accessors of an heir are on its parents too
+            users = self.relations.may_refer_to(seen) & self.states.keys()
+            referring |= users
+            # What refers to an heir puts its accessor on the parents too.
+            heirs = {key for key in users if seen in bases_of(self.states[key])} - followed
+            followed |= heirs
+            todo += heirs
         for key in self._in_order(referring):
             for target, name in _accessors(self.waiting[key], self.states):
                 there = self.all_models[target[0]].get(target[1])

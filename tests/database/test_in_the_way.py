@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from rollback_app import database as databases
 from rollback_app import workflow
 from rollback_app.database import base
 from rollback_app.executor import StepFailed
@@ -713,3 +714,16 @@ def test_rows_of_many_to_many_tables(database: Database, project: Project) -> No
         "drops table a_u: 1 row",
         "drops table a_t_others: 2 rows",
     ]
+
+
+@pytest.mark.databases("postgresql")
+def test_columns_of_foreign_tables_are_known(database: Database) -> None:
+    """Migrations can change these too, so what is in them can be lost."""
+    with database.connection.cursor() as cursor:
+        cursor.execute("CREATE FOREIGN DATA WRAPPER nowhere")
+        cursor.execute("CREATE SERVER nowhere FOREIGN DATA WRAPPER nowhere")
+        cursor.execute("CREATE FOREIGN TABLE far (x integer) SERVER nowhere")
+        try:
+            assert ("far", "x") in databases.get(database.alias).columns()
+        finally:
+            cursor.execute("DROP FOREIGN DATA WRAPPER nowhere CASCADE")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from datetime import datetime, timezone
+from typing import Any
 
 import pytest
+from django.db.utils import OperationalError
 
 from tests.support.commands import Said, roll_back
 from tests.support.databases import Database, empty
@@ -372,3 +374,27 @@ def test_what_was_mended_meanwhile_is_run_as_it_is_now(database: Database, proje
     with database.connection.cursor() as cursor:
         cursor.execute("SELECT n FROM a_t")
         assert [row[0] for row in cursor.fetchall()] == ["one+!?12"]
+
+
+@forks
+@mariadb
+def test_a_lock_in_the_way_does_not_settle_what_is_in_doubt(database: Database, project: Project) -> None:
+    """Killed in front of each statement; then the next run waits for a table in vain; the third one goes on all the same."""
+    project(**files(operations='migrations.AddField("T", "x", models.IntegerField(null=True))'))
+
+    def locked(execute: Any, sql: str, *args: Any) -> Any:
+        if sql.startswith("ALTER TABLE"):
+            raise OperationalError(1205, "Lock wait timeout exceeded")
+        return execute(sql, *args)
+
+    number, status, waited = 0, -9, 0
+    while status == -9:
+        number += 1
+        deployed(database)
+        status = forked(database.alias, number, lambda: go(database, step_by_step=True), changes=True)
+        with database.connection.execute_wrapper(locked):
+            waited += go(database, step_by_step=True).status == 4
+        said = go(database, step_by_step=True)
+        assert said.status == 0, said.all
+        assert keys(database.alias) == [("a", "0001_t"), ("b", "0001_u")]
+    assert waited > 3
