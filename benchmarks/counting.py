@@ -34,7 +34,7 @@ def measure(alias: str, rows: int) -> None:
     from django.db import connections, models
 
     from rollback_app import database as databases
-    from rollback_app.demands import Demand, Need
+    from rollback_app.planner import Need, Requirement
     from tests.support.databases import ALIASES, Database, empty
 
     place = Database(ALIASES[alias], alias)
@@ -56,20 +56,22 @@ def measure(alias: str, rows: int) -> None:
     def ask(columns: dict[str, models.Field | None]) -> Callable[[], object]:  # type: ignore[type-arg]
         return lambda: databases.get(place.alias).count("counted", columns)
 
-    def demand(need: Need, column: str) -> Callable[[], object]:
+    def requirement(need: Need, column: str) -> Callable[[], object]:
         field = models.IntegerField()
-        asked = Demand(need, "counted", (column,), "", before=models.BigIntegerField(), after=field, today="counted")
-        return lambda: databases.get(place.alias).offending(asked)
+        asked = Requirement(
+            need, "counted", (column,), "", before=models.BigIntegerField(), after=field, today="counted"
+        )
+        return lambda: databases.get(place.alias).violations(asked)
 
     ways: dict[str, Callable[[], object]] = {
         "rows of a table that goes": ask({}),
         "values of one column that goes": ask({"a": None}),
         "values of three columns that go, in one query": ask({"a": None, "b": None, "c": None}),
-        "nulls in the way": demand(Need.NO_NULLS, "b"),
-        "doubled values in the way": demand(Need.UNIQUE, "a"),
+        "nulls in the way": requirement(Need.NO_NULLS, "b"),
+        "doubled values in the way": requirement(Need.UNIQUE, "a"),
     }
     if connection.vendor != "sqlite":  # which does not mind
-        ways["numbers in the way that are too large"] = demand(Need.FITS, "a")
+        ways["numbers in the way that are too large"] = requirement(Need.FITS, "a")
     base = seconds(plain)
     for name, way in ways.items():
         took = seconds(way)

@@ -5,18 +5,16 @@ from __future__ import annotations
 import sys
 from argparse import ArgumentParser
 
-from . import legacy_cli
+from . import legacy
 from .errors import RollbackError
 
 
 def main() -> int:
     parser = ArgumentParser(prog="python -m rollback_app")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    legacy_cli.add_arguments(
-        commands.add_parser("legacyrollbacksql", help=legacy_cli.HELP, description=legacy_cli.HELP)
-    )
+    legacy.add_arguments(commands.add_parser("legacyrollbacksql", help=legacy.HELP, description=legacy.HELP))
     try:
-        print(legacy_cli.answer(parser.parse_args(), None))
+        print(legacy.answer(parser.parse_args(), None))
     except RollbackError as error:
         print(f"{error.message} {error.hint}", file=sys.stderr)
         return error.returncode

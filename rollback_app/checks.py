@@ -50,11 +50,11 @@ def _distance(connection: BaseDatabaseWrapper) -> timedelta:
     return aware - datetime.now(timezone.utc)
 
 
-def future_rows(databases: Sequence[str] | None = None, **kwargs: Any) -> list[CheckMessage]:
+def future_records(databases: Sequence[str] | None = None, **kwargs: Any) -> list[CheckMessage]:
     found: list[CheckMessage] = []
     for alias in databases or ():
         try:
-            names = _future_rows(connections[alias])
+            names = _future_records(connections[alias])
         except DatabaseError:
             continue
         if names:
@@ -69,7 +69,7 @@ def future_rows(databases: Sequence[str] | None = None, **kwargs: Any) -> list[C
     return found
 
 
-def _future_rows(connection: BaseDatabaseWrapper) -> list[str]:
+def _future_records(connection: BaseDatabaseWrapper) -> list[str]:
     recorder = MigrationRecorder(connection)
     if not recorder.has_table():
         return []
@@ -91,5 +91,5 @@ def recording(**kwargs: Any) -> list[CheckMessage]:
 
 def connect() -> None:
     register(clocks, Tags.database)
-    register(future_rows, Tags.database)
+    register(future_records, Tags.database)
     register(recording, "rollback", deploy=True)  # whoever switched it off should not be told at every command

@@ -8,7 +8,7 @@ from typing import Any
 from django.db.models.signals import post_migrate, pre_migrate
 
 from . import conf
-from .releases import Recorder
+from .bookkeeping import Recorder
 
 _RECORDER = Recorder()
 

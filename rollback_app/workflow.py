@@ -22,21 +22,24 @@ from django.db import DEFAULT_DB_ALIAS
 from django.db.migrations.loader import MigrationLoader
 from django.db.utils import DatabaseError, InterfaceError
 
-from . import database as databases
-from . import executor, kinds, manifest, moments, planner, rehearsal, releases, safety
-from .database import Database, Timeouts, first_line
-from .errors import CodeUnusable, DatabaseUnusable, Locked, RollbackError, UsageError
-from .executor import Bookmark, Done, Progress, StepFailed
-from .history import Code, Cut, Key, Outcome, Record, Recorded, Row
-from .history import deployments as grouped
-from .journal import TABLE, Journal
-from .listing import Listed, Listing, marks, rolled_back
-from .moments import Moment
-from .planner import Choices, Plan
-from .rehearsal import Rehearsal
-from .retries import Retries
-from .safety import Finding, Level, Preview, Refused
-from .verdict import Verdict
+from rollback_app import database as databases
+from rollback_app import executor, moments, planner, safety
+from rollback_app.bookkeeping import (
+    DEPLOYMENTS_TABLE,
+    LONGEST,
+    RUNS_TABLE,
+    Journal,
+    add_deployment,
+    recorded_deployments,
+)
+from rollback_app.database import Database, Timeouts, first_line
+from rollback_app.errors import CodeUnusable, DatabaseUnusable, Locked, RollbackError, UsageError
+from rollback_app.executor import Bookmark, Done, Progress, Rehearsal, Retries, StepFailed
+from rollback_app.history import Code, Cut, Key, Outcome, Record, RecordedDeployment, Run
+from rollback_app.history import deployments as grouped
+from rollback_app.moments import Moment, kinds, manifest
+from rollback_app.planner import Choices, Plan
+from rollback_app.safety import Comparison, Level, Listed, Listing, Preview, marks, rolled_back
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ class Result:
 
     preview: Preview
     done: tuple[Done, ...]
-    verdict: Verdict | None = None
+    comparison: Comparison | None = None
 
 
 class _Noted(Journal, Bookmark):
@@ -105,7 +108,7 @@ def _finder(moment: str | Moment, zone: str | None, now: datetime, gap: timedelt
     local, open_once = moments.zone_named(_zone(zone)), cache(_text_of)  # stdin can be read only once
 
     def look_up(database: Database) -> Moment:
-        rows, recorded = database.rows(), releases.read(database.connection)
+        rows, recorded = database.records(), recorded_deployments(database.connection)
         precision = database.precision()
         groups = grouped(rows, gap, recorded, precision)
         broke_off = _broke_off(database, rows)
@@ -115,7 +118,7 @@ def _finder(moment: str | Moment, zone: str | None, now: datetime, gap: timedelt
     return look_up
 
 
-def _broke_off(database: Database, rows: Sequence[Row]) -> str:
+def _broke_off(database: Database, rows: Sequence[Record]) -> str:
     """The command of the newest run, if it broke off after some of its steps, and nothing was applied since; else empty."""
     newest = next(iter(Journal(database).records()), None)
     if newest is None or newest.outcome is Outcome.FINISHED or not newest.steps_done:
@@ -158,7 +161,7 @@ def deployments(
     after = moments.parse(since, default_zone=_zone(zone), now=now).at if since else None
     database, code = databases.get(alias), _code()
     with database.reading():
-        rows, recorded, precision = database.rows(), releases.read(database.connection), database.precision()
+        rows, recorded, precision = database.records(), recorded_deployments(database.connection), database.precision()
         groups = grouped(rows, gap, recorded, precision)
         chosen = [group for group in reversed(groups) if after is None or group.end >= after][:limit]
         found = []
@@ -174,31 +177,33 @@ def deployments(
     return Listing(alias, database.title, local, gap, tuple(found), shown, len(groups), now)
 
 
-def mark_release(name: str, at: str | None = None, alias: str = DEFAULT_DB_ALIAS, zone: str | None = None) -> Recorded:
+def mark_release(
+    name: str, at: str | None = None, alias: str = DEFAULT_DB_ALIAS, zone: str | None = None
+) -> RecordedDeployment:
     """Give the state of the database at a moment (now) the name of a release.
 
     Errors: UsageError, DatabaseUnusable.
     """
-    if not name.strip() or len(name) > releases.LONGEST:
+    if not name.strip() or len(name) > LONGEST:
         raise UsageError(
-            f"'{name}' is no name of a release: it has 1 to {releases.LONGEST} characters.", hint="For example 2.1.0."
+            f"'{name}' is no name of a release: it has 1 to {LONGEST} characters.", hint="For example 2.1.0."
         )
     now = datetime.now(timezone.utc)
     when = moments.parse(at, default_zone=_zone(zone), now=now).at if at else now
     database = databases.get(alias)
     with database.reading():
-        newest = max((row.applied for row in database.rows() if row.applied <= when), default=None)
+        newest = max((row.applied for row in database.records() if row.applied <= when), default=None)
     if newest is None:
         raise UsageError(
             "No migration was applied before that moment.", hint="'python manage.py showdeployments' lists what was."
         )
-    mark = Recorded(name.strip(), newest, newest)
+    mark = RecordedDeployment(name.strip(), newest, newest)
     try:
-        releases.add(database.connection, mark)
+        add_deployment(database.connection, mark)
     except DatabaseError as error:
         raise DatabaseUnusable(
             f"{database.title} cannot be written to: {first_line(error)}",
-            hint=f"Its user must be allowed to make and to fill the table {releases.TABLE}.",
+            hint=f"Its user must be allowed to make and to fill the table {DEPLOYMENTS_TABLE}.",
         ) from error
     return mark
 
@@ -227,8 +232,8 @@ def roll_back(
     Errors: Refused, if something blocks, consent is missing, or the history changed since; Locked; StepFailed, which says
     what state the database is in; Unfinished, if that happened to one of several databases.
     """
-    check_nothing_blocks(previews)
-    check_nothing_lost(previews, agreed=destroy_data)
+    safety.check_nothing_blocks(previews)
+    safety.check_nothing_lost(previews, agreed=destroy_data)
     results: list[Result] = []
     for index, looked_at in enumerate(previews):
         try:
@@ -254,8 +259,8 @@ def rehearse(
 
     Errors: Refused, if something blocks, or if what is done could not be taken back; Locked; StepFailed.
     """
-    check_nothing_blocks(previews)
-    check_can_be_taken_back(previews)
+    safety.check_nothing_blocks(previews)
+    safety.check_can_be_taken_back(previews)
     return [
         (looked_at, _rehearse(looked_at, progress or Progress(), timeouts or Timeouts(), verify=verify))
         for looked_at in previews
@@ -263,44 +268,7 @@ def rehearse(
     ]
 
 
-def check_can_be_taken_back(previews: Sequence[Preview]) -> None:
-    """Errors: Refused, unless each run would be one transaction."""
-    names = [preview.title for preview in previews if not preview.one_transaction]
-    if names:
-        raise Refused(
-            f"Refused, nothing was changed: a rehearsal could not be taken back on {', '.join(names)}.",
-            hint="Leave out --step-by-step if it is there. On MariaDB and MySQL, rehearse on a copy of the database.",
-        )
-
-
-def check_nothing_blocks(previews: Sequence[Preview]) -> None:
-    """Errors: Refused, with all blockers of all databases."""
-    blockers = [finding for preview in previews for finding in preview.of_level(Level.BLOCKER)]
-    if blockers:
-        raise Refused(
-            f"Refused, nothing was changed. {_listed(blockers)}",
-            hint="Do what the plan says below each blocker, or choose another moment.",
-            findings=blockers,
-        )
-
-
-def check_nothing_lost(previews: Sequence[Preview], *, agreed: bool) -> None:
-    """Errors: Refused, with all losses of all databases, unless the user agreed to them."""
-    losses = [] if agreed else [finding for preview in previews for finding in preview.of_level(Level.LOSS)]
-    if losses:
-        raise Refused(
-            f"Refused, nothing was changed: data would be lost, and nobody agreed to it: {_listed(losses)}",
-            hint="Take a backup. Then, if that is what you want, add --destroy-data",
-            findings=losses,
-        )
-
-
-def _listed(findings: Sequence[Finding]) -> str:
-    more = f" And {len(findings) - 3} more." if len(findings) > 3 else ""
-    return " ".join(finding.text for finding in findings[:3]) + more
-
-
-def rollbacks(using: str = DEFAULT_DB_ALIAS) -> tuple[str, list[Record]]:
+def rollbacks(using: str = DEFAULT_DB_ALIAS) -> tuple[str, list[Run]]:
     """(what to call a database, the rollbacks that were noted in it, newest first). Errors: UsageError, DatabaseUnusable."""
     database = databases.get(using)
     with database.reading():
@@ -331,15 +299,15 @@ def _run(looked_at: Preview, progress: Progress, timeouts: Timeouts, command: st
                 database.connection.close_if_unusable_or_obsolete()
                 bookmark.failed(error.message, doubtful=isinstance(error, StepFailed) and error.doubtful)
         raise
-    return Result(looked_at, outcome.done, outcome.verdict)
+    return Result(looked_at, outcome.done, outcome.comparison)
 
 
 def _rehearse(looked_at: Preview, progress: Progress, timeouts: Timeouts, *, verify: bool) -> Rehearsal:
     database = databases.get(looked_at.alias, timeouts)
-    return rehearsal.rehearse(
+    return executor.rehearse(
         database,
         looked_at.plan,
-        lambda: _plan(database, looked_at.moment, looked_at.plan.choices),
+        lambda: _plan(database, looked_at.moment, looked_at.plan.basis.choices),
         progress,
         verify=verify,
     )
@@ -362,7 +330,7 @@ def _begun(database: Database, looked_at: Preview, progress: Progress, command: 
         if not database.can_undo_ddl:
             raise DatabaseUnusable(
                 f"{words}. Without it, a run that breaks off inside a migration could not go on. Nothing was changed.",
-                hint=f"Let its user create the table {TABLE}, or add --no-journal.",
+                hint=f"Let its user create the table {RUNS_TABLE}, or add --no-journal.",
             ) from error
         progress.warned(f"{words}. The run goes on without it.")
         return None
@@ -372,16 +340,16 @@ def _begun(database: Database, looked_at: Preview, progress: Progress, command: 
 def _plan_again(database: Database, looked_at: Preview) -> Plan:
     """The plan for what is recorded now: the same, if that is the same, for a plan is made of nothing else that can change."""
     plan = looked_at.plan
-    if database.rows() == plan.rows and Journal(database).position() == plan.position:
+    if database.records() == plan.basis.records and Journal(database).position() == plan.earlier.position:
         return plan
-    return _plan(database, looked_at.moment, plan.choices)
+    return _plan(database, looked_at.moment, plan.basis.choices)
 
 
 def _plan(database: Database, moment: Moment, choices: Choices) -> Plan:
-    rows = database.rows()
+    rows = database.records()
     kept = None if moment.kept is None else frozenset(Key(*name) for name in moment.kept)
     cut = Cut(moment.at, database.precision(), kept, moment.zero)
-    position, recorded = Journal(database).position(), releases.read(database.connection)
+    position, recorded = Journal(database).position(), recorded_deployments(database.connection)
     return planner.plan(_code(), rows, cut, choices, database.names(), position, recorded)
 
 

@@ -9,7 +9,8 @@ import pytest
 from django.core.management import get_commands, load_command_class
 from django.core.management.base import BaseCommand
 
-from rollback_app import kinds, planner, reports, workflow
+from rollback_app import planner, reports, workflow
+from rollback_app.moments import kinds
 from tests.support.databases import Database
 from tests.support.projects import Project
 

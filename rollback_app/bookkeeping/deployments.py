@@ -13,7 +13,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations import Migration
 from django.utils.timezone import get_default_timezone, make_aware, make_naive
 
-from .history import Recorded
+from rollback_app.history import RecordedDeployment
 
 TABLE = "rollback_app_deployment"
 LONGEST = 200
@@ -38,15 +38,15 @@ class Deployment(models.Model):
         return f"{self.release or '?'} from {self.start} to {self.end}"
 
 
-def read(connection: BaseDatabaseWrapper) -> list[Recorded]:
+def recorded_deployments(connection: BaseDatabaseWrapper) -> list[RecordedDeployment]:
     """All that is remembered, in the order of writing; nothing where there is no table."""
     if not _exists(connection):
         return []
     found = Deployment.objects.using(connection.alias).order_by("id").values_list("release", "start", "end")
-    return [Recorded(release, _in_utc(start), _in_utc(end)) for release, start, end in found]
+    return [RecordedDeployment(release, _in_utc(start), _in_utc(end)) for release, start, end in found]
 
 
-def add(connection: BaseDatabaseWrapper, recorded: Recorded) -> None:
+def add_deployment(connection: BaseDatabaseWrapper, recorded: RecordedDeployment) -> None:
     if not _exists(connection):
         with connection.schema_editor() as editor:
             editor.create_model(Deployment)
@@ -89,6 +89,6 @@ class Recorder:
         if alias in self.begun:
             _, release, start = self.begun.pop(alias)
             try:
-                add(connections[alias], Recorded(release, start, dt.datetime.now(dt.timezone.utc)))
+                add_deployment(connections[alias], RecordedDeployment(release, start, dt.datetime.now(dt.timezone.utc)))
             except DatabaseError as error:  # the deployment itself went well, and is not to fail for this
                 _LOGGER.warning("The deployment on %s was not recorded: %s", alias, error)

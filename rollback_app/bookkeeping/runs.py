@@ -18,15 +18,15 @@ from django.apps.registry import Apps
 from django.db import models, transaction
 from django.db.migrations.recorder import MigrationRecorder
 
-from .database import Database
-from .history import Key, Outcome, Position, Record
-from .planner import Plan
+from rollback_app.database import Database
+from rollback_app.history import Key, Outcome, Position, Run
+from rollback_app.planner import Plan
 
 TABLE = "rollback_app_run"
 HISTORY = MigrationRecorder.Migration._meta.db_table
 
 
-class Run(models.Model):
+class RunEntry(models.Model):
     """A run. moment: in UTC, if there is one. history: which table `django_migrations` was (`Database.made`). steps: JSON,
     [[app, name, applied, [ids of its rows]], …] in the order of the plan. The columns from `inside` on tell how far a step
     has come that is not one transaction (`Position`); `inside` is empty between steps."""
@@ -51,7 +51,7 @@ class Run(models.Model):
     statements_done = models.IntegerField(default=0)
     doubtful = models.BooleanField(default=True)
 
-    objects: ClassVar[models.Manager[Run]] = models.Manager()
+    objects: ClassVar[models.Manager[RunEntry]] = models.Manager()
 
     class Meta:
         apps = Apps()
@@ -68,7 +68,7 @@ class Journal:
 
     def __init__(self, database: Database) -> None:
         self.database = database
-        self.runs = Run.objects.using(database.alias)
+        self.runs = RunEntry.objects.using(database.alias)
         self.number = 0
         self.began = 0.0
         self.in_doubt_before = 0  # the number of the first statement done that ends the doubt of an earlier run
@@ -82,8 +82,8 @@ class Journal:
         """Note that a run starts; makes the table on first need. moment: None for a set of migrations, which is no time."""
         if not self.exists:
             with self.database.connection.schema_editor() as editor:
-                editor.create_model(Run)
-        steps = [[*step.key, step.applied.isoformat(), [row.id for row in step.rows]] for step in plan.steps]
+                editor.create_model(RunEntry)
+        steps = [[*step.key, step.applied.isoformat(), [row.id for row in step.records]] for step in plan.steps]
         run = self.runs.create(
             started=_now(),
             operator=_operator(),
@@ -108,7 +108,7 @@ class Journal:
     def step_begun(self, position: Position) -> None:
         self.in_doubt_before = position.statements_done + 1 if position.doubtful else 0
         self._note(
-            inside=json.dumps([*position.key, list(position.rows)]),
+            inside=json.dumps([*position.key, list(position.records)]),
             operations_done=position.operations,
             statements="" if position.statements is None else json.dumps(position.statements),
             statements_done=position.statements_done,
@@ -153,7 +153,7 @@ class Journal:
         app, name, rows = json.loads(run.inside)
         return Position(
             key=Key(app, name),
-            rows=tuple(rows),
+            records=tuple(rows),
             operations=run.operations_done,
             statements=tuple(json.loads(run.statements)) if run.statements else None,
             statements_done=run.statements_done,
@@ -162,15 +162,15 @@ class Journal:
             restored=run.history != self.database.made(HISTORY),
         )
 
-    def records(self) -> list[Record]:
+    def records(self) -> list[Run]:
         """All runs, newest first; none where there is no table."""
         return [_record(run) for run in self.runs.order_by("-id")] if self.exists else []
 
 
-def _record(run: Run) -> Record:
+def _record(run: RunEntry) -> Run:
     steps = tuple((Key(app, name), datetime.fromisoformat(applied)) for app, name, applied, _ in json.loads(run.steps))
     finished = datetime.fromisoformat(run.finished) if run.finished else None
-    return Record(
+    return Run(
         number=run.pk,
         started=datetime.fromisoformat(run.started),
         finished=finished,

@@ -20,13 +20,12 @@ from django.db.backends.utils import truncate_name
 from django.db.migrations.recorder import MigrationRecorder
 from django.db.utils import DatabaseError, InterfaceError
 
-from rollback_app import offenders
-from rollback_app.demands import Demand
-from rollback_app.effects import Names
 from rollback_app.errors import DatabaseUnusable, Locked
-from rollback_app.history import Key, Row
-from rollback_app.safety import Count, Offenders
-from rollback_app.today import Right
+from rollback_app.history import Key, Record
+from rollback_app.planner import Names, Requirement, Right
+from rollback_app.safety import Count, Violations
+
+from . import violations
 
 COUNTED_ROWS = 1_000_000  # a table is looked through up to here: about a second, even on a slow disk
 _COMPARABLE = (str, int, float, bool, Decimal, dt.date, dt.datetime, dt.time, uuid.UUID)
@@ -102,7 +101,7 @@ class Database(ABC):
                 hint="Look at DATABASES in the settings, at the rights of its user, and whether the server runs.",
             ) from error
 
-    def rows(self) -> tuple[Row, ...]:
+    def records(self) -> tuple[Record, ...]:
         """The rows of `django_migrations`, in the order of recording, their times as Django stores them for this database
         and USE_TZ.
 
@@ -115,7 +114,7 @@ class Database(ABC):
                 hint="It is more likely the wrong database. Look at DATABASES in the settings, or name another with --database.",
             )
         found = recorder.migration_qs.order_by("id").values_list("id", "app", "name", "applied")
-        return tuple(Row(id, Key(app, name), _in_utc(applied)) for id, app, name, applied in found)
+        return tuple(Record(id, Key(app, name), _in_utc(applied)) for id, app, name, applied in found)
 
     def precision(self) -> dt.timedelta:
         """What the column `applied` can tell apart."""
@@ -157,9 +156,9 @@ class Database(ABC):
         """How many rows the database takes this table to have, without looking; None, if it has no idea."""
         return None
 
-    def offending(self, demand: Demand) -> Offenders | None:
+    def violations(self, requirement: Requirement) -> Violations | None:
         """See `safety.Inspector`."""
-        return offenders.find(self.connection, demand, self._tables, COUNTED_ROWS)
+        return violations.find(self.connection, requirement, self._tables, COUNTED_ROWS)
 
     def missing_rights(self, needed: Collection[tuple[str, Right]]) -> Sequence[str]:
         """See `safety.Inspector`. Here the file's rights are all there are."""
@@ -251,10 +250,10 @@ class Database(ABC):
         whole database is restored or nothing."""
         return ""
 
-    def delete_rows(self, rows: Collection[Row]) -> None:
+    def delete_records(self, records: Collection[Record]) -> None:
         """Delete rows from `django_migrations`, whichever router the project has."""
         recorder = MigrationRecorder(self.connection)
-        ids = sorted(row.id for row in rows)
+        ids = sorted(record.id for record in records)
         for start in range(0, len(ids), 500):  # a statement takes only so many parameters: 999 on an old SQLite
             recorder.migration_qs.filter(id__in=ids[start : start + 500]).delete()
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from django.db.migrations.recorder import MigrationRecorder
 from django.db.utils import DatabaseError, InterfaceError
 
-from rollback_app.today import Right
+from rollback_app.planner import Right
 
 from .base import Database, whole_number
 

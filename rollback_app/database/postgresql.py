@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from django.db import transaction
 from django.db.utils import OperationalError
 
-from rollback_app.today import Right
+from rollback_app.planner import Right
 
 from .base import Database, whole_number
 

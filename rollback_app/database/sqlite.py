@@ -9,7 +9,7 @@ from pathlib import Path
 from django.db.utils import OperationalError
 
 from rollback_app.errors import DatabaseUnusable
-from rollback_app.history import Row
+from rollback_app.history import Record
 
 from .base import Database
 
@@ -21,7 +21,7 @@ class SQLite(Database):
     def where(self) -> str:
         return str(self.connection.settings_dict["NAME"])
 
-    def rows(self) -> tuple[Row, ...]:
+    def records(self) -> tuple[Record, ...]:
         name = str(self.connection.settings_dict["NAME"])
         # sqlite3 would make an empty file, and then be asked why nothing is in it.
         on_disk = self.connection.connection is None and not name.startswith("file:") and name != ":memory:"
@@ -30,7 +30,7 @@ class SQLite(Database):
                 f"{self.title}: there is no such file.",
                 hint="Look at DATABASES in the settings, or name another database with --database.",
             )
-        return super().rows()
+        return super().records()
 
     @contextmanager
     def settings_of_run(self) -> Iterator[None]:

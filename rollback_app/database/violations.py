@@ -14,24 +14,24 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import NOT_PROVIDED, UniqueConstraint
 from django.db.utils import DataError, ProgrammingError
 
-from .demands import Demand, Need
-from .safety import Count, Offenders
+from rollback_app.planner import Need, Requirement
+from rollback_app.safety import Count, Violations
 
 _DECIMALS = ("DecimalField", "FloatField")
 
 
 def find(
-    connection: BaseDatabaseWrapper, demand: Demand, tables: Mapping[str, set[str]], limit: int
-) -> Offenders | None:
+    connection: BaseDatabaseWrapper, requirement: Requirement, tables: Mapping[str, set[str]], limit: int
+) -> Violations | None:
     """The rows or the name in the way; None if there can be none: the database makes no such demand, or has no such table
     or column. tables: those that there are, with their columns. limit: of the rows that are looked at."""
-    if demand.need is Need.FREE_TABLE:
-        return Offenders(Count(1)) if demand.column in tables else None
-    if demand.today not in tables:
+    if requirement.need is Need.FREE_TABLE:
+        return Violations(Count(1)) if requirement.column in tables else None
+    if requirement.today not in tables:
         return None
     try:
         with transaction.atomic(using=connection.alias):
-            return _FINDERS[demand.need](_Search(connection, demand, tables[demand.today], limit))
+            return _FINDERS[requirement.need](_Search(connection, requirement, tables[requirement.today], limit))
     # The column has another type today, which cannot be compared so, until the run itself has changed it: not judged.
     except (ProgrammingError, DataError):
         return None
@@ -40,7 +40,7 @@ def find(
 @dataclass(frozen=True)
 class _Search:
     connection: BaseDatabaseWrapper
-    demand: Demand
+    requirement: Requirement
     there: set[str]  # the columns of the table, today
     limit: int
 
@@ -53,7 +53,7 @@ class _Search:
 
     @property
     def column(self) -> str:
-        return self.quote(self.demand.column)
+        return self.quote(self.requirement.column)
 
     def fetch(self, sql: str) -> tuple[Any, ...]:
         with self.connection.cursor() as cursor:
@@ -63,26 +63,26 @@ class _Search:
 
     def is_there(self) -> bool:
         """Are the columns that it is about in the table, under names that cannot be mistaken?"""
-        renamed = dict(self.demand.renamed)
-        wanted = {renamed.get(name, name) for name in self.demand.columns}
+        renamed = dict(self.requirement.renamed)
+        wanted = {renamed.get(name, name) for name in self.requirement.columns}
         return not self.there & renamed.keys() and wanted <= self.there
 
     def source(self, limited: bool) -> str:
         """The table as the operation will find it, under its name by then, with the names of its columns by then."""
-        demand, alias = self.demand, self.quote(self.demand.table)
-        if not limited and not demand.renamed:
-            return self.quote(demand.today) + (f" {alias}" if demand.table != demand.today else "")
-        today = dict(demand.renamed)
+        requirement, alias = self.requirement, self.quote(self.requirement.table)
+        if not limited and not requirement.renamed:
+            return self.quote(requirement.today) + (f" {alias}" if requirement.table != requirement.today else "")
+        today = dict(requirement.renamed)
         if (
-            limited and demand.constraint is None
+            limited and requirement.constraint is None
         ):  # only what is looked at: MariaDB and MySQL write it down before they look
-            columns = [f"{self.quote(today.get(then, then))} AS {self.quote(then)}" for then in demand.columns]
+            columns = [f"{self.quote(today.get(then, then))} AS {self.quote(then)}" for then in requirement.columns]
         else:
-            columns = ["t.*", *(f"{self.quote(live)} AS {self.quote(then)}" for then, live in demand.renamed)]
+            columns = ["t.*", *(f"{self.quote(live)} AS {self.quote(then)}" for then, live in requirement.renamed)]
         limit = f" LIMIT {self.limit + 1}" if limited else ""
-        return f"(SELECT {', '.join(columns)} FROM {self.quote(demand.today)} t{limit}) {alias}"
+        return f"(SELECT {', '.join(columns)} FROM {self.quote(requirement.today)} t{limit}) {alias}"
 
-    def matching(self, condition: str) -> Offenders | None:
+    def matching(self, condition: str) -> Violations | None:
         """The rows for which this holds."""
         if not self.is_there():
             return None
@@ -90,23 +90,23 @@ class _Search:
             f"SELECT count(*), sum(CASE WHEN {condition} THEN 1 ELSE 0 END) FROM {self.source(limited=True)}"
         )
         listed = f"SELECT * FROM {self.source(limited=False)} WHERE {condition}"
-        return Offenders(Count(int(number or 0), more=total > self.limit), listed)
+        return Violations(Count(int(number or 0), more=total > self.limit), listed)
 
 
-def _few_rows(search: _Search) -> Offenders | None:
-    field, at_most = search.demand.after, search.demand.at_most
+def _few_rows(search: _Search) -> Violations | None:
+    field, at_most = search.requirement.after, search.requirement.at_most
     if search.vendor == "mysql" and not at_most and _has_zero(search, field):
         # MariaDB and MySQL fill such a column with 0 or an empty text, even in strict mode.
         return _rows(search, at_most=1) if field.unique else None
     return _rows(search, at_most)
 
 
-def _rows(search: _Search, at_most: int) -> Offenders | None:
-    table = search.quote(search.demand.today)
+def _rows(search: _Search, at_most: int) -> Violations | None:
+    table = search.quote(search.requirement.today)
     (number,) = search.fetch(f"SELECT count(*) FROM (SELECT 1 FROM {table} LIMIT {search.limit + 1}) looked_at")
     if number <= at_most:
         return None
-    return Offenders(Count(min(number, search.limit), more=number > search.limit), f"SELECT * FROM {table}")
+    return Violations(Count(min(number, search.limit), more=number > search.limit), f"SELECT * FROM {table}")
 
 
 def _has_zero(search: _Search, field: Any) -> bool:
@@ -119,17 +119,17 @@ def _has_zero(search: _Search, field: Any) -> bool:
     return True
 
 
-def _no_nulls(search: _Search) -> Offenders | None:
+def _no_nulls(search: _Search) -> Violations | None:
     if _is_filled(search):
         return None
-    if not search.demand.columns:
+    if not search.requirement.columns:
         return _rows(search, at_most=0)
     return search.matching(f"{search.column} IS NULL")
 
 
 def _is_filled(search: _Search) -> bool:
     """Does Django fill the nulls of a column that is NOT NULL again?"""
-    field: Any = search.demand.after
+    field: Any = search.requirement.after
     if field.db_default is not NOT_PROVIDED:
         return True
     # SQLite's table is made anew with the default that a new column has, which an empty text can be.
@@ -137,18 +137,18 @@ def _is_filled(search: _Search) -> bool:
     return filled and search.connection.schema_editor().effective_default(field) is not None
 
 
-def _unique(search: _Search) -> Offenders | None:
+def _unique(search: _Search) -> Violations | None:
     """Rows that share their values with others."""
-    demand, condition, nulls_too = search.demand, "", False
-    if demand.constraint is not None:
+    requirement, condition, nulls_too = search.requirement, "", False
+    if requirement.constraint is not None:
         editor = search.connection.schema_editor()
-        if not demand.columns or demand.constraint.create_sql(demand.model(), editor) is None:
+        if not requirement.columns or requirement.constraint.create_sql(requirement.model(), editor) is None:
             return None  # over expressions, which are not looked at; or not supported by this database
-        condition = demand.constraint._get_condition_sql(demand.model(), editor) or ""  # noqa: SLF001 - as its create_sql does
-        nulls_too = demand.constraint.nulls_distinct is False
+        condition = requirement.constraint._get_condition_sql(requirement.model(), editor) or ""  # noqa: SLF001 - as its create_sql does
+        nulls_too = requirement.constraint.nulls_distinct is False
     if not search.is_there():
         return None
-    columns = [search.quote(name) for name in demand.columns]
+    columns = [search.quote(name) for name in requirement.columns]
     conditions = [f"({condition})"] if condition else []
     conditions += [] if nulls_too else [f"{column} IS NOT NULL" for column in columns]
     where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
@@ -160,16 +160,16 @@ def _unique(search: _Search) -> Offenders | None:
         f" (SELECT sum(shared) FROM (SELECT count(*) AS shared FROM {source}{grouped}) doubled)"
     )
     query = f"SELECT {listed}, count(*) FROM {search.source(limited=False)}{grouped}"
-    return Offenders(Count(int(number or 0), more=total > search.limit), query)
+    return Violations(Count(int(number or 0), more=total > search.limit), query)
 
 
-def _check(search: _Search) -> Offenders | None:
-    demand = search.demand
-    if demand.constraint is not None:
+def _check(search: _Search) -> Violations | None:
+    requirement = search.requirement
+    if requirement.constraint is not None:
         editor = search.connection.schema_editor()
-        check = demand.constraint._get_check_sql(demand.model(), editor)  # noqa: SLF001 - as its create_sql does
+        check = requirement.constraint._get_check_sql(requirement.model(), editor)  # noqa: SLF001 - as its create_sql does
         return search.matching(f"NOT ({check})")
-    before, after = (_bound(field, demand.column) for field in (demand.before, demand.after))
+    before, after = (_bound(field, requirement.column) for field in (requirement.before, requirement.after))
     check = after.db_check(search.connection)
     if not check or check == before.db_check(search.connection):
         return None
@@ -183,8 +183,8 @@ def _bound(field: Any, column: str) -> Any:
     return found
 
 
-def _points(search: _Search) -> Offenders | None:
-    table, column = search.demand.target
+def _points(search: _Search) -> Violations | None:
+    table, column = search.requirement.target
     pointed = f"SELECT 1 FROM {search.quote(table)} there WHERE there.{search.quote(column)} = {search.column}"
     if table not in search.connection.introspection.table_names():
         return None
@@ -194,12 +194,12 @@ def _points(search: _Search) -> Offenders | None:
 # Types. SQLite does not enforce them.
 
 
-def _fits(search: _Search) -> Offenders | None:
+def _fits(search: _Search) -> Violations | None:
     condition = _too_long(search, cut=False) or _out_of_range(search)
     return search.matching(condition) if condition else None
 
 
-def _kept(search: _Search) -> Offenders | None:
+def _kept(search: _Search) -> Violations | None:
     condition = _too_long(search, cut=True) or _rounded(search)
     return search.matching(condition) if condition else None
 
@@ -210,7 +210,7 @@ def _type(field: Any) -> str:
 
 def _too_long(search: _Search, *, cut: bool) -> str:
     """Longer than the column will be. cut: where the database cuts such a value in silence; else where it refuses it."""
-    before, after = search.demand.before, search.demand.after
+    before, after = search.requirement.before, search.requirement.after
     length = getattr(after, "max_length", None)
     types = search.connection.data_types
     if search.vendor == "sqlite" or length is None or "varchar" not in str(types.get(_type(after))):
@@ -225,7 +225,7 @@ def _too_long(search: _Search, *, cut: bool) -> str:
 
 
 def _out_of_range(search: _Search) -> str:
-    before, after = search.demand.before, search.demand.after
+    before, after = search.requirement.before, search.requirement.after
     whole = search.connection.ops.integer_field_ranges
     if search.vendor == "sqlite" or _type(before) not in {*whole, *_DECIMALS}:
         return ""
@@ -242,7 +242,7 @@ def _out_of_range(search: _Search) -> str:
 
 
 def _rounded(search: _Search) -> str:
-    before, after = search.demand.before, search.demand.after
+    before, after = search.requirement.before, search.requirement.after
     to_whole = _type(after) in search.connection.ops.integer_field_ranges
     if search.vendor == "sqlite" or _type(before) not in _DECIMALS or not (to_whole or _type(after) == "DecimalField"):
         return ""
@@ -256,22 +256,22 @@ def _number(search: _Search) -> str:
 
 def _round(search: _Search) -> str:
     """The values as they will be."""
-    if _type(search.demand.before) not in _DECIMALS:
+    if _type(search.requirement.before) not in _DECIMALS:
         return search.column
-    places = getattr(search.demand.after, "decimal_places", None) or 0
+    places = getattr(search.requirement.after, "decimal_places", None) or 0
     return f"round({_number(search)}, {places})"
 
 
 # Names
 
 
-def _free_column(search: _Search) -> Offenders | None:
-    return Offenders(Count(1)) if search.demand.column in search.there else None
+def _free_column(search: _Search) -> Violations | None:
+    return Violations(Count(1)) if search.requirement.column in search.there else None
 
 
-def _free_index(search: _Search) -> Offenders | None:
+def _free_index(search: _Search) -> Violations | None:
     """On PostgreSQL and SQLite a name is taken in all of the schema, elsewhere in its table."""
-    name, constraint = search.demand.column, search.demand.constraint
+    name, constraint = search.requirement.column, search.requirement.constraint
     if getattr(constraint, "condition", None) and search.vendor == "mysql" and isinstance(constraint, UniqueConstraint):
         return None  # it is not made at all
     sql = {
@@ -281,12 +281,12 @@ def _free_index(search: _Search) -> Offenders | None:
     if sql and (constraint is None or _is_index(constraint, search.vendor)):
         with search.connection.cursor() as cursor:
             cursor.execute(sql, [name])
-            return Offenders(Count(1)) if cursor.fetchone() else None
+            return Violations(Count(1)) if cursor.fetchone() else None
     if search.vendor == "sqlite":
         return None  # it becomes a part of the table, where names may be doubled
     with search.connection.cursor() as cursor:
-        taken = name in search.connection.introspection.get_constraints(cursor, search.demand.today)
-    return Offenders(Count(1)) if taken else None
+        taken = name in search.connection.introspection.get_constraints(cursor, search.requirement.today)
+    return Violations(Count(1)) if taken else None
 
 
 def _is_index(constraint: Any, vendor: str) -> bool:
@@ -294,7 +294,7 @@ def _is_index(constraint: Any, vendor: str) -> bool:
     return isinstance(constraint, UniqueConstraint) and (vendor == "postgresql" or constraint.condition is not None)
 
 
-_FINDERS: dict[Need, Callable[[_Search], Offenders | None]] = {
+_FINDERS: dict[Need, Callable[[_Search], Violations | None]] = {
     Need.FEW_ROWS: _few_rows,
     Need.NO_NULLS: _no_nulls,
     Need.UNIQUE: _unique,

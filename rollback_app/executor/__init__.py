@@ -1,0 +1,21 @@
+"""Unapplies a plan: in one transaction, or step by step with a note of each operation; rehearses one; verifies the result."""
+
+from .failures import NotAsExpected, StepFailed
+from .progress import Bookmark, Done, Progress
+from .rehearsal import Rehearsal, Rehearsed, rehearse
+from .retries import Retries
+from .run import Outcome, run
+
+__all__ = [
+    "Bookmark",
+    "Done",
+    "NotAsExpected",
+    "Outcome",
+    "Progress",
+    "Rehearsal",
+    "Rehearsed",
+    "Retries",
+    "StepFailed",
+    "rehearse",
+    "run",
+]

@@ -9,7 +9,7 @@ from django.db.utils import DatabaseError, InterfaceError
 from rollback_app.database import Database
 from rollback_app.errors import DatabaseUnusable, Locked, RollbackError
 from rollback_app.planner import Plan, Step
-from rollback_app.verdict import Verdict
+from rollback_app.safety import Comparison
 
 from .progress import Done
 
@@ -54,10 +54,10 @@ class StepFailed(RollbackError):
 class NotAsExpected(StepFailed):
     """All steps were undone, and then the tables were not what the migrations at the target say. Facts: the verdict."""
 
-    def __init__(self, verdict: Verdict, *, stays: bool) -> None:
-        self.verdict, self.stays = verdict, stays
-        listed = "; ".join(map(str, verdict.new[:5]))
-        more = f"; and {len(verdict.new) - 5} more" if len(verdict.new) > 5 else ""
+    def __init__(self, comparison: Comparison, *, stays: bool) -> None:
+        self.comparison, self.stays = comparison, stays
+        listed = "; ".join(map(str, comparison.new[:5]))
+        more = f"; and {len(comparison.new) - 5} more" if len(comparison.new) > 5 else ""
         super().__init__(None, "comparing the tables with what the migrations at the target say", f"{listed}{more}")
 
     def settle(self, state: str, hint: str) -> None:
@@ -71,7 +71,7 @@ def after_all_or_nothing(database: Database, plan: Plan, failed: StepFailed) -> 
     database.connection.close()
     try:
         with database.reading():
-            found, others = database.rows(), _others(database, failed)
+            found, others = database.records(), _others(database, failed)
     except (DatabaseUnusable, Locked):
         return (
             f"{database.title} cannot be reached now. The run was not committed, so it undoes itself.",

@@ -13,9 +13,8 @@ from django.db.migrations.operations.base import Operation
 from django.db.utils import DatabaseError
 
 from rollback_app.database import Database
-from rollback_app.effects import is_concurrent
 from rollback_app.history import Position
-from rollback_app.planner import Plan, Step
+from rollback_app.planner import Plan, Step, is_concurrent
 from rollback_app.states import Undo, leaves
 
 from .failures import StepFailed
@@ -38,8 +37,8 @@ def undo_in_pieces(
     off can be continued behind it. number: of the step in its plan, from 1."""
     watch.progress.began(step)
     start = time.monotonic()
-    earlier = plan.resumes if plan.resumes and plan.resumes.key == step.key else None
-    position = earlier or Position(step.key, tuple(row.id for row in step.rows), operations=0)
+    earlier = plan.earlier.resumes if plan.earlier.resumes and plan.earlier.resumes.key == step.key else None
+    position = earlier or Position(step.key, tuple(row.id for row in step.records), operations=0)
     bookmark.step_begun(position)
     editor = new_editor(database)
     nested = leaves(undos, step.key.app)
@@ -60,7 +59,7 @@ def undo_in_pieces(
         if undo.rendered_everything:
             watch.progress.rendered_everything(undo.operation)
     with _transaction(database):
-        database.delete_rows(step.rows)
+        database.delete_records(step.records)
         bookmark.step_done(number)
     done = Done(step, time.monotonic() - start)
     watch.progress.finished(done)

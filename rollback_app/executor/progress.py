@@ -9,7 +9,7 @@ from django.db.migrations.operations.base import Operation
 
 from rollback_app.history import Position
 from rollback_app.planner import Plan, Step
-from rollback_app.verdict import Verdict
+from rollback_app.safety import Comparison
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Progress:
     def warned(self, text: str) -> None:
         """Something is not as it should be, and the run goes on."""
 
-    def verified(self, verdict: Verdict) -> None:
+    def verified(self, comparison: Comparison) -> None:
         """After the last step: whether the tables are what the migrations at the target say."""
 
     def rendered_everything(self, operation: Operation) -> None:

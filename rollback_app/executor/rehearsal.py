@@ -10,10 +10,12 @@ from django.db import transaction
 from django.db.migrations.operations.base import Operation
 from django.db.utils import InterfaceError, OperationalError, ProgrammingError
 
-from .database import Database, first_line
-from .executor import Bookmark, Done, Progress, run
-from .planner import Plan, Step
-from .verdict import Verdict
+from rollback_app.database import Database, first_line
+from rollback_app.planner import Plan, Step
+from rollback_app.safety import Comparison
+
+from .progress import Bookmark, Done, Progress
+from .run import run
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class Rehearsal:
 
     steps: tuple[Rehearsed, ...]
     locks: Mapping[str, str]
-    verdict: Verdict | None
+    comparison: Comparison | None
 
 
 def rehearse(
@@ -61,7 +63,7 @@ def rehearse(
         Rehearsed(done.step, done.seconds, recorder.rows[done.step], tuple(recorder.statements[done.step]))
         for done in outcome.done
     )
-    return Rehearsal(steps, traces.locks, outcome.verdict)
+    return Rehearsal(steps, traces.locks, outcome.comparison)
 
 
 _READS = ("SELECT", "PRAGMA", "SAVEPOINT", "RELEASE", "ROLLBACK")
@@ -110,8 +112,8 @@ class _Recorder(Progress):
     def warned(self, text: str) -> None:
         self.inner.warned(text)
 
-    def verified(self, verdict: Verdict) -> None:
-        self.inner.verified(verdict)
+    def verified(self, comparison: Comparison) -> None:
+        self.inner.verified(comparison)
 
     def rendered_everything(self, operation: Operation) -> None:
         self.inner.rendered_everything(operation)

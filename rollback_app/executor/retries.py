@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from .errors import Locked, RollbackError
+from rollback_app.errors import Locked, RollbackError
 
 LONGEST_PAUSE = 30.0  # seconds
 _T = TypeVar("_T")

@@ -15,21 +15,16 @@ from django.db import transaction
 from django.db.migrations.operations import RenameModel
 
 from rollback_app.database import Database
-from rollback_app.effects import Kind
-from rollback_app.planner import Plan, Step
-from rollback_app.safety import Refused
+from rollback_app.planner import Kind, Plan, Step
+from rollback_app.safety import Comparison, Refused
 from rollback_app.states import States, Undo
-from rollback_app.verdict import Verdict
 
-from .failures import NotAsExpected, StepFailed, after_all_or_nothing, after_some_steps
+from .failures import StepFailed, after_all_or_nothing, after_some_steps
 from .pieces import undo_in_pieces
 from .progress import Bookmark, Done, Progress
 from .signals import signals
 from .steps import undo
 from .watch import Watch
-
-__all__ = ["Bookmark", "Done", "NotAsExpected", "Outcome", "Progress", "StepFailed", "run"]
-
 
 _Prepare = Callable[[], Plan]
 
@@ -39,7 +34,7 @@ class Outcome:
     """What a run did. verdict: None, if nothing was verified."""
 
     done: tuple[Done, ...]
-    verdict: Verdict | None
+    comparison: Comparison | None
 
 
 def run(
@@ -65,7 +60,7 @@ def run(
             done = _in_one_transaction(database, expected, prepare, watch, bookmark, before_rollback)
         else:
             done = _step_by_step(database, expected, prepare, watch, bookmark)
-    return Outcome(tuple(done), watch.verdict)
+    return Outcome(tuple(done), watch.comparison)
 
 
 @contextmanager
@@ -97,7 +92,7 @@ def _in_one_transaction(
                 for step, undos in _walk(plan, states):
                     with _nothing_lost_in_silence(database, plan, step):
                         done.append(undo(database, step, undos, watch))
-                database.delete_rows(plan.deleted)
+                database.delete_records(plan.deleted)
             watch.verify(stays=False)
             bookmark.finished()
             _check_it_can_be_committed(database)
@@ -132,7 +127,7 @@ def _step_by_step(
                 watch.prepare_to_verify(plan, states)
                 for step, undos in _walk(plan, states):
                     done.append(_one_step(database, plan, step, undos, done, watch, bookmark))
-                database.delete_rows(plan.bookkeeping)
+                database.delete_records(plan.squashes)
             watch.verify(stays=True)
             bookmark.finished()
     except StepFailed as error:
@@ -151,8 +146,8 @@ def _one_step(
     bookmark: Bookmark,
 ) -> Done:
     """A step in a transaction of its own, if the database and the migration allow one."""
-    gone = {row.id for finished in done for row in finished.step.rows}
-    expected = {row.id for row in plan.rows} - gone
+    gone = {row.id for finished in done for row in finished.step.records}
+    expected = {row.id for row in plan.basis.records} - gone
     in_transaction = database.can_undo_ddl and step.migration.atomic
     with watch.failures(step, "before or after its operations"), ExitStack() as stack:
         if in_transaction:
@@ -160,12 +155,12 @@ def _one_step(
             database.lock()
             stack.enter_context(_no_new_orphans(database, step))
             stack.enter_context(_nothing_lost_in_silence(database, plan, step))
-        if {row.id for row in database.rows()} != expected:
+        if {row.id for row in database.records()} != expected:
             raise StepFailed(step, "before it began", "somebody else changed django_migrations meanwhile")
         if not in_transaction:
             return undo_in_pieces(database, plan, step, undos, watch, bookmark, number=len(done) + 1)
         found = undo(database, step, undos, watch)
-        database.delete_rows(step.rows)
+        database.delete_records(step.records)
         bookmark.step_done(len(done) + 1)
         return found
 
@@ -187,7 +182,12 @@ _OPAQUE = (Kind.CODE, Kind.RUNS_SQL, Kind.UNKNOWN)  # these may drop what they l
 def _nothing_lost_in_silence(database: Database, plan: Plan, step: Step) -> Iterator[None]:
     """What a faked step made may still be there, unknown to the states; a table that is remade from them would lose it."""
     renames = any(isinstance(operation, RenameModel) for operation in step.migration.operations)
-    if renames or not plan.choices.fake or not database.remakes_tables or any(e.kind in _OPAQUE for e in step.effects):
+    if (
+        renames
+        or not plan.basis.choices.fake
+        or not database.remakes_tables
+        or any(e.kind in _OPAQUE for e in step.effects)
+    ):
         yield
         return
     before = database.columns()

@@ -11,8 +11,7 @@ from django.db.migrations.operations import RunPython, RunSQL
 from django.db.migrations.operations.base import Operation
 
 from rollback_app.database import Database
-from rollback_app.effects import is_concurrent, name_of_code
-from rollback_app.planner import Step
+from rollback_app.planner import Step, is_concurrent, name_of_code
 from rollback_app.states import Undo, leaves
 
 from .progress import Done

@@ -13,13 +13,10 @@ from typing import Any
 from django.db import router
 from django.db.models import Model
 
-from . import catalog
-from .catalog import CannotMake, Facts
-from .database import Database, first_line
-from .effects import Effect, Kind
-from .planner import Plan
-from .states import States
-from .verdict import Difference, Verdict
+from rollback_app.database import Database, catalog, first_line
+from rollback_app.planner import Effect, Kind, Plan
+from rollback_app.safety import Comparison, Difference
+from rollback_app.states import States
 
 
 class Verifier:
@@ -35,16 +32,16 @@ class Verifier:
         """A statement was sent to the database."""
         self._named.update(_names_in(sql))
 
-    def verdict(self) -> Verdict:
+    def comparison(self) -> Comparison:
         models = self._tables(self._states.end().apps)
         touched = self._touched(models)
         try:
             found = self._differences(models, touched, catalog.facts(catalog.rows(self._connection, touched)))
             known = self._known(touched) if found else Counter()
-        except CannotMake as error:
-            return Verdict(why_not=first_line(error))
+        except catalog.CannotMake as error:
+            return Comparison(why_not=first_line(error))
         new = found - known
-        return Verdict(
+        return Comparison(
             len(touched),
             new=tuple(difference for difference in new.elements() if not difference.by_django),
             left_over=tuple(difference for difference in new.elements() if difference.by_django),
@@ -74,7 +71,7 @@ class Verifier:
         }
 
     def _differences(
-        self, models: dict[str, type[Model]], tables: Collection[str], there: Facts
+        self, models: dict[str, type[Model]], tables: Collection[str], there: catalog.Facts
     ) -> Counter[Difference]:
         wanted = {models[name] for name in sorted(tables & models.keys())}
         # The table of a many-to-many field is made with the model of the field.

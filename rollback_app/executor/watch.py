@@ -8,17 +8,17 @@ from typing import Any
 
 from django.db.utils import DatabaseError, InterfaceError
 
-from rollback_app import advice
+from rollback_app.bookkeeping import RUNS_TABLE
 from rollback_app.database import Database, first_line
 from rollback_app.errors import Locked, RollbackError
-from rollback_app.journal import TABLE
 from rollback_app.planner import Plan, Step
+from rollback_app.safety import Comparison
 from rollback_app.states import States
-from rollback_app.verdict import Verdict
-from rollback_app.verification import Verifier
 
+from . import advice
 from .failures import NotAsExpected, StepFailed
 from .progress import Progress
+from .verification import Verifier
 
 
 class Watch:
@@ -30,7 +30,7 @@ class Watch:
         self.progress = progress
         self.sql = ""
         self.changed_rows = False
-        self.verdict: Verdict | None = None
+        self.comparison: Comparison | None = None
         self._wanted = verify
         self._verifier: Verifier | None = None
 
@@ -42,10 +42,10 @@ class Watch:
         """stays: is what was done committed already? Errors: NotAsExpected."""
         if self._verifier:
             verifier, self._verifier = self._verifier, None  # its own statements touch nothing
-            self.verdict = verifier.verdict()
-            self.progress.verified(self.verdict)
-            if self.verdict.new:
-                raise NotAsExpected(self.verdict, stays=stays)
+            self.comparison = verifier.comparison()
+            self.progress.verified(self.comparison)
+            if self.comparison.new:
+                raise NotAsExpected(self.comparison, stays=stays)
 
     @contextmanager
     def failures(self, step: Step | None, doing: str) -> Iterator[None]:
@@ -73,7 +73,7 @@ class Watch:
             raise StepFailed(step, doing, words, advice=advice.TRACEBACK) from error
 
     def __call__(self, execute: Any, sql: str, params: Any, many: bool, context: dict[str, Any]) -> Any:
-        if TABLE in sql:
+        if RUNS_TABLE in sql:
             return execute(sql, params, many, context)  # our own notes
         self.sql = sql
         self.changed_rows = self.changed_rows or sql.split(None, 1)[:1] not in _NO_ROWS

@@ -1,0 +1,26 @@
+"""What was applied, and the code that it came from: records, deployments, earlier rollbacks, and the graph of migrations.
+
+Everything here works on plain data: the records of `django_migrations` and Django's `Migration` objects.
+"""
+
+from .deployments import Deployment, RecordedDeployment, deployments
+from .graph import Code, History, Torn, read
+from .records import MICROSECOND, Cut, Key, Record
+from .runs import Outcome, Position, Run
+
+__all__ = [
+    "MICROSECOND",
+    "Code",
+    "Cut",
+    "Deployment",
+    "History",
+    "Key",
+    "Outcome",
+    "Position",
+    "Record",
+    "RecordedDeployment",
+    "Run",
+    "Torn",
+    "deployments",
+    "read",
+]

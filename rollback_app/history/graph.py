@@ -1,7 +1,7 @@
-"""What was applied, and how it hangs together: rows, deployments, and the graph that the code on disk gives.
+"""The code on disk and the records brought together: the graph of migrations for one cut.
 
-Everything here works on plain data: the rows of `django_migrations` and Django's `Migration` objects. Squash migrations
-are resolved here and nowhere else, because which of them stand in for their originals depends on the rows and the cut.
+Squash migrations are resolved here and nowhere else, because which of them stand in for their originals depends on the
+records and the cut.
 """
 
 from __future__ import annotations
@@ -9,175 +9,16 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from enum import Enum
-from typing import NamedTuple
+from typing import TYPE_CHECKING
 
-from django.db.migrations import Migration
+from rollback_app.errors import CodeUnusable
 
-from .errors import CodeUnusable
+from .records import Cut, Key, Record
 
-_MICROSECOND = timedelta(microseconds=1)
+if TYPE_CHECKING:  # moments, which reads histories, has to work where there is no Django
+    from django.db.migrations import Migration
+
 _OTHER_CODE = "Run this from a release in which 'python manage.py migrate --plan' works."
-
-
-class Key(NamedTuple):
-    """The name of a migration: its app's label and its own name."""
-
-    app: str
-    name: str
-
-    def __str__(self) -> str:
-        return f"{self.app}.{self.name}"
-
-
-@dataclass(frozen=True)
-class Row:
-    """A row of `django_migrations`. `applied` is aware, in UTC."""
-
-    id: int
-    key: Key
-    applied: datetime
-
-
-@dataclass(frozen=True)
-class Cut:
-    """The line between what stays and what goes.
-
-    at: the moment, aware, in UTC. precision: what the column `applied` can tell apart; a row within it counts as at the
-    moment, and so as late. kept: if it is not a time that decides, but a set: the migrations that stay. zero: was it asked
-    for an app, or all of them, to go back to nothing?
-    """
-
-    at: datetime
-    precision: timedelta = _MICROSECOND
-    kept: frozenset[Key] | None = None
-    zero: bool = False
-
-    def is_late(self, row: Row) -> bool:
-        if self.kept is not None:
-            return row.key not in self.kept
-        return row.applied > self.at - self.precision
-
-    @property
-    def late(self) -> str:
-        """Why a late row goes, in words."""
-        return "was applied at or after the moment" if self.kept is None else "is not among what is kept"
-
-    @property
-    def early(self) -> str:
-        """Why an early row stays, in words."""
-        return "was applied before the moment" if self.kept is None else "is among what is kept"
-
-
-@dataclass(frozen=True)
-class Recorded:
-    """A `migrate` that was recorded while it ran; or a mark, whose start and end are the time of the row that was the newest
-    when the database had the state of that release. Aware, in UTC."""
-
-    release: str
-    start: datetime
-    end: datetime
-
-    @property
-    def is_mark(self) -> bool:
-        return self.start == self.end
-
-    def holds(self, row: Row, precision: timedelta) -> bool:
-        """Is that a row of this `migrate`, or the one that was marked?"""
-        return self.start - precision < row.applied < self.end + precision
-
-
-@dataclass(frozen=True)
-class Deployment:
-    """Rows that were applied together, oldest first. guessed: from the pauses between them, not from a recorded `migrate`.
-    releases: the names that are known for it."""
-
-    rows: tuple[Row, ...]
-    guessed: bool = True
-    releases: tuple[str, ...] = ()
-
-    @property
-    def start(self) -> datetime:
-        return self.rows[0].applied
-
-    @property
-    def end(self) -> datetime:
-        return self.rows[-1].applied
-
-
-def deployments(
-    rows: Iterable[Row], gap: timedelta, recorded: Collection[Recorded] = (), precision: timedelta = _MICROSECOND
-) -> list[Deployment]:
-    """The rows grouped into deployments, oldest first.
-
-    Rows of one recorded `migrate` belong together; for all others a new one begins after a pause longer than `gap`. The times
-    of rows may be off from those of what was recorded by less than `precision`.
-    """
-    runs = sorted((run for run in recorded if not run.is_mark), key=lambda run: run.start)
-    groups: list[tuple[Recorded | None, list[Row]]] = []
-    for row in sorted(rows, key=lambda row: (row.applied, row.id)):
-        run = next((run for run in reversed(runs) if run.holds(row, precision)), None)
-        if not groups or run != groups[-1][0] or (run is None and row.applied - groups[-1][1][-1].applied > gap):
-            groups.append((run, []))
-        groups[-1][1].append(row)
-    marks = [mark for mark in recorded if mark.is_mark]
-    return [Deployment(tuple(found), run is None, _releases(run, found, marks, precision)) for run, found in groups]
-
-
-def _releases(run: Recorded | None, rows: list[Row], marks: list[Recorded], precision: timedelta) -> tuple[str, ...]:
-    found = [run.release] if run and run.release else []
-    found += [mark.release for mark in marks if any(mark.holds(row, precision) for row in rows)]
-    return tuple(dict.fromkeys(found))
-
-
-@dataclass(frozen=True)
-class Position:
-    """Where a run broke off inside a step that is not one transaction.
-
-    rows: the ids of the step's rows. operations: how many of its operations are undone, counted as they run (those inside
-    others one by one). statements: those of the operation under way; None if it had not begun, or they were not known
-    before. statements_done: how many of them are done. doubtful: may the next one be done too? Not if it failed whenever it
-    was tried, and the database said so. command: what was typed. restored: `django_migrations` is not the table that it was.
-    """
-
-    key: Key
-    rows: tuple[int, ...]
-    operations: int
-    statements: tuple[str, ...] | None = None
-    statements_done: int = 0
-    doubtful: bool = False
-    command: str = ""
-    restored: bool = False
-
-
-class Outcome(str, Enum):
-    """How a run ended; a run that is still `started` is under way, or was killed."""
-
-    STARTED = "started"
-    FINISHED = "finished"
-    FAILED = "failed"
-
-
-@dataclass(frozen=True)
-class Record:
-    """A run, as it was noted. started, finished, moment: aware, in UTC. steps: the plan's, each with the moment at which it
-    had been applied. steps_done: how many of them were undone and committed. seconds: of the whole run."""
-
-    number: int
-    started: datetime
-    finished: datetime | None
-    outcome: Outcome
-    operator: str
-    host: str
-    command: str
-    moment: datetime | None
-    digest: str
-    release: str
-    steps: tuple[tuple[Key, datetime], ...]
-    steps_done: int
-    seconds: float
-    error: str
 
 
 @dataclass(frozen=True)
@@ -204,26 +45,26 @@ class Torn:
 class History:
     """Rows and code brought together for one cut.
 
-    migrations: the nodes of the graph. parents, children: its edges. rows_of: for each applied node the rows that stand
-    for it (a squash in use: also those of its originals), deciding rows first. decisive: for each applied node the rows
-    that tell when it was applied. bookkeeping: rows of squashes whose originals decide and that belong to no step of
-    their own. ghosts: rows without a file. apart: squashes in whose place their originals are used. on_disk: all files.
+    migrations: the nodes of the graph. parents, children: its edges. rows_of: for each applied node the records that stand
+    for it (a squash in use: also those of its originals), deciding records first. decisive: for each applied node the records
+    that tell when it was applied. bookkeeping: records of squashes whose originals decide and that belong to no step of
+    their own. ghosts: records without a file. apart: squashes in whose place their originals are used. on_disk: all files.
     """
 
     migrations: Mapping[Key, Migration]
     parents: Mapping[Key, frozenset[Key]]
     children: Mapping[Key, frozenset[Key]]
-    rows_of: Mapping[Key, tuple[Row, ...]]
-    decisive: Mapping[Key, tuple[Row, ...]]
-    bookkeeping: tuple[Row, ...]
-    ghosts: tuple[Row, ...]
+    records_of: Mapping[Key, tuple[Record, ...]]
+    decisive: Mapping[Key, tuple[Record, ...]]
+    bookkeeping: tuple[Record, ...]
+    ghosts: tuple[Record, ...]
     torn: tuple[Torn, ...]
     apart: frozenset[Key]
     on_disk: frozenset[Key]
 
     def recorded(self, key: Key) -> int:
         """The place of an applied node in the order of recording; the id tells it even if the clock was set back."""
-        return max(row.id for row in self.decisive[key])
+        return max(record.id for record in self.decisive[key])
 
     def order(self, rank: Callable[[Key], int]) -> list[Key]:
         """All nodes, dependants before what they depend on; where that leaves a choice, the highest rank first.
@@ -250,37 +91,39 @@ class History:
         return ordered
 
 
-def read(code: Code, rows: Iterable[Row], cut: Cut) -> History:
-    """Bring rows and code together for a cut.
+def read(code: Code, records: Iterable[Record], cut: Cut) -> History:
+    """Bring records and code together for a cut.
 
     Errors: CodeUnusable, if a migration depends on one that is not on disk, or the dependencies form a circle.
     """
-    rows = tuple(rows)
-    squashes = _Squashes(code, rows, cut)
+    records = tuple(records)
+    squashes = _Squashes(code, records, cut)
     parents = _edges(code, squashes)
     children: dict[Key, set[Key]] = {key: set() for key in parents}
     for key, above in parents.items():
         for parent in above:
             children[parent].add(key)
-    rows_of, decisive, owned = {}, {}, set[int]()
+    records_of, decisive, owned = {}, {}, set[int]()
     for key in parents:
         if decisions := squashes.decisive(key):
             names = squashes.everything_in(key)
-            mine = [row for name in names for row in squashes.rows_by_key.get(name, ())]
+            mine = [record for name in names for record in squashes.records_by_key.get(name, ())]
             decisive[key] = tuple(squashes.oldest[name] for name in sorted(decisions))
-            rows_of[key] = tuple(sorted(mine, key=lambda row: row.id))
-            owned.update(row.id for row in mine)
+            records_of[key] = tuple(sorted(mine, key=lambda record: record.id))
+            owned.update(record.id for record in mine)
     return History(
         migrations={key: code.migrations[key] for key in parents},
         parents={key: frozenset(value) for key, value in parents.items()},
         children={key: frozenset(value) for key, value in children.items()},
-        rows_of=rows_of,
+        records_of=records_of,
         decisive=decisive,
-        bookkeeping=tuple(row for row in rows if row.key in code.migrations and squashes.is_bookkeeping(row.key)),
+        bookkeeping=tuple(
+            record for record in records if record.key in code.migrations and squashes.is_bookkeeping(record.key)
+        ),
         ghosts=tuple(
-            row
-            for row in rows
-            if row.id not in owned and row.key not in code.migrations and row.key not in squashes.gone
+            record
+            for record in records
+            if record.id not in owned and record.key not in code.migrations and record.key not in squashes.gone
         ),
         torn=tuple(squashes.torn),
         apart=frozenset(squashes.apart),
@@ -289,20 +132,21 @@ def read(code: Code, rows: Iterable[Row], cut: Cut) -> History:
 
 
 class _Squashes:
-    """Which squash migrations stand in for their originals, given the rows and the cut.
+    """Which squash migrations stand in for their originals, given the records and the cut.
 
     Django decides by "all or none of the originals are recorded" (MigrationLoader.replace_migration). Two rules are
-    added: originals on both sides of the cut must stay apart, and a row of the squash alone counts as applied.
+    added: originals on both sides of the cut must stay apart, and a record of the squash alone counts as applied.
     """
 
-    def __init__(self, code: Code, rows: tuple[Row, ...], cut: Cut) -> None:
+    def __init__(self, code: Code, records: tuple[Record, ...], cut: Cut) -> None:
         self.code = code
-        self.rows_by_key: dict[Key, list[Row]] = {}
-        for row in rows:
-            self.rows_by_key.setdefault(row.key, []).append(row)
+        self.records_by_key: dict[Key, list[Record]] = {}
+        for record in records:
+            self.records_by_key.setdefault(record.key, []).append(record)
         # Two `migrate` at once record a migration twice; the oldest counts.
         self.oldest = {
-            key: min(found, key=lambda row: (row.applied, row.id)) for key, found in self.rows_by_key.items()
+            key: min(found, key=lambda record: (record.applied, record.id))
+            for key, found in self.records_by_key.items()
         }
         self.cut = cut
         self.stand_in: dict[Key, Key] = {}
@@ -342,7 +186,7 @@ class _Squashes:
         return found or (frozenset([key]) if key in self.oldest else frozenset())
 
     def is_bookkeeping(self, key: Key) -> bool:
-        """Is the row of this squash only a note that all its originals are there?"""
+        """Is the record of this squash only a note that all its originals are there?"""
         return bool(self.members(key)) and key not in self.decisive(key)
 
     def _complete(self, key: Key) -> bool:

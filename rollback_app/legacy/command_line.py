@@ -21,9 +21,11 @@ from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
 
 from dateutil.parser import isoparse
 
-from . import legacy, moments
-from .errors import DatabaseUnusable, UsageError
-from .moments import Moment
+from rollback_app import moments
+from rollback_app.errors import DatabaseUnusable, UsageError
+from rollback_app.moments import Moment
+
+from . import sql
 
 HELP = (
     "For releases that lack this app: prints one SQL statement that returns the migrate commands that take a database back to "
@@ -41,7 +43,7 @@ _COLUMNS = ("id", "app", "name", "applied")
 
 @dataclass(frozen=True)
 class Project:
-    """What the settings say, where there are some. zone: of a moment without an offset. stored_in: see `legacy.statement`."""
+    """What the settings say, where there are some. zone: of a moment without an offset. stored_in: see `sql.statement`."""
 
     dialect: str
     zone: str
@@ -58,7 +60,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--dialect",
         metavar="NAME",
-        help=f"The database of the statement: {', '.join(legacy.DIALECTS)} (mysql is MariaDB too). Default: the project's.",
+        help=f"The database of the statement: {', '.join(sql.DIALECTS)} (mysql is MariaDB too). Default: the project's.",
     )
     parser.add_argument(
         "--database", default="", metavar="ALIAS", help="The database, by its alias in DATABASES. Default: default."
@@ -108,9 +110,9 @@ def answer(options: Namespace, project: Project | None) -> str:
     if not dialect:
         raise UsageError(
             "Without a project it is not known which database the statement is for.",
-            hint=f"Give --dialect with one of: {', '.join(legacy.DIALECTS)}.",
+            hint=f"Give --dialect with one of: {', '.join(sql.DIALECTS)}.",
         )
-    return legacy.statement(dialect, moment, stored_in=stored_in, database=database)
+    return sql.statement(dialect, moment, stored_in=stored_in, database=database)
 
 
 def standalone(moment: Moment, database: str = "") -> str:
@@ -137,14 +139,14 @@ def _from_dsn(dsn: str, moment: Moment, stored_in: tzinfo, database: str) -> lis
             f"--dsn: '{url.scheme}' is not a database that this can read.",
             hint=f"Begin it with one of: {', '.join(f'{scheme}://' for scheme in _SCHEMES)}; or give a file of SQLite.",
         )
-    sql = legacy.statement(dialect, moment, stored_in=stored_in, database=database)
+    query = sql.statement(dialect, moment, stored_in=stored_in, database=database)
     driver = _driver(*{"postgresql": ["psycopg"], "mysql": ["MySQLdb", "pymysql"], "sqlite": ["sqlite3"]}[dialect])
     connect = {"postgresql": _postgresql, "mysql": _mysql, "sqlite": _sqlite}[dialect]
     try:
         with closing(connect(driver, url)) as connection, closing(connection.cursor()) as cursor:
             if dialect == "mysql":
                 cursor.execute("START TRANSACTION READ ONLY")
-            cursor.execute(sql)
+            cursor.execute(query)
             return [_text(line) for (line,) in cursor.fetchall()]
     # A port that is no number is a ValueError, an option behind '?' that the driver does not know a TypeError.
     except (driver.Error, ValueError, TypeError) as error:
@@ -209,8 +211,8 @@ def _from_csv(path: Path, moment: Moment, stored_in: tzinfo, database: str) -> l
     with closing(sqlite3.connect(":memory:")) as connection:
         connection.execute("CREATE TABLE django_migrations (id INTEGER, app TEXT, name TEXT, applied TEXT)")
         connection.executemany("INSERT INTO django_migrations VALUES (?, ?, ?, ?)", rows)
-        sql = legacy.statement("sqlite", moment, stored_in=stored_in, database=database)
-        return [line for (line,) in connection.execute(sql)]
+        query = sql.statement("sqlite", moment, stored_in=stored_in, database=database)
+        return [line for (line,) in connection.execute(query)]
 
 
 def _rows(lines: Iterable[list[str]], stored_in: tzinfo) -> Iterator[tuple[int, str, str, str]]:

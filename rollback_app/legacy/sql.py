@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone, tzinfo
 
-from .errors import UsageError
-from .moments import Moment, clock
+from rollback_app.errors import UsageError
+from rollback_app.moments import Moment, clock
 
 _DIGITS = "SUBSTR(m.name, 1, LENGTH(m.name) - COALESCE(LENGTH(LTRIM(m.name, '0123456789')), 0))"
 

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 from dateutil import parser
 
-from .errors import UsageError
+from rollback_app.errors import UsageError
 
 _EXAMPLES = 'Give year, month and day, as "2024-05-01 10:00", "2024-05-01T10:00:00+02:00" or "1 May 2024 10am".'
 _WORDS = re.compile(

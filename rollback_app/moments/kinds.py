@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from rollback_app.errors import UsageError
+from rollback_app.history import Code, Deployment, Key, Record, RecordedDeployment
+
 from . import manifest
-from .errors import UsageError
-from .history import Code, Deployment, Key, Recorded, Row
-from .moments import Moment, clock
+from .dates import Moment, clock
 
 
 @dataclass(frozen=True)
@@ -25,10 +26,10 @@ class Known:
     the newest run, if it broke off half-way and is still to be ended."""
 
     text: str
-    rows: Sequence[Row]
+    records: Sequence[Record]
     code: Code
     groups: Sequence[Deployment]
-    recorded: Sequence[Recorded]
+    recorded: Sequence[RecordedDeployment]
     precision: timedelta
     zone: ZoneInfo
     now: datetime
@@ -78,9 +79,9 @@ def _release(argument: str, known: Known) -> Moment:
     """Back to the end of that release's deployment."""
     named = [found for found in known.recorded if found.release]
     mine = [found for found in named if found.release == argument]
-    # The newest word counts, so that a mark can be put right; not if its rows are gone, since it was rolled back.
+    # The newest word counts, so that a mark can be put right; not if its records are gone, since it was rolled back.
     for found in reversed(mine):
-        if times := [row.applied for row in known.rows if found.holds(row, known.precision)]:
+        if times := [record.applied for record in known.records if found.holds(record, known.precision)]:
             end = max(times)
             return known.at(end + known.precision, f"Just after {known.local(end)}, the end of release {argument}.")
     names = {found.release for found in named} - {argument}
@@ -95,19 +96,23 @@ def _release(argument: str, known: Known) -> Moment:
 
 
 def _migration(argument: str, known: Known) -> Moment:
-    """Undoes what was applied after that row."""
-    found = [row for row in known.rows if str(row.key) == argument]
+    """Undoes what was applied after that record."""
+    found = [record for record in known.records if str(record.key) == argument]
     if not found:
-        names = (str(row.key) for row in known.rows)
+        names = (str(record.key) for record in known.records)
         raise UsageError(
             f"No migration '{argument}' is recorded here.", hint=_did_you_mean(argument, names, "APP.NAME, in full")
         )
-    named = min(found, key=lambda row: (row.applied, row.id))
-    same = [row for row in known.rows if row.applied == named.applied and row.id > named.id and row.key != named.key]
+    named = min(found, key=lambda record: (record.applied, record.id))
+    same = [
+        record
+        for record in known.records
+        if record.applied == named.applied and record.id > named.id and record.key != named.key
+    ]
     if same:
         raise UsageError(
             f"{same[0].key} was recorded after {argument}, at the very same time: a moment cannot come between them.",
-            hint=f"Name the last of them: migration:{max(same, key=lambda row: row.id).key}",
+            hint=f"Name the last of them: migration:{max(same, key=lambda record: record.id).key}",
         )
     return known.at(named.applied + known.precision, f"Just after {argument} was applied, which stays.")
 
@@ -120,7 +125,7 @@ def _manifest(argument: str, known: Known) -> Moment:
             "It is not said which manifest.", hint="For example manifest:older.json, or manifest:- for stdin."
         )
     listed = manifest.read(known.open(argument), name)
-    kept = _with_squashes(listed, known.code, {row.key for row in known.rows})
+    kept = _with_squashes(listed, known.code, {record.key for record in known.records})
     return known.keeping(kept, f"what the manifest {name} lists: {len(listed)} migrations")
 
 
@@ -146,13 +151,13 @@ def _with_squashes(listed: frozenset[Key], code: Code, recorded: set[Key]) -> fr
 
 def _all(argument: str, known: Known) -> Moment:
     """An app, or everything, to zero."""
-    apps = {row.key.app for row in known.rows}
+    apps = {record.key.app for record in known.records}
     if argument and argument not in apps:
         raise UsageError(
             f"No migration of an app '{argument}' is recorded here.",
             hint=_did_you_mean(argument, apps, "an app's label"),
         )
-    kept = frozenset(row.key for row in known.rows if argument and row.key.app != argument)
+    kept = frozenset(record.key for record in known.records if argument and record.key.app != argument)
     return known.keeping(kept, f"every app but {argument}" if argument else "nothing", zero=True)
 
 

@@ -12,8 +12,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from .errors import UsageError
-from .history import Code, Key
+from rollback_app.errors import UsageError
+from rollback_app.history import Code, Key
 
 SCHEMA = 1
 _PLAN_LINE = re.compile(r"\[[ X]\]\s+(\w+)\.(\w+)")

@@ -1,0 +1,39 @@
+"""History and cut -> the plan: what is unapplied, in which order, why, what undoing each step does and what it requires.
+
+"Why is this migration in my plan?" is answered here and nowhere else.
+"""
+
+from .choice import DEFAULT_GAP, NO_CHOICES, Choices, Pull
+from .commands import Commands, migrate_commands
+from .current_names import Right, all_requirements, drops, rights
+from .effects import Effect, Kind, Names, is_concurrent, name_of_code
+from .plan import Basis, EarlierRun, Obstacles, Plan, Stays, Step, plan
+from .requirements import Need, Requirement, is_filled
+
+__all__ = [
+    "DEFAULT_GAP",
+    "NO_CHOICES",
+    "Basis",
+    "Choices",
+    "Commands",
+    "EarlierRun",
+    "Effect",
+    "Kind",
+    "Names",
+    "Need",
+    "Obstacles",
+    "Plan",
+    "Pull",
+    "Requirement",
+    "Right",
+    "Stays",
+    "Step",
+    "all_requirements",
+    "drops",
+    "is_concurrent",
+    "is_filled",
+    "migrate_commands",
+    "name_of_code",
+    "plan",
+    "rights",
+]

@@ -11,9 +11,9 @@ from dataclasses import replace
 from enum import Enum
 from typing import Any
 
-from .demands import Demand, Need, is_filled
 from .effects import Effect, Kind
-from .planner import Plan, Step
+from .plan import Plan, Step
+from .requirements import Need, Requirement, is_filled
 
 _UNJUDGED = (Kind.CODE, Kind.RUNS_SQL, Kind.UNKNOWN)
 _NAMES = (Need.FREE_TABLE, Need.FREE_COLUMN, Need.FREE_INDEX)
@@ -27,7 +27,7 @@ class Right(str, Enum):
     CREATE = "create"
 
 
-class Today:
+class CurrentNames:
     """What the steps so far have made of the names. Told of each effect, in the order in which they happen."""
 
     def __init__(self) -> None:
@@ -69,42 +69,42 @@ class Today:
         """A table's name before the run."""
         return self._tables.get(name, name)
 
-    def demand(self, demand: Demand) -> Demand | None:
+    def requirement(self, requirement: Requirement) -> Requirement | None:
         """What it demands of the database of today; None, if the run itself has seen to that."""
-        table = self.table(demand.table)
-        if demand.need in _NAMES:
-            return None if self._is_free(demand, table) else replace(demand, today=table)
+        table = self.table(requirement.table)
+        if requirement.need in _NAMES:
+            return None if self._is_free(requirement, table) else replace(requirement, today=table)
         if self.is_made(table, ""):
             return None
-        columns = {then: live for (of, then), live in self._columns.items() if of == demand.table and then != live}
+        columns = {then: live for (of, then), live in self._columns.items() if of == requirement.table and then != live}
         found = replace(
-            demand,
+            requirement,
             today=table,
             renamed=tuple(columns.items()),
-            target=(self.table(demand.target[0]), self._columns.get(demand.target, demand.target[1])),
+            target=(self.table(requirement.target[0]), self._columns.get(requirement.target, requirement.target[1])),
         )
         made = {column: field for (of, column), field in self._made.items() if of == table}
         # A constraint may look at any column of its table.
-        about = list(made) if demand.constraint else [columns.get(name, name) for name in demand.columns]
+        about = list(made) if requirement.constraint else [columns.get(name, name) for name in requirement.columns]
         if not made.keys() & set(about):
             return found
-        if demand.need is Need.NO_NULLS and (field := made[about[0]]) and not is_filled(field):
+        if requirement.need is Need.NO_NULLS and (field := made[about[0]]) and not is_filled(field):
             # It was added without a value: each row that there is today has a null in it by then.
-            return replace(found, columns=(), words=f"{demand.words}, which is empty by then")
+            return replace(found, columns=(), words=f"{requirement.words}, which is empty by then")
         return None
 
-    def _is_free(self, demand: Demand, table: str) -> bool:
-        if demand.need is Need.FREE_TABLE:
-            return (demand.table, "") in self._gone
-        if demand.need is Need.FREE_COLUMN:
-            return self.is_made(table, "") or (table, demand.column) in self._gone
+    def _is_free(self, requirement: Requirement, table: str) -> bool:
+        if requirement.need is Need.FREE_TABLE:
+            return (requirement.table, "") in self._gone
+        if requirement.need is Need.FREE_COLUMN:
+            return self.is_made(table, "") or (table, requirement.column) in self._gone
         # An index goes with its table and its columns, and which those are is not known here.
-        return self.is_made(table, "") or bool(self._gone) or demand.column in self._freed
+        return self.is_made(table, "") or bool(self._gone) or requirement.column in self._freed
 
 
 def drops(plan: Plan) -> list[tuple[Step, Effect, str, str]]:
     """(step, effect, table, column) of each drop. What the run itself makes and drops again is left out."""
-    today, found = Today(), []
+    today, found = CurrentNames(), []
     for step, effect in _all(plan):
         table, column = today.names(effect)
         if effect.kind in (Kind.DROPS_TABLE, Kind.DROPS_COLUMN) and not today.is_made(table, column):
@@ -113,21 +113,21 @@ def drops(plan: Plan) -> list[tuple[Step, Effect, str, str]]:
     return found
 
 
-def demands(plan: Plan) -> Iterator[tuple[Step, Demand, bool]]:
+def all_requirements(plan: Plan) -> Iterator[tuple[Step, Requirement, bool]]:
     """(step, demand, unsure) of each demand. unsure: code or SQL runs before it, which may change the rows that it is about."""
-    today = Today()
+    today = CurrentNames()
     for step, effect in _all(plan):
         # The operations of a step that broke off are done in part.
-        broken_off = plan.resumes is not None and plan.resumes.key == step.key
-        for demand in () if broken_off else effect.demands:
-            if found := today.demand(demand):
+        broken_off = plan.earlier.resumes is not None and plan.earlier.resumes.key == step.key
+        for requirement in () if broken_off else effect.requirements:
+            if found := today.requirement(requirement):
                 yield step, found, today.unsure
         today.happens(effect)
 
 
 def rights(plan: Plan) -> set[tuple[str, Right]]:
     """(table, right) of all that a plan does to tables that are there today, and of those that it makes."""
-    today, found = Today(), set[tuple[str, Right]]()
+    today, found = CurrentNames(), set[tuple[str, Right]]()
     for _, effect in _all(plan):
         table = today.table(effect.table or effect.touches)
         if table and not today.is_made(table, ""):

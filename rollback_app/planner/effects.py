@@ -15,8 +15,9 @@ from django.db.migrations.operations.base import Operation
 from django.db.migrations.state import ModelState, ProjectState
 from django.db.models import Field
 
-from .demands import Demand, demands, freed
-from .states import Undo, database_operations
+from rollback_app.states import Undo, database_operations
+
+from .requirements import Requirement, freed, requirements
 
 
 def is_concurrent(kind: type) -> bool:
@@ -62,7 +63,7 @@ class Effect:
     column: str = ""
     touches: str = ""
     frees: str = ""
-    demands: tuple[Demand, ...] = field(default=(), compare=False, repr=False)
+    requirements: tuple[Requirement, ...] = field(default=(), compare=False, repr=False)
     field: Field[Any, Any] | None = field(default=None, compare=False, repr=False)
     renamed_to: str = ""
     twin_locks: str = ""
@@ -136,7 +137,7 @@ def _judge(undo: Undo, app_label: str, names: Names) -> list[Effect]:
     for kind, judge in _JUDGES.items():
         if isinstance(operation, kind):
             first, *others = judge(undo, app_label, names)
-            return [replace(first, demands=demands(undo, app_label, names), frees=freed(undo)), *others]
+            return [replace(first, requirements=requirements(undo, app_label, names), frees=freed(undo)), *others]
     return [Effect(Kind.UNKNOWN, f"undoes: {operation.describe()}", undo.index)]
 
 

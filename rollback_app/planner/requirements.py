@@ -16,7 +16,7 @@ from django.db.migrations.state import ModelState, ProjectState
 from django.db.migrations.utils import resolve_relation
 from django.db.models import CheckConstraint, Field, UniqueConstraint
 
-from .states import Undo
+from rollback_app.states import Undo
 
 
 class Need(str, Enum):
@@ -35,7 +35,7 @@ class Need(str, Enum):
 
 
 @dataclass(frozen=True)
-class Demand:
+class Requirement:
     """One thing that must be so, or undoing the operation fails.
 
     table, columns: what it is about, as the database names it just before; for a name that must be free, that name is in
@@ -75,7 +75,7 @@ class Names(Protocol):
     def lives_here(self, model: ModelState) -> bool: ...
 
 
-def demands(undo: Undo, app_label: str, names: Names) -> tuple[Demand, ...]:
+def requirements(undo: Undo, app_label: str, names: Names) -> tuple[Requirement, ...]:
     """What undoing this operation demands."""
     judge = next((judge for kind, judge in _JUDGES.items() if isinstance(undo.operation, kind)), None)
     return tuple(judge(undo, app_label, names)) if judge else ()
@@ -108,26 +108,28 @@ def _model(state: ProjectState, app_label: str, name: str) -> ModelState:
     return models[app_label, name.lower()]
 
 
-def _free_table(name: str) -> Demand:
-    return Demand(Need.FREE_TABLE, name, (name,), f"takes the name of table {name} back")
+def _free_table(name: str) -> Requirement:
+    return Requirement(Need.FREE_TABLE, name, (name,), f"takes the name of table {name} back")
 
 
-def _free_column(table: str, name: str) -> Demand:
-    return Demand(Need.FREE_COLUMN, table, (name,), f"takes the name of column {table}.{name} back")
+def _free_column(table: str, name: str) -> Requirement:
+    return Requirement(Need.FREE_COLUMN, table, (name,), f"takes the name of column {table}.{name} back")
 
 
-def _free_index(table: str, name: str) -> Demand:
-    return Demand(Need.FREE_INDEX, table, (name,), f"takes the name {name} of an index or constraint of {table} back")
+def _free_index(table: str, name: str) -> Requirement:
+    return Requirement(
+        Need.FREE_INDEX, table, (name,), f"takes the name {name} of an index or constraint of {table} back"
+    )
 
 
-def _delete_model(undo: Undo, app_label: str, names: Names) -> Iterator[Demand]:
+def _delete_model(undo: Undo, app_label: str, names: Names) -> Iterator[Requirement]:
     model = _model(undo.to_state, app_label, undo.operation.name)  # type: ignore[attr-defined]
     if names.lives_here(model):
         joins = [names.join_table(model, name, model_field) for name, model_field in model.fields.items()]
         yield from map(_free_table, [names.table(model), *filter(None, joins)])
 
 
-def _rename_model(undo: Undo, app_label: str, names: Names) -> Iterator[Demand]:
+def _rename_model(undo: Undo, app_label: str, names: Names) -> Iterator[Requirement]:
     operation: Any = undo.operation
     if isinstance(operation, django_operations.RenameModel):
         new_name, old_name = operation.new_name, operation.old_name
@@ -138,7 +140,7 @@ def _rename_model(undo: Undo, app_label: str, names: Names) -> Iterator[Demand]:
         yield _free_table(names.table(old))
 
 
-def _remove_field(undo: Undo, app_label: str, names: Names) -> Iterator[Demand]:
+def _remove_field(undo: Undo, app_label: str, names: Names) -> Iterator[Requirement]:
     operation: Any = undo.operation
     model = _model(undo.to_state, app_label, operation.model_name)
     model_field = model.fields[operation.name]
@@ -152,19 +154,19 @@ def _remove_field(undo: Undo, app_label: str, names: Names) -> Iterator[Demand]:
         yield from _added(model_field, table, column)
 
 
-def _added(model_field: Any, table: str, column: str) -> Iterator[Demand]:
+def _added(model_field: Any, table: str, column: str) -> Iterator[Requirement]:
     """What a column that is added demands of the rows that are there: they all get the same value in it, or none."""
     what = f"adds column {table}.{column} again"
     if getattr(model_field, "generated", False):
         return
     if not model_field.null and not is_filled(model_field):
         words = f"{what}, NOT NULL and without a default"
-        yield Demand(Need.FEW_ROWS, table, (column,), words, after=model_field)
+        yield Requirement(Need.FEW_ROWS, table, (column,), words, after=model_field)
     elif model_field.unique and is_filled(model_field):
-        yield Demand(Need.FEW_ROWS, table, (column,), f"{what}, unique", at_most=1, after=model_field)
+        yield Requirement(Need.FEW_ROWS, table, (column,), f"{what}, unique", at_most=1, after=model_field)
 
 
-def _alter_field(undo: Undo, app_label: str, names: Names) -> Iterator[Demand]:
+def _alter_field(undo: Undo, app_label: str, names: Names) -> Iterator[Requirement]:
     operation: Any = undo.operation
     new, old = (_model(state, app_label, operation.model_name) for state in (undo.from_state, undo.to_state))
     before, after = new.fields[operation.name], old.fields[operation.name]
@@ -176,15 +178,15 @@ def _alter_field(undo: Undo, app_label: str, names: Names) -> Iterator[Demand]:
     if column != becomes:
         yield _free_column(table, becomes)
     if before.null and not after.null:
-        yield Demand(Need.NO_NULLS, table, (column,), f"makes {what} NOT NULL again", before=before, after=after)
+        yield Requirement(Need.NO_NULLS, table, (column,), f"makes {what} NOT NULL again", before=before, after=after)
     if after.unique and not before.unique:
-        yield Demand(Need.UNIQUE, table, (column,), f"makes {what} unique again")
+        yield Requirement(Need.UNIQUE, table, (column,), f"makes {what} unique again")
     if _points(after) and not (_points(before) and _target(before, app_label) == _target(after, app_label)):
         yield from _pointing(undo, app_label, names, table, column, after)
     if not (before.is_relation or after.is_relation) and _size(before) != _size(after):
         for need in (Need.FITS, Need.KEPT, Need.CHECK):
             words = f"makes {what} a {_shown(after)} again"
-            yield Demand(need, table, (column,), words, before=before, after=after)
+            yield Requirement(need, table, (column,), words, before=before, after=after)
 
 
 def _points(model_field: Any) -> bool:
@@ -196,14 +198,14 @@ def _target(model_field: Any, app_label: str) -> tuple[Any, str | None]:
     return resolve_relation(model_field.remote_field.model, app_label), model_field.remote_field.field_name
 
 
-def _pointing(undo: Undo, app_label: str, names: Names, table: str, column: str, after: Any) -> Iterator[Demand]:
+def _pointing(undo: Undo, app_label: str, names: Names, table: str, column: str, after: Any) -> Iterator[Requirement]:
     key, field_name = _target(after, app_label)
     target: ModelState | None = undo.to_state.models.get(key)
     for name, model_field in target.fields.items() if target else ():
         if name == field_name or (field_name is None and model_field.primary_key):
             there = names.table(target), names.column(name, model_field) or ""  # type: ignore[arg-type]
             words = f"makes column {table}.{column} a foreign key to {there[0]} again"
-            yield Demand(Need.POINTS, table, (column,), words, target=there)
+            yield Requirement(Need.POINTS, table, (column,), words, target=there)
 
 
 def _size(model_field: Any) -> tuple[Any, ...]:
@@ -217,7 +219,7 @@ def _shown(model_field: Any) -> str:
     return type(model_field).__name__ + (f"({', '.join(numbers)})" if numbers else "")
 
 
-def _rename_field(undo: Undo, app_label: str, names: Names) -> Iterator[Demand]:
+def _rename_field(undo: Undo, app_label: str, names: Names) -> Iterator[Requirement]:
     operation: Any = undo.operation
     new, old = (_model(state, app_label, operation.model_name) for state in (undo.from_state, undo.to_state))
     before = names.column(operation.new_name, new.fields[operation.new_name])
@@ -226,7 +228,7 @@ def _rename_field(undo: Undo, app_label: str, names: Names) -> Iterator[Demand]:
         yield _free_column(names.table(new), after)
 
 
-def _alter_unique_together(undo: Undo, app_label: str, names: Names) -> Iterator[Demand]:
+def _alter_unique_together(undo: Undo, app_label: str, names: Names) -> Iterator[Requirement]:
     name = undo.operation.name  # type: ignore[attr-defined]
     new, old = _model(undo.from_state, app_label, name), _model(undo.to_state, app_label, name)
     back = {*map(tuple, old.options.get("unique_together") or ())}
@@ -234,10 +236,10 @@ def _alter_unique_together(undo: Undo, app_label: str, names: Names) -> Iterator
     for fields in sorted(back - gone) if names.lives_here(new) else ():
         columns = tuple(names.column(field_name, new.fields[field_name]) or "" for field_name in fields)
         words = f"makes {', '.join(columns)} of {names.table(new)} unique together again"
-        yield Demand(Need.UNIQUE, names.table(new), columns, words)
+        yield Requirement(Need.UNIQUE, names.table(new), columns, words)
 
 
-def _remove_constraint(undo: Undo, app_label: str, names: Names) -> Iterator[Demand]:
+def _remove_constraint(undo: Undo, app_label: str, names: Names) -> Iterator[Requirement]:
     operation: Any = undo.operation
     model = _model(undo.to_state, app_label, operation.model_name)
     if not names.lives_here(model):
@@ -247,7 +249,7 @@ def _remove_constraint(undo: Undo, app_label: str, names: Names) -> Iterator[Dem
     yield replace(_free_index(table, operation.name), constraint=constraint)
     if isinstance(constraint, (CheckConstraint, UniqueConstraint)):
         fields = constraint.fields if isinstance(constraint, UniqueConstraint) else ()
-        yield Demand(
+        yield Requirement(
             Need.CHECK if isinstance(constraint, CheckConstraint) else Need.UNIQUE,
             table,
             tuple(names.column(field_name, model.fields[field_name]) or "" for field_name in fields),
@@ -258,21 +260,21 @@ def _remove_constraint(undo: Undo, app_label: str, names: Names) -> Iterator[Dem
         )
 
 
-def _remove_index(undo: Undo, app_label: str, names: Names) -> Iterator[Demand]:
+def _remove_index(undo: Undo, app_label: str, names: Names) -> Iterator[Requirement]:
     operation: Any = undo.operation
     model = _model(undo.to_state, app_label, operation.model_name)
     if names.lives_here(model):
         yield _free_index(names.table(model), operation.name)
 
 
-def _rename_index(undo: Undo, app_label: str, names: Names) -> Iterator[Demand]:
+def _rename_index(undo: Undo, app_label: str, names: Names) -> Iterator[Requirement]:
     operation: Any = undo.operation
     model = _model(undo.to_state, app_label, operation.model_name)
     if operation.old_name and names.lives_here(model):
         yield _free_index(names.table(model), operation.old_name)
 
 
-_JUDGES: dict[type, Callable[[Undo, str, Names], Iterator[Demand]]] = {
+_JUDGES: dict[type, Callable[[Undo, str, Names], Iterator[Requirement]]] = {
     django_operations.DeleteModel: _delete_model,
     django_operations.RenameModel: _rename_model,
     django_operations.AlterModelTable: _rename_model,

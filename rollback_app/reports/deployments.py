@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from rollback_app.history import Deployment
-from rollback_app.listing import Listed, Listing, RolledBack
 from rollback_app.moments import ago
 from rollback_app.planner import DEFAULT_GAP
+from rollback_app.safety import Listed, Listing, RolledBack
 
 from .base import Line, Report, forward, number_of, seconds, stamp, utc
 
@@ -55,10 +55,10 @@ def _listed(listed: Listed, listing: Listing) -> Iterator[Line]:
 
 
 def _rolled_back(rolled_back: RolledBack, listing: Listing) -> Iterator[Line]:
-    record = rolled_back.record
+    run = rolled_back.run
     yield Line(f"-. {_when(rolled_back.deployment, listing)}  ROLLED BACK", "WARNING")
     yield from _what(rolled_back.deployment, listing)
-    yield Line(f"   by rollback {record.number} of {utc(record.started)}; 'python manage.py showrollbacks' tells more")
+    yield Line(f"   by rollback {run.number} of {utc(run.started)}; 'python manage.py showrollbacks' tells more")
     if rolled_back.again:
         yield Line(f"   applied again since: {', '.join(map(str, rolled_back.again))}")
     else:
@@ -76,10 +76,10 @@ def _what(group: Deployment, listing: Listing) -> Iterator[Line]:
     yield Line(
         f"   UTC {group.start:%Y-%m-%d %H:%M:%S} to {group.end:%Y-%m-%d %H:%M:%S}, {ago(listing.now - group.end)}"
     )
-    apps = Counter(row.key.app for row in group.rows)
+    apps = Counter(row.key.app for row in group.records)
     counts = ", ".join(f"{app} {count}" for app, count in sorted(apps.items()))
     lasted = seconds((group.end - group.start).total_seconds())
-    yield Line(f"   {number_of(len(group.rows), 'migration')} in {lasted}: {counts}")
+    yield Line(f"   {number_of(len(group.records), 'migration')} in {lasted}: {counts}")
 
 
 def _back_before(listed: Listed, listing: Listing) -> str:
@@ -104,7 +104,7 @@ def _listing_data(listing: Listing) -> dict[str, Any]:
                 "in_zone": listed.deployment.start.astimezone(listing.zone).isoformat(),
                 "releases": list(listed.deployment.releases),
                 "guessed": listed.deployment.guessed,
-                "migrations": [str(row.key) for row in listed.deployment.rows],
+                "migrations": [str(row.key) for row in listed.deployment.records],
                 "marks": list(listed.marks),
                 "can_be_rolled_back": not listed.blockers,
                 "blockers": [{"id": found.id, "about": found.about, "text": found.text} for found in listed.blockers],
@@ -117,8 +117,8 @@ def _listing_data(listing: Listing) -> dict[str, Any]:
                 "start": stamp(gone.deployment.start),
                 "end": stamp(gone.deployment.end),
                 "releases": list(gone.deployment.releases),
-                "migrations": [str(row.key) for row in gone.deployment.rows],
-                "rollback": gone.record.number,
+                "migrations": [str(row.key) for row in gone.deployment.records],
+                "rollback": gone.run.number,
                 "applied_again": [str(key) for key in gone.again],
             }
             for gone in listing.rolled_back

@@ -71,7 +71,7 @@ def _lines(preview: Preview, all_steps: bool) -> Iterator[Line]:
 
 
 def _moment(preview: Preview) -> Iterator[Line]:
-    moment, choices = preview.moment, preview.plan.choices
+    moment, choices = preview.moment, preview.plan.basis.choices
     if moment.kept is not None:
         yield Line(f"Keeps    {moment.words}")
         yield Line("         What is applied and not among it goes, whenever it was applied.")
@@ -91,16 +91,16 @@ def _nothing_to_do(preview: Preview) -> Line:
     if newest is None:
         return Line("Nothing to do: no migration was ever applied here.")
     when = f"{_local(newest.applied, preview.moment)} {preview.moment.zone_name}"
-    reason = "is left alone" if preview.plan.cut.is_late(newest) else preview.plan.cut.early
+    reason = "is left alone" if preview.plan.basis.cut.is_late(newest) else preview.plan.basis.cut.early
     return Line(f"Nothing to do: the newest migration, {newest.key} of {when}, {reason}.", "SUCCESS")
 
 
 def _deployments(preview: Preview) -> Iterator[Line]:
     """The last two kept and the first two undone, and how many there are beyond."""
     plan = preview.plan
-    stays = [group for group in plan.deployments if not all(map(plan.takes, group.rows))]
-    goes = [group for group in plan.deployments if any(map(plan.takes, group.rows))]
-    by_time = plan.cut.kept is None and plan.choices.steps is None
+    stays = [group for group in plan.basis.deployments if not all(map(plan.takes, group.records))]
+    goes = [group for group in plan.basis.deployments if any(map(plan.takes, group.records))]
+    by_time = plan.basis.cut.kept is None and plan.basis.choices.steps is None
     cut = Line("  CUT    ", "WARNING") if by_time else Line("  partly ")
     yield Line()
     yield Line(f"Deployments around it, in {preview.moment.zone_name}", "MIGRATE_LABEL")
@@ -119,18 +119,18 @@ def _deployments(preview: Preview) -> Iterator[Line]:
 
 
 def _deployment(group: Deployment, moment: Moment) -> str:
-    apps = sorted({row.key.app for row in group.rows})
+    apps = sorted({row.key.app for row in group.records})
     shown = ", ".join(apps[:6]) + (", …" if len(apps) > 6 else "")
     end = f" to {group.end.astimezone(moment.zone):%H:%M:%S}" if group.end != group.start else ""
-    return f"{_local(group.start, moment)}{end}, {number_of(len(group.rows), 'migration')}: {shown}"
+    return f"{_local(group.start, moment)}{end}, {number_of(len(group.records), 'migration')}: {shown}"
 
 
 def _targets(plan: Plan) -> Iterator[Line]:
-    if not plan.targets:
+    if not plan.stays.targets:
         return
     yield Line()
     yield Line("Each app goes back to", "MIGRATE_LABEL")
-    for app, targets in sorted(plan.targets.items()):
+    for app, targets in sorted(plan.stays.targets.items()):
         yield Line(f"  {app}: {' and '.join(key.name for key in targets) or 'zero'}")
 
 
@@ -145,9 +145,9 @@ def _steps(preview: Preview, all_steps: bool) -> Iterator[Line]:
             yield from _step(index, step, preview)
     else:
         yield Line(f"{len(plan.steps)} steps; -v 2 shows each", "MIGRATE_LABEL")
-        for app in sorted(plan.targets):
+        for app in sorted(plan.stays.targets):
             yield Line(f"  {app}: {number_of(sum(step.key.app == app for step in plan.steps), 'step')}")
-    for row in plan.bookkeeping:
+    for row in plan.squashes:
         yield Line(f"  Deletes the row of {row.key}: a note that its originals are applied, which they stay.")
 
 
@@ -208,9 +208,9 @@ def _data(preview: Preview) -> dict[str, Any]:
             }
             for step in plan.steps
         ],
-        "deleted_rows": [{"migration": str(row.key), "applied": stamp(row.applied)} for row in plan.bookkeeping],
-        "targets": {app: [key.name for key in targets] for app, targets in sorted(plan.targets.items())},
-        "deployments": [_deployment_data(group, plan) for group in plan.deployments],
+        "deleted_rows": [{"migration": str(row.key), "applied": stamp(row.applied)} for row in plan.squashes],
+        "targets": {app: [key.name for key in targets] for app, targets in sorted(plan.stays.targets.items())},
+        "deployments": [_deployment_data(group, plan) for group in plan.basis.deployments],
         "findings": [
             {
                 "id": finding.id,
@@ -226,12 +226,12 @@ def _data(preview: Preview) -> dict[str, Any]:
 
 
 def _deployment_data(group: Deployment, plan: Plan) -> dict[str, Any]:
-    late = sum(map(plan.takes, group.rows))
+    late = sum(map(plan.takes, group.records))
     return {
         "start": stamp(group.start),
         "end": stamp(group.end),
-        "migrations": [str(row.key) for row in group.rows],
-        "fate": "goes" if late == len(group.rows) else "cut" if late else "stays",
+        "migrations": [str(row.key) for row in group.records],
+        "fate": "goes" if late == len(group.records) else "cut" if late else "stays",
     }
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from rollback_app.history import Key, Outcome, Record, Row
-from rollback_app.verdict import Difference, Verdict
+from rollback_app.history import Key, Outcome, Record, Run
+from rollback_app.safety import Comparison, Difference
 
 from .base import Line, Report, forward, number_of, seconds, stamp, utc
 
@@ -14,9 +14,9 @@ from .base import Line, Report, forward, number_of, seconds, stamp, utc
 def of_result(
     alias: str,
     done: Iterable[tuple[Key, float]],
-    deleted: Sequence[Row],
+    deleted: Sequence[Record],
     release: str = "",
-    verdict: Verdict | None = None,
+    comparison: Comparison | None = None,
 ) -> Report:
     """What a run did to one database. done: each unapplied migration, with its seconds. release: the newest one undone.
     verdict: only for programs, since people are told as soon as it is known."""
@@ -38,42 +38,43 @@ def of_result(
         {
             "steps": [{"migration": str(key), "seconds": spent} for key, spent in steps],
             "deleted_rows": len(deleted),
-            "verification": of_verdict(verdict).data if verdict else None,
+            "verification": of_verdict(comparison).data if comparison else None,
         },
     )
 
 
-def of_verdict(verdict: Verdict) -> Report:
+def of_verdict(comparison: Comparison) -> Report:
     """Are the tables after a run what the migrations at the target say?"""
     return Report(
-        tuple(_verdict(verdict)),
+        tuple(_verdict(comparison)),
         {
-            "tables": verdict.tables,
-            "new": [_difference(difference) for difference in verdict.new],
-            "left_over": [_difference(difference) for difference in verdict.left_over],
-            "known": [_difference(difference) for difference in verdict.known],
-            "why_not": verdict.why_not,
+            "tables": comparison.tables,
+            "new": [_difference(difference) for difference in comparison.new],
+            "left_over": [_difference(difference) for difference in comparison.left_over],
+            "known": [_difference(difference) for difference in comparison.known],
+            "why_not": comparison.why_not,
         },
     )
 
 
-def _verdict(verdict: Verdict) -> Iterator[Line]:
-    if verdict.why_not:
-        yield Line(f"Not verified: no tables could be made to compare with: {verdict.why_not}", "WARNING")
-    elif verdict.new:
-        yield Line(f"Verified: {number_of(len(verdict.new), 'difference')} from what the migrations say.", "ERROR")
+def _verdict(comparison: Comparison) -> Iterator[Line]:
+    if comparison.why_not:
+        yield Line(f"Not verified: no tables could be made to compare with: {comparison.why_not}", "WARNING")
+    elif comparison.new:
+        yield Line(f"Verified: {number_of(len(comparison.new), 'difference')} from what the migrations say.", "ERROR")
         return  # each is in the message of the failure
-    elif not verdict.tables:
+    elif not comparison.tables:
         yield Line("Verified: no table was touched.")
     else:
-        are = "is" if verdict.tables == 1 else "are"
-        but = ", but for the following" if verdict.left_over or verdict.known else ""
+        are = "is" if comparison.tables == 1 else "are"
+        but = ", but for the following" if comparison.left_over or comparison.known else ""
         yield Line(
-            f"Verified: {number_of(verdict.tables, 'table')} {are} as the migrations at the target say{but}.", "SUCCESS"
+            f"Verified: {number_of(comparison.tables, 'table')} {are} as the migrations at the target say{but}.",
+            "SUCCESS",
         )
-    for difference in verdict.left_over:
+    for difference in comparison.left_over:
         yield Line(f"  {difference}: that is how Django itself undoes it, and harmless.")
-    for difference in verdict.known:
+    for difference in comparison.known:
         yield Line(f"  {difference}: that was so before.")
 
 
@@ -90,7 +91,7 @@ def of_rehearsal(
     alias: str,
     steps: Iterable[tuple[Key, float, int, Sequence[str]]],
     locks: Mapping[str, str],
-    verdict: Verdict | None,
+    comparison: Comparison | None,
 ) -> Report:
     """What a rehearsal on one database tells. steps: each migration, with its seconds, changed rows and statements. locks: by
     table the strongest that was held."""
@@ -113,7 +114,7 @@ def of_rehearsal(
                 for key, spent, rows, statements in told
             ],
             "locks": dict(locks),
-            "verification": of_verdict(verdict).data if verdict else None,
+            "verification": of_verdict(comparison).data if comparison else None,
         },
     )
 
@@ -132,7 +133,7 @@ _ENDS = {
 }
 
 
-def of_records(alias: str, title: str, records: Sequence[Record]) -> Report:
+def of_records(alias: str, title: str, records: Sequence[Run]) -> Report:
     """The journal of one database, newest first."""
     lines = [Line(f"Database {title}", "MIGRATE_HEADING")]
     if not records:
@@ -143,7 +144,7 @@ def of_records(alias: str, title: str, records: Sequence[Record]) -> Report:
     return Report(tuple(lines), {"rollbacks": [_record_data(record) for record in records]})
 
 
-def _record(record: Record, alias: str) -> Iterator[Line]:
+def _record(record: Run, alias: str) -> Iterator[Line]:
     end, style = _ENDS[record.outcome]
     who = f" by {record.operator}" if record.operator else ""
     done = f"{record.steps_done} of {number_of(len(record.steps), 'step')} undone"
@@ -160,7 +161,7 @@ def _record(record: Record, alias: str) -> Iterator[Line]:
         yield Line(f"   forward  {forward(record.release, alias)}")
 
 
-def _record_data(record: Record) -> dict[str, Any]:
+def _record_data(record: Run) -> dict[str, Any]:
     return {
         "number": record.number,
         "started": stamp(record.started),

@@ -1,0 +1,36 @@
+"""A plan and facts about the database -> findings: what blocks, what needs consent, what one should know.
+
+Each check is one function in the file of its theme; adding one is that function, its line in CHECKS and its tests.
+"""
+
+from .checks import CHECKS, judge
+from .comparison import Comparison, Difference
+from .consent import check_can_be_taken_back, check_nothing_blocks, check_nothing_lost
+from .findings import Count, Finding, Inspector, Level, Preview, Refused, Violations, digits
+from .history_checks import clean_after, clean_before
+from .listing import Listed, Listing, RolledBack, marks, rolled_back
+
+__all__ = [
+    "CHECKS",
+    "Comparison",
+    "Count",
+    "Difference",
+    "Finding",
+    "Inspector",
+    "Level",
+    "Listed",
+    "Listing",
+    "Preview",
+    "Refused",
+    "RolledBack",
+    "Violations",
+    "check_can_be_taken_back",
+    "check_nothing_blocks",
+    "check_nothing_lost",
+    "clean_after",
+    "clean_before",
+    "digits",
+    "judge",
+    "marks",
+    "rolled_back",
+]

@@ -28,7 +28,7 @@ class Difference:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Comparison:
     """tables: how many were compared. new: differences that the run made. left_over: those that Django's own reverse is
     known to make, and that do no harm. known: those that were there before. why_not: why nothing was compared."""
 

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from .history import Deployment, Key, Record, Recorded, Row, deployments
-from .planner import Plan
-from .safety import Finding
+from rollback_app.history import Deployment, Key, Record, RecordedDeployment, Run, deployments
+from rollback_app.planner import Plan
+
+from .findings import Finding
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class RolledBack:
     """A deployment, or the part of one, that a rollback has undone. again: what of it was applied again since."""
 
     deployment: Deployment
-    record: Record
+    run: Run
     again: tuple[Key, ...]
 
 
@@ -49,28 +50,32 @@ class Listing:
 
 
 def rolled_back(
-    records: Iterable[Record], rows: Sequence[Row], gap: timedelta, recorded: Collection[Recorded], precision: timedelta
+    runs: Iterable[Run],
+    records: Sequence[Record],
+    gap: timedelta,
+    recorded: Collection[RecordedDeployment],
+    precision: timedelta,
 ) -> list[RolledBack]:
     """What the rollbacks of a journal have undone, as the deployments that it was, newest first."""
-    applied = {row.key: row.applied for row in rows}
+    applied = {record.key: record.applied for record in records}
     found = []
-    for record in records:
-        undone = [Row(number, *step) for number, step in enumerate(record.steps[: record.steps_done])]
+    for run in runs:
+        undone = [Record(number, *step) for number, step in enumerate(run.steps[: run.steps_done])]
         for group in deployments(undone, gap, recorded, precision):
-            keys = {row.key for row in group.rows}
-            again = sorted(key for key in keys if key in applied and applied[key] > record.started - precision)
-            found.append(RolledBack(group, record, tuple(again)))
+            keys = {record.key for record in group.records}
+            again = sorted(key for key in keys if key in applied and applied[key] > run.started - precision)
+            found.append(RolledBack(group, run, tuple(again)))
     return sorted(found, key=lambda each: each.deployment.start, reverse=True)
 
 
 def marks(group: Deployment, plan: Plan) -> tuple[str, ...]:
-    """What is odd about the rows of a deployment. That a row was faked cannot be seen; these are its traces."""
+    """What is odd about the rows of a deployment. That a record was faked cannot be seen; these are its traces."""
     return (*_same_time(group, plan), *_out_of_order(group, plan), *_without_file(group, plan), *_notes(group, plan))
 
 
 def _same_time(group: Deployment, plan: Plan) -> Iterator[str]:
-    times = Counter(row.applied for row in group.rows)
-    if plan.cut.precision >= timedelta(seconds=1):
+    times = Counter(record.applied for record in group.records)
+    if plan.basis.cut.precision >= timedelta(seconds=1):
         return  # many migrations take less than that
     if same := sum(count for count in times.values() if count > 1):
         yield f"{same} rows share their time with another: perhaps restored, or written by hand"
@@ -78,9 +83,9 @@ def _same_time(group: Deployment, plan: Plan) -> Iterator[str]:
 
 def _out_of_order(group: Deployment, plan: Plan) -> Iterator[str]:
     """Rows that were recorded before what they depend on."""
-    history = plan.history
-    mine = {row.key for row in group.rows}
-    when = {key: max(row.applied for row in rows) for key, rows in history.decisive.items()}
+    history = plan.basis.history
+    mine = {record.key for record in group.records}
+    when = {key: max(record.applied for record in rows) for key, rows in history.decisive.items()}
     for key in sorted(mine & when.keys()):
         later = sorted(parent for parent in history.parents[key] if parent in when and when[parent] > when[key])
         if later:
@@ -88,12 +93,12 @@ def _out_of_order(group: Deployment, plan: Plan) -> Iterator[str]:
 
 
 def _without_file(group: Deployment, plan: Plan) -> Iterator[str]:
-    ghosts = [str(row.key) for row in plan.history.ghosts if row in group.rows]
+    ghosts = [str(record.key) for record in plan.basis.history.ghosts if record in group.records]
     if ghosts:
         yield f"not in this code: {', '.join(ghosts)}"
 
 
 def _notes(group: Deployment, plan: Plan) -> Iterator[str]:
-    notes = [str(row.key) for row in plan.history.bookkeeping if row in group.rows]
+    notes = [str(record.key) for record in plan.basis.history.bookkeeping if record in group.records]
     if notes:
         yield f"only a note that its originals are applied: {', '.join(notes)}"

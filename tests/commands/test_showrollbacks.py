@@ -10,8 +10,8 @@ from datetime import datetime, timezone
 import pytest
 
 from rollback_app import workflow
+from rollback_app.bookkeeping.runs import RunEntry
 from rollback_app.history import Outcome
-from rollback_app.journal import Run
 from tests.support.commands import call, roll_back
 from tests.support.databases import Database
 from tests.support.history import deploy, keys
@@ -138,7 +138,7 @@ def test_a_run_that_was_killed(shop: Database) -> None:
     roll_back(shop, DAY_2)
     with shop.connection.cursor() as cursor:
         cursor.execute("UPDATE rollback_app_run SET outcome = 'started', finished = '', steps_done = 0")
-    assert str(Run.objects.using(shop.alias).get()) == "1: started"
+    assert str(RunEntry.objects.using(shop.alias).get()) == "1: started"
     said = call("showrollbacks", database=shop.alias)
     assert ": under way, or killed, 0 of 1 step undone" in said.out
     assert "took" not in said.out

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import pytest
 from django.db.utils import DatabaseError, InterfaceError
 
-from rollback_app import advice
+from rollback_app.executor import advice
 from tests.support.databases import Database
 
 TABLE = "CREATE TABLE t (id integer PRIMARY KEY, n integer NOT NULL UNIQUE, CONSTRAINT small CHECK (n < 9))"

@@ -97,7 +97,7 @@ def test_a_database_that_cannot_be_reached_is_left_to_others(
     from rollback_app import checks
 
     assert checks.clocks([database.alias]) == []
-    assert checks.future_rows([database.alias]) == []
+    assert checks.future_records([database.alias]) == []
 
 
 def test_recording_that_is_off(settings: Settings) -> None:

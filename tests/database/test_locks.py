@@ -20,8 +20,7 @@ from django.db import connections, transaction
 from rollback_app import workflow
 from rollback_app.database import Timeouts
 from rollback_app.errors import Locked
-from rollback_app.executor import Done, Progress, StepFailed
-from rollback_app.retries import Retries
+from rollback_app.executor import Done, Progress, Retries, StepFailed
 from tests.support.commands import roll_back
 from tests.support.databases import Database
 from tests.support.history import deploy, keys

@@ -16,11 +16,9 @@ from django.db.utils import OperationalError
 
 from rollback_app import workflow
 from rollback_app.database import Timeouts
-from rollback_app.executor import Done, NotAsExpected, Progress, StepFailed
+from rollback_app.executor import Done, NotAsExpected, Progress, Rehearsal, StepFailed
 from rollback_app.planner import Step
-from rollback_app.rehearsal import Rehearsal
-from rollback_app.safety import Refused
-from rollback_app.verdict import Verdict
+from rollback_app.safety import Comparison, Refused
 from tests.support.databases import Database
 from tests.support.history import deploy, keys
 from tests.support.projects import Project, migration
@@ -76,7 +74,7 @@ def test_it_tells_all_and_leaves_no_trace(shop: Database) -> None:
     assert dropped[0].startswith('DROP TABLE "a_v"')
     assert "it''s" in code[0]
     assert 'DROP COLUMN "x"' in column[0]
-    assert rehearsal.verdict == Verdict(tables=2)
+    assert rehearsal.comparison == Comparison(tables=2)
 
 
 @transactional
@@ -117,7 +115,7 @@ def test_signals_are_sent_and_progress_is_told(shop: Database) -> None:
         def ran(self, sql: str) -> None:
             told.append(sql)
 
-        def verified(self, verdict: Verdict) -> None:
+        def verified(self, comparison: Comparison) -> None:
             told.append("verified")
 
         def rendered_everything(self, operation: Any) -> None:
@@ -191,7 +189,7 @@ def test_what_the_verification_finds_is_found_in_rehearsal(database: Database, p
     with pytest.raises(NotAsExpected, match="a_t lacks column n"):
         rehearse(database)
     assert everything(database.connection) == before
-    assert rehearse(database, verify=False).verdict is None
+    assert rehearse(database, verify=False).comparison is None
 
 
 @pytest.mark.databases("mariadb")

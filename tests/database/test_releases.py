@@ -11,8 +11,8 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
 
-from rollback_app import conf, releases, workflow
-from rollback_app.history import Deployment, Recorded
+from rollback_app import bookkeeping, conf, workflow
+from rollback_app.history import Deployment, RecordedDeployment
 from tests.support import schema
 from tests.support.commands import roll_back
 from tests.support.databases import Database
@@ -65,12 +65,12 @@ def test_each_migrate_is_a_deployment_with_its_release(
     release(settings, "2.0")
     project(a={"0001_t": T, "0002_x": X}, b={"0001_t": T})
     migrate(database.alias)
-    first, second = releases.read(database.connection)
+    first, second = bookkeeping.recorded_deployments(database.connection)
     assert (first.release, second.release) == ("1.0", "2.0")
     now = dt.datetime.now(dt.timezone.utc)
     assert before <= first.start < first.end <= second.start < second.end <= now
     newest, oldest = listed(database)
-    assert [str(row.key) for row in newest.rows] == ["a.0002_x", "b.0001_t"]
+    assert [str(row.key) for row in newest.records] == ["a.0002_x", "b.0001_t"]
     assert [(group.releases, group.guessed) for group in (newest, oldest)] == [(("2.0",), False), (("1.0",), False)]
 
 
@@ -80,7 +80,7 @@ def test_going_back_to_it(two_releases: Database, moment: str) -> None:
     assert keys(two_releases.alias) == [("a", "0001_t")]
     assert "b_t" not in tables(two_releases)
     # A rollback is no deployment, and a release that was rolled back is no target.
-    assert [found.release for found in releases.read(two_releases.connection)] == ["1.0", "2.0"]
+    assert [found.release for found in bookkeeping.recorded_deployments(two_releases.connection)] == ["1.0", "2.0"]
     assert [group.releases for group in listed(two_releases)] == [("1.0",)]
     assert roll_back(two_releases, "release:2.0").error.startswith("Release '2.0' was rolled back")
 
@@ -88,7 +88,11 @@ def test_going_back_to_it(two_releases: Database, moment: str) -> None:
 def test_forward_again_is_a_new_deployment(two_releases: Database) -> None:
     roll_back(two_releases, "last")
     migrate(two_releases.alias)
-    assert [found.release for found in releases.read(two_releases.connection)] == ["1.0", "2.0", "2.0"]
+    assert [found.release for found in bookkeeping.recorded_deployments(two_releases.connection)] == [
+        "1.0",
+        "2.0",
+        "2.0",
+    ]
     assert "Nothing to do" in roll_back(two_releases, "release:2.0").out
     assert len(keys(two_releases.alias)) == 4
 
@@ -97,7 +101,7 @@ def test_only_what_applies_something_is_recorded(two_releases: Database) -> None
     migrate(two_releases.alias)
     migrate(two_releases.alias, "a", "0001_t")
     call_command("flush", database=two_releases.alias, interactive=False, verbosity=0)
-    assert len(releases.read(two_releases.connection)) == 2
+    assert len(bookkeeping.recorded_deployments(two_releases.connection)) == 2
 
 
 def test_a_migrate_that_fails_is_not_recorded(database: Database, project: Project, settings: Settings) -> None:
@@ -105,22 +109,22 @@ def test_a_migrate_that_fails_is_not_recorded(database: Database, project: Proje
     project(a={"0001_t": T, "0002_fails": migration(FAILS, [("a", "0001_t")])})
     with pytest.raises(Exception, match="nowhere"):
         migrate(database.alias)
-    assert releases.TABLE not in tables(database)
+    assert bookkeeping.DEPLOYMENTS_TABLE not in tables(database)
     release(settings, "1.1")
     project(a={"0001_t": T, "0002_x": X})
     migrate(database.alias)
-    assert [found.release for found in releases.read(database.connection)] == ["1.1"]
+    assert [found.release for found in bookkeeping.recorded_deployments(database.connection)] == ["1.1"]
     first, second = reversed(listed(database))
-    assert ([str(row.key) for row in first.rows], first.guessed) == (["a.0001_t"], True)
-    assert ([str(row.key) for row in second.rows], second.guessed) == (["a.0002_x"], False)
+    assert ([str(row.key) for row in first.records], first.guessed) == (["a.0001_t"], True)
+    assert ([str(row.key) for row in second.records], second.guessed) == (["a.0002_x"], False)
 
 
 def test_it_can_be_switched_off(database: Database, project: Project, settings: Settings) -> None:
     settings.ROLLBACK = {"RECORD": False}
     project(a={"0001_t": T})
     migrate(database.alias)
-    assert releases.TABLE not in tables(database)
-    assert releases.read(database.connection) == []
+    assert bookkeeping.DEPLOYMENTS_TABLE not in tables(database)
+    assert bookkeeping.recorded_deployments(database.connection) == []
 
 
 def test_looking_and_rolling_back_make_no_table(database: Database, project: Project, settings: Settings) -> None:
@@ -132,7 +136,7 @@ def test_looking_and_rolling_back_make_no_table(database: Database, project: Pro
     workflow.preview("last", using=[database.alias])
     assert schema.everything(database.connection) == before
     assert roll_back(database, "last").status == 0
-    assert releases.TABLE not in tables(database)
+    assert bookkeeping.DEPLOYMENTS_TABLE not in tables(database)
 
 
 def test_a_deployment_does_not_fail_because_it_cannot_be_recorded(
@@ -140,12 +144,12 @@ def test_a_deployment_does_not_fail_because_it_cannot_be_recorded(
 ) -> None:
     release(settings, "1.0")
     with database.connection.cursor() as cursor:
-        cursor.execute(f"CREATE TABLE {releases.TABLE} (id integer)")
+        cursor.execute(f"CREATE TABLE {bookkeeping.DEPLOYMENTS_TABLE} (id integer)")
     project(a={"0001_t": T})
     with caplog.at_level(logging.WARNING):
         migrate(database.alias)
     assert keys(database.alias) == [("a", "0001_t")]
-    (record,) = [record for record in caplog.records if record.name == "rollback_app.releases"]
+    (record,) = [record for record in caplog.records if record.name.startswith("rollback_app.")]
     assert record.getMessage().startswith(f"The deployment on {database.alias} was not recorded: ")
 
 
@@ -186,6 +190,6 @@ def test_without_settings_it_records(settings: Settings) -> None:
 
 def test_a_record_says_what_it_is(database: Database) -> None:
     at = dt.datetime(2024, 5, 1, 12, tzinfo=dt.timezone.utc)
-    releases.add(database.connection, Recorded("", at, at + timedelta(seconds=1)))
-    (row,) = releases.Deployment.objects.using(database.alias).all()
+    bookkeeping.add_deployment(database.connection, RecordedDeployment("", at, at + timedelta(seconds=1)))
+    (row,) = bookkeeping.deployments.Deployment.objects.using(database.alias).all()
     assert str(row) == "? from 2024-05-01 12:00:00+00:00 to 2024-05-01 12:00:01+00:00"

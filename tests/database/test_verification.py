@@ -12,10 +12,11 @@ from django.db import transaction
 from django.db.models.signals import post_migrate
 from django.db.utils import OperationalError
 
-from rollback_app import catalog, workflow
+from rollback_app import workflow
+from rollback_app.database import catalog
 from rollback_app.executor import NotAsExpected, Progress, StepFailed
 from rollback_app.planner import Choices
-from rollback_app.verdict import Verdict
+from rollback_app.safety import Comparison
 from tests.support.databases import Database
 from tests.support.history import deploy, keys
 from tests.support.projects import Project, migration
@@ -61,11 +62,11 @@ def library(database: Database, project: Project, secret: str = "", late: str = 
     deploy(database.alias, DAY_2)
 
 
-def run(database: Database, **options: Any) -> Verdict | None:
+def run(database: Database, **options: Any) -> Comparison | None:
     step_by_step = options.pop("step_by_step", False)
     previews = workflow.preview(DAY_2.isoformat(), using=[database.alias], step_by_step=step_by_step)
     (result,) = workflow.roll_back(previews, destroy_data=True, **options)
-    return result.verdict
+    return result.comparison
 
 
 def execute(database: Database, sql: str) -> None:
@@ -73,9 +74,9 @@ def execute(database: Database, sql: str) -> None:
         cursor.execute(sql)
 
 
-def found(verdict: Verdict | None) -> set[tuple[str, str, bool]]:
-    assert verdict
-    return {(difference.table, difference.kind, difference.missing) for difference in verdict.new}
+def found(comparison: Comparison | None) -> set[tuple[str, str, bool]]:
+    assert comparison
+    return {(difference.table, difference.kind, difference.missing) for difference in comparison.new}
 
 
 COLUMN = {("a_book", "column", True), ("a_book", "column", False)}
@@ -164,8 +165,8 @@ def test_what_a_run_leaves_different_is_found(database: Database, project: Proje
     before = everything(database.connection, ["rollback_app_run"])
     with pytest.raises(NotAsExpected) as failure:
         run(database)
-    assert expected_on(database, secret) <= found(failure.value.verdict)
-    assert {table for table, _, _ in found(failure.value.verdict)} <= {"a_book", "a_book_tags", "a_loan"}
+    assert expected_on(database, secret) <= found(failure.value.comparison)
+    assert {table for table, _, _ in found(failure.value.comparison)} <= {"a_book", "a_book_tags", "a_loan"}
     if database.vendor == "mariadb":
         assert "Nothing of it can be taken back." in failure.value.message
         assert keys(database.alias) == [("b", "0001_owner"), ("a", "0001_book")]
@@ -202,7 +203,7 @@ def test_what_sql_does_in_secret_is_found(database: Database, project: Project, 
     library(database, project, late="", then=sql)
     with pytest.raises(NotAsExpected) as failure:
         run(database)
-    assert difference in map(str, failure.value.verdict.new)
+    assert difference in map(str, failure.value.comparison.new)
 
 
 @pytest.mark.databases("sqlite")
@@ -223,27 +224,27 @@ def test_what_only_the_text_of_a_table_tells(database: Database, project: Projec
     library(database, project, f'migrations.AlterField("Book", "title", {field})')
     with pytest.raises(NotAsExpected) as failure:
         run(database)
-    assert difference in map(str, failure.value.verdict.new)
+    assert difference in map(str, failure.value.comparison.new)
 
 
 @pytest.mark.parametrize("step_by_step", [False, True])
 def test_a_clean_run_leaves_no_difference(database: Database, project: Project, step_by_step: bool) -> None:
     library(database, project)
-    told: list[Verdict] = []
+    told: list[Comparison] = []
 
     class Told(Progress):
-        def verified(self, verdict: Verdict) -> None:
-            told.append(verdict)
+        def verified(self, comparison: Comparison) -> None:
+            told.append(comparison)
 
-    assert run(database, step_by_step=step_by_step, progress=Told()) == Verdict(
+    assert run(database, step_by_step=step_by_step, progress=Told()) == Comparison(
         tables=2
     )  # a_book, and a_loan that is gone
-    assert told == [Verdict(tables=2)]
+    assert told == [Comparison(tables=2)]
 
 
 def test_a_run_that_touches_no_table_compares_none(database: Database, project: Project) -> None:
     library(database, project, late="migrations.RunPython(migrations.RunPython.noop, migrations.RunPython.noop)")
-    assert run(database) == Verdict(tables=0)
+    assert run(database) == Comparison(tables=0)
 
 
 def test_a_table_without_its_model_is_made_alone(database: Database, project: Project) -> None:
@@ -251,8 +252,8 @@ def test_a_table_without_its_model_is_made_alone(database: Database, project: Pr
     library(database, project, late="", then="CREATE INDEX secret ON a_book_tags (id, book_id)")
     with pytest.raises(NotAsExpected) as failure:
         run(database)
-    assert found(failure.value.verdict) == {("a_book_tags", "index", False)}
-    assert failure.value.verdict.tables == 1
+    assert found(failure.value.comparison) == {("a_book_tags", "index", False)}
+    assert failure.value.comparison.tables == 1
 
 
 def test_without_verification(database: Database, project: Project) -> None:
@@ -291,11 +292,11 @@ def test_what_was_so_before_is_no_failure(database: Database, project: Project) 
     )
     execute(database, "CREATE INDEX stray ON works (isbn13)")
     execute(database, "ALTER TABLE works ADD COLUMN extra integer")
-    verdict = run(database)
-    assert verdict
-    assert verdict.new == ()
+    comparison = run(database)
+    assert comparison
+    assert comparison.new == ()
     assert (
-        sorted(map(str, verdict.known))
+        sorted(map(str, comparison.known))
         == {
             "sqlite": ["a_book still has column extra integer", "a_book still has index ( isbn )"],
             "postgresql": ["a_book still has column extra integer", "a_book still has index btree (isbn)"],
@@ -309,16 +310,16 @@ def test_a_faked_step_leaves_what_was_there_before(database: Database, project: 
     library(database, project)
     previews = workflow.preview(DAY_2.isoformat(), using=[database.alias], choices=Choices(fake=("a.0002_late",)))
     (result,) = workflow.roll_back(previews, destroy_data=True)
-    assert result.verdict == Verdict(tables=0)
+    assert result.comparison == Comparison(tables=0)
 
 
 @pytest.mark.databases("postgresql")
 def test_the_index_for_like_that_django_leaves_out(database: Database, project: Project) -> None:
     library(database, project, late='migrations.AlterField("Book", "title", models.IntegerField(db_index=True))')
-    verdict = run(database)
-    assert verdict
-    assert verdict.new == ()
-    assert [str(difference) for difference in verdict.left_over] == [
+    comparison = run(database)
+    assert comparison
+    assert comparison.new == ()
+    assert [str(difference) for difference in comparison.left_over] == [
         "a_book lacks index btree (title varchar_pattern_ops)"
     ]
 
@@ -329,7 +330,7 @@ def test_a_table_with_its_schema_in_its_name_is_left_out(database: Database, pro
     table = """'other"."loan'"""
     late = f'migrations.CreateModel("Loan", [("id", models.BigAutoField(primary_key=True))], options={{"db_table": {table}}})'
     library(database, project, late=f'{late}, migrations.AddField("Book", "late", models.IntegerField(null=True))')
-    assert run(database) == Verdict(tables=1)
+    assert run(database) == Comparison(tables=1)
 
 
 @transactional
@@ -344,8 +345,8 @@ def test_tables_are_made_a_few_at_a_time(database: Database, project: Project, m
     )
     with pytest.raises(NotAsExpected) as failure:
         run(database)
-    assert found(failure.value.verdict) == {("b_owner", "index", False)}
-    assert failure.value.verdict.tables == 3
+    assert found(failure.value.comparison) == {("b_owner", "index", False)}
+    assert failure.value.comparison.tables == 3
 
 
 # Where no tables can be made to compare with
@@ -361,7 +362,7 @@ def test_a_function_that_only_one_connection_knows(database: Database, project: 
     deploy(database.alias, DAY_1)
     project.replace(a={**project.apps["a"], "0002_late": LATE})
     deploy(database.alias, DAY_2)
-    assert run(database) == Verdict(why_not="no such function: twice")
+    assert run(database) == Comparison(why_not="no such function: twice")
 
 
 @pytest.fixture
@@ -385,9 +386,9 @@ def clerk(database: Database) -> Iterator[Database]:
 @pytest.mark.databases("postgresql")
 def test_without_the_right_to_make_temporary_tables(clerk: Database, project: Project) -> None:
     library(clerk, project)
-    verdict = run(clerk)
-    assert verdict
-    assert verdict.why_not.startswith("permission denied to create temporary tables")
+    comparison = run(clerk)
+    assert comparison
+    assert comparison.why_not.startswith("permission denied to create temporary tables")
     assert keys(clerk.alias) == [("b", "0001_owner"), ("a", "0001_book")]
 
 
@@ -400,12 +401,12 @@ def test_without_the_right_to_make_a_database(database: Database, project: Proje
     try:
         database.connection.close()
         database.connection.settings_dict.update(USER="clerk", PASSWORD="x")
-        verdict = run(database)
+        comparison = run(database)
     finally:
         database.connection.close()
         database.connection.settings_dict.update(options)
-    assert verdict
-    assert verdict.why_not.startswith("Access denied for user 'clerk'")
+    assert comparison
+    assert comparison.why_not.startswith("Access denied for user 'clerk'")
     assert keys(database.alias) == [("b", "0001_owner"), ("a", "0001_book")]
 
 
@@ -433,11 +434,11 @@ def test_the_database_of_the_comparison_is_gone_afterwards(database: Database, p
         return execute(sql, *rest)
 
     with database.connection.execute_wrapper(note):
-        assert run(database) == Verdict(tables=2)
+        assert run(database) == Comparison(tables=2)
     execute(database, f"CREATE DATABASE `{made[0]}`")
     execute(database, f"CREATE TABLE `{made[0]}`.a_book (left_over integer)")
     deploy(database.alias, DAY_2)
-    assert run(database) == Verdict(tables=2)
+    assert run(database) == Comparison(tables=2)
     with database.connection.cursor() as cursor:
         cursor.execute("SELECT database()")
         assert cursor.fetchone() == (database.connection.settings_dict["NAME"],)

@@ -18,7 +18,7 @@ from urllib.parse import quote
 import pytest
 from pytest_django.fixtures import Settings
 
-from rollback_app import standalone
+from rollback_app.legacy import standalone
 from tests.legacy.rows import T, early, late, write
 from tests.support.commands import Said, call
 from tests.support.databases import Database

@@ -10,9 +10,10 @@ from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.loader import MigrationLoader
 from hypothesis import HealthCheck, event, given, note, settings
 
-from rollback_app import planner, standalone
-from rollback_app.history import Code, Cut, Row
+from rollback_app import planner
+from rollback_app.history import Code, Cut, Record
 from rollback_app.history import Key as CodeKey
+from rollback_app.legacy import standalone
 from rollback_app.moments import Moment
 from tests.legacy.histories import History, described, histories
 from tests.legacy.rows import ask
@@ -87,7 +88,7 @@ def test_the_standalone_file_is_exact(database: Database, project: Project, hist
 def test_the_commands_of_a_plan_are_what_django_does(database: Database, project: Project, history: History) -> None:
     """--format commands: simulated with Django's own executor, one command after the other."""
     set_up(history, project, database)
-    rows = [Row(number, CodeKey(*key), applied) for number, (key, applied) in enumerate(history.rows, 1)]
+    rows = [Record(number, CodeKey(*key), applied) for number, (key, applied) in enumerate(history.rows, 1)]
     loader = MigrationLoader(None, load=False, replace_migrations=False)
     loader.load_disk()
     plan = planner.plan(Code.of(loader.disk_migrations.values(), loader.unmigrated_apps), rows, Cut(history.moment))

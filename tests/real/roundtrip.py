@@ -74,14 +74,14 @@ def roll_back(moment: datetime, *, compare: bool) -> dict[str, Any]:
     choices = Choices(fake=tuple(told["irreversible"]))
     previews = workflow.preview(moment.isoformat(), choices=choices)
     if compare:
-        kept = [(migration.app_label, migration.name) for migration in previews[0].plan.kept]
+        kept = [(migration.app_label, migration.name) for migration in previews[0].plan.stays.migrations]
         told["of django"] = statements.of_django(kept, [step.key for step in previews[0].plan.steps])
     for verify in (True, False):
         try:
             ours = statements.ours(previews, verify=verify)
             break
         except NotAsExpected as error:
-            told["not as expected"] = [str(difference) for difference in error.verdict.new]
+            told["not as expected"] = [str(difference) for difference in error.comparison.new]
             previews = workflow.preview(moment.isoformat(), choices=choices)
     if compare:
         told["ours"] = ours

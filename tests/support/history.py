@@ -15,7 +15,7 @@ from django.utils.timezone import get_default_timezone, is_naive, make_aware, ma
 Key = tuple[str, str]
 
 
-class Row(NamedTuple):
+class Record(NamedTuple):
     id: int
     app: str
     name: str
@@ -31,13 +31,13 @@ def migrate(alias: str, app: str | None = None, name: str | None = None) -> None
     call_command("migrate", *words, database=alias, verbosity=0, interactive=False)
 
 
-def rows(alias: str) -> list[Row]:
+def rows(alias: str) -> list[Record]:
     """Every row, in the order of recording; none where there is no table."""
     recorder = MigrationRecorder(connections[alias])
     if not recorder.has_table():
         return []
     found = recorder.migration_qs.order_by("id").values_list("id", "app", "name", "applied")
-    return [Row(number, app, name, _aware(applied)) for number, app, name, applied in found]
+    return [Record(number, app, name, _aware(applied)) for number, app, name, applied in found]
 
 
 def keys(alias: str) -> list[Key]:

@@ -9,7 +9,7 @@ from typing import Any
 from django.db.migrations import Migration
 from django.db.migrations.operations.base import Operation
 
-from rollback_app.history import Code, Cut, Key, Row
+from rollback_app.history import Code, Cut, Key, Record
 
 NOON = datetime(2024, 5, 1, 12, tzinfo=timezone.utc)
 CUT = Cut(NOON)
@@ -38,11 +38,11 @@ def code(*migrations: Migration, unmigrated: Sequence[str] = ()) -> Code:
     return Code.of(migrations, unmigrated)
 
 
-def recorded(*names: str, late: Sequence[str] = ()) -> list[Row]:
+def recorded(*names: str, late: Sequence[str] = ()) -> list[Record]:
     """Rows in this order: the early ones a minute apart until 11:00, then the late ones from 12:00 on."""
     early = NOON - timedelta(hours=1, minutes=len(names))
-    rows = [Row(index, key(name), early + timedelta(minutes=index)) for index, name in enumerate(names, 1)]
+    rows = [Record(index, key(name), early + timedelta(minutes=index)) for index, name in enumerate(names, 1)]
     more = [
-        Row(index + len(names), key(name), NOON + timedelta(minutes=index - 1)) for index, name in enumerate(late, 1)
+        Record(index + len(names), key(name), NOON + timedelta(minutes=index - 1)) for index, name in enumerate(late, 1)
     ]
     return rows + more

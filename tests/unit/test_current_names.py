@@ -26,11 +26,8 @@ from django.db.migrations.operations import (
 )
 from django.db.migrations.operations.base import Operation
 
-from rollback_app import today
-from rollback_app.demands import Demand, Need
 from rollback_app.history import Position
-from rollback_app.planner import plan
-from rollback_app.today import Right
+from rollback_app.planner import Need, Requirement, Right, all_requirements, plan, rights
 from tests.support.plain import CUT, code, key, made, recorded
 
 ID = ("id", models.BigAutoField(primary_key=True))
@@ -42,36 +39,41 @@ BY_X = models.Index(fields=["x"], name="by_x")
 SMALL = models.CheckConstraint(condition=models.Q(x__lt=5), name="small")
 
 
-def demanded(*operations: Operation, early: Sequence[Operation] = (T,)) -> list[Demand]:
+def demanded(*operations: Operation, early: Sequence[Operation] = (T,)) -> list[Requirement]:
     """What undoing these in a.2 demands, on top of the early ones in a.1."""
-    return [demand for demand, _ in demanded_with_doubt(*operations, early=early)]
+    return [requirement for requirement, _ in demanded_with_doubt(*operations, early=early)]
 
 
 def demanded_with_doubt(
     *operations: Operation, early: Sequence[Operation] = (T,), position: Position | None = None
-) -> list[tuple[Demand, bool]]:
+) -> list[tuple[Requirement, bool]]:
     migrations = [made("a.1", operations=early), made("a.2", "a.1", operations=operations)]
     found = plan(code(*migrations), recorded("a.1", late=["a.2"]), CUT, position=position)
-    return [(demand, unsure) for _, demand, unsure in today.demands(found)]
+    return [(requirement, unsure) for _, requirement, unsure in all_requirements(found)]
 
 
-def short(demands: Sequence[Demand]) -> list[tuple[Need, str, tuple[str, ...]]]:
-    return [(demand.need, demand.today, demand.columns) for demand in demands]
+def short(requirements: Sequence[Requirement]) -> list[tuple[Need, str, tuple[str, ...]]]:
+    return [(requirement.need, requirement.today, requirement.columns) for requirement in requirements]
 
 
 def test_names_of_today() -> None:
-    (demand,) = [
-        demand
-        for demand in demanded(NULL, RenameField("T", "x", "y"), AlterModelTable("T", "other"))
-        if demand.need is Need.NO_NULLS
+    (requirement,) = [
+        requirement
+        for requirement in demanded(NULL, RenameField("T", "x", "y"), AlterModelTable("T", "other"))
+        if requirement.need is Need.NO_NULLS
     ]
-    assert (demand.table, demand.today, demand.columns, demand.renamed) == ("a_t", "other", ("x",), (("x", "y"),))
+    assert (requirement.table, requirement.today, requirement.columns, requirement.renamed) == (
+        "a_t",
+        "other",
+        ("x",),
+        (("x", "y"),),
+    )
 
 
 def test_a_column_that_is_called_otherwise_in_the_database() -> None:
     """The column's name changes with the field; nobody has to be renamed."""
-    (demand,) = demanded(AlterField("T", "x", models.IntegerField(db_column="y")))
-    assert (demand.need, demand.today, demand.columns) == (Need.FREE_COLUMN, "a_t", ("x",))
+    (requirement,) = demanded(AlterField("T", "x", models.IntegerField(db_column="y")))
+    assert (requirement.need, requirement.today, requirement.columns) == (Need.FREE_COLUMN, "a_t", ("x",))
     narrowing, taken = demanded(NULL, AlterField("T", "x", models.IntegerField(null=True, db_column="y")))[::-1]
     assert (narrowing.need, narrowing.renamed, taken.need) == (Need.NO_NULLS, (("x", "y"),), Need.FREE_COLUMN)
 
@@ -123,24 +125,24 @@ def test_a_table_that_the_run_makes_is_empty() -> None:
 
 
 def test_a_column_that_the_run_adds_without_a_value_is_all_null() -> None:
-    _, demand = demanded(NULL, RemoveField("T", "x"))
-    assert (demand.need, demand.columns) == (Need.NO_NULLS, ())
-    assert demand.words == "makes column a_t.x NOT NULL again, which is empty by then"
+    _, requirement = demanded(NULL, RemoveField("T", "x"))
+    assert (requirement.need, requirement.columns) == (Need.NO_NULLS, ())
+    assert requirement.words == "makes column a_t.x NOT NULL again, which is empty by then"
     with_default = AlterField("T", "x", models.IntegerField(null=True, default=5))
     assert short(demanded(with_default, RemoveField("T", "x"))) == [(Need.FREE_COLUMN, "a_t", ("x",))]
     unique = AlterUniqueTogether("T", set())
     twice = CreateModel("T", [ID, X], {"unique_together": {("id", "x")}})
     added = demanded(unique, RemoveField("T", "x"), early=[twice])
-    assert Need.UNIQUE not in {demand.need for demand in added}
+    assert Need.UNIQUE not in {requirement.need for requirement in added}
 
 
 def test_a_constraint_over_columns_that_the_run_makes_is_not_judged() -> None:
     y = AddField("T", "y", models.IntegerField(null=True))
     kept = demanded(RemoveConstraint("T", "small"), early=[T, y, AddConstraint("T", SMALL)])
-    assert [demand.need for demand in kept] == [Need.FREE_INDEX, Need.CHECK]
+    assert [requirement.need for requirement in kept] == [Need.FREE_INDEX, Need.CHECK]
     assert kept[1].model()._meta.db_table == "a_t"
     dropped = demanded(RemoveConstraint("T", "small"), RemoveField("T", "y"), early=[T, y, AddConstraint("T", SMALL)])
-    assert Need.CHECK not in {demand.need for demand in dropped}
+    assert Need.CHECK not in {requirement.need for requirement in dropped}
 
 
 def test_other_constraints_demand_only_their_name() -> None:
@@ -197,16 +199,21 @@ def test_many_to_many_tables() -> None:
 def test_relations() -> None:
     u = CreateModel("U", [ID, ("t", models.ForeignKey("a.T", models.CASCADE))])
     loose = AlterField("U", "t", models.ForeignKey("a.T", models.CASCADE, db_constraint=False))
-    (demand,) = demanded(loose, RenameModel("T", "S"), early=[T, u])[1:]
-    assert (demand.need, demand.today, demand.columns, demand.target) == (Need.POINTS, "a_u", ("t_id",), ("a_s", "id"))
+    (requirement,) = demanded(loose, RenameModel("T", "S"), early=[T, u])[1:]
+    assert (requirement.need, requirement.today, requirement.columns, requirement.target) == (
+        Need.POINTS,
+        "a_u",
+        ("t_id",),
+        ("a_s", "id"),
+    )
     same = AlterField("U", "t", models.ForeignKey("a.T", models.PROTECT))
     assert demanded(same, early=[T, u]) == []
     by_x = models.ForeignKey("a.P", models.CASCADE, to_field="x")
     p = CreateModel("P", [ID, ("x", models.IntegerField(unique=True))])
     early = [p, CreateModel("U", [ID, ("t", by_x)])]
     loose = AlterField("U", "t", models.ForeignKey("a.P", models.CASCADE, to_field="x", db_constraint=False))
-    (demand,) = demanded(loose, early=early)
-    assert demand.target == ("a_p", "x")
+    (requirement,) = demanded(loose, early=early)
+    assert requirement.target == ("a_p", "x")
 
 
 def test_a_relation_to_an_app_without_migrations() -> None:
@@ -229,16 +236,16 @@ def test_rights() -> None:
     operations = [CreateModel("U", [ID]), AddIndex("T", BY_X), NULL, RemoveField("T", "x"), DeleteModel("T")]
     migrations = [made("a.1", operations=[T]), made("a.2", "a.1", operations=operations)]
     found = plan(code(*migrations), recorded("a.1", late=["a.2"]), CUT)
-    assert today.rights(found) == {("a_u", Right.DROP), ("a_t", Right.CREATE)}
+    assert rights(found) == {("a_u", Right.DROP), ("a_t", Right.CREATE)}
     migrations = [made("a.1", operations=[T]), made("a.2", "a.1", operations=[RenameModel("T", "S"), RunSQL("", "")])]
     found = plan(code(*migrations), recorded("a.1", late=["a.2"]), CUT)
-    assert today.rights(found) == {("a_s", Right.ALTER)}
+    assert rights(found) == {("a_s", Right.ALTER)}
 
 
 def test_a_change_that_the_database_does_not_see_needs_no_right() -> None:
     def needed(field: models.Field[int, int]) -> set[tuple[str, Right]]:
         migrations = [made("a.1", operations=[T]), made("a.2", "a.1", operations=[AlterField("T", "x", field)])]
-        return today.rights(plan(code(*migrations), recorded("a.1", late=["a.2"]), CUT))
+        return rights(plan(code(*migrations), recorded("a.1", late=["a.2"]), CUT))
 
     assert needed(models.IntegerField(db_index=True, help_text="How many.")) == set()
     assert needed(models.IntegerField()) == {("a_t", Right.ALTER)}

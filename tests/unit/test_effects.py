@@ -10,7 +10,8 @@ from django.contrib.postgres.operations import AddIndexConcurrently, RemoveIndex
 from django.db import migrations, models
 from django.db.migrations.operations.base import Operation
 
-from rollback_app.effects import Effect, Kind, Names, effects, is_concurrent
+from rollback_app.planner import Effect, Kind, Names, is_concurrent
+from rollback_app.planner.effects import effects
 from rollback_app.states import States
 from tests.support.plain import made
 

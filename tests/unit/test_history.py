@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from rollback_app.errors import CodeUnusable
-from rollback_app.history import Cut, History, Key, Recorded, Row, deployments, read
+from rollback_app.history import Cut, History, Key, Record, RecordedDeployment, deployments, read
 from tests.support.plain import CUT, NOON, code, key, keys, made, recorded
 
 SECOND = timedelta(seconds=1)
@@ -18,8 +18,8 @@ def parents(history: History, name: str) -> set[str]:
 
 
 def test_at_or_after_is_late() -> None:
-    def row(applied: timedelta) -> Row:
-        return Row(1, key("a.1"), NOON + applied)
+    def row(applied: timedelta) -> Record:
+        return Record(1, key("a.1"), NOON + applied)
 
     assert Cut(NOON).is_late(row(timedelta(0)))
     assert not Cut(NOON).is_late(row(timedelta(microseconds=-1)))
@@ -30,13 +30,13 @@ def test_at_or_after_is_late() -> None:
 
 def test_deployments_are_divided_by_pauses() -> None:
     rows = [
-        Row(3, key("a.3"), NOON + timedelta(minutes=10)),
-        Row(1, key("a.1"), NOON),
-        Row(2, key("a.2"), NOON + timedelta(minutes=5)),
-        Row(4, key("a.4"), NOON + timedelta(minutes=15, seconds=1)),
+        Record(3, key("a.3"), NOON + timedelta(minutes=10)),
+        Record(1, key("a.1"), NOON),
+        Record(2, key("a.2"), NOON + timedelta(minutes=5)),
+        Record(4, key("a.4"), NOON + timedelta(minutes=15, seconds=1)),
     ]
     found = deployments(rows, gap=timedelta(minutes=5))
-    assert [[row.id for row in group.rows] for group in found] == [[1, 2, 3], [4]]
+    assert [[row.id for row in group.records] for group in found] == [[1, 2, 3], [4]]
     assert found[0].start == NOON
     assert found[0].end == NOON + timedelta(minutes=10)
     assert deployments([], gap=SECOND) == []
@@ -91,14 +91,14 @@ def test_first_of_an_app_that_is_not_installed() -> None:
 
 def test_ghosts_and_rows_recorded_twice() -> None:
     rows = [
-        Row(1, key("a.1"), NOON - SECOND),
-        Row(2, key("a.gone"), NOON - SECOND),
-        Row(3, key("a.1"), NOON + SECOND),  # a second `migrate` at the same time
+        Record(1, key("a.1"), NOON - SECOND),
+        Record(2, key("a.gone"), NOON - SECOND),
+        Record(3, key("a.1"), NOON + SECOND),  # a second `migrate` at the same time
     ]
     history = read(code(made("a.1")), rows, CUT)
     assert [row.id for row in history.ghosts] == [2]
     assert [row.id for row in history.decisive[key("a.1")]] == [1]
-    assert [row.id for row in history.rows_of[key("a.1")]] == [1, 3]
+    assert [row.id for row in history.records_of[key("a.1")]] == [1, 3]
     assert history.recorded(key("a.1")) == 1
 
 
@@ -213,18 +213,20 @@ def test_a_key_reads_as_people_write_it() -> None:
     assert str(Key("a", "0001_initial")) == "a.0001_initial"
 
 
-def recorded_run(release: str, start: timedelta, end: timedelta) -> Recorded:
-    return Recorded(release, NOON + start, NOON + end)
+def recorded_run(release: str, start: timedelta, end: timedelta) -> RecordedDeployment:
+    return RecordedDeployment(release, NOON + start, NOON + end)
 
 
-def grouped(rows: list[Row], known: list[Recorded], precision: timedelta = SECOND) -> list[tuple[list[int], bool]]:
+def grouped(
+    rows: list[Record], known: list[RecordedDeployment], precision: timedelta = SECOND
+) -> list[tuple[list[int], bool]]:
     found = deployments(rows, timedelta(minutes=5), known, precision)
-    return [([row.id for row in group.rows], group.guessed) for group in found]
+    return [([row.id for row in group.records], group.guessed) for group in found]
 
 
 def test_recorded_runs_are_exact_and_the_rest_is_guessed() -> None:
     minutes = [0, 1, 2, 3, 30, 31, 60]
-    rows = [Row(number, key(f"a.{number}"), NOON + timedelta(minutes=at)) for number, at in enumerate(minutes, 1)]
+    rows = [Record(number, key(f"a.{number}"), NOON + timedelta(minutes=at)) for number, at in enumerate(minutes, 1)]
     runs = [
         recorded_run("2.0", timedelta(minutes=1), timedelta(minutes=2)),  # apart from its neighbours without a pause
         recorded_run("2.1", timedelta(minutes=29), timedelta(minutes=61)),  # together over a long pause
@@ -235,14 +237,14 @@ def test_recorded_runs_are_exact_and_the_rest_is_guessed() -> None:
 
 def test_a_time_that_is_stored_to_the_second_still_belongs_to_its_run() -> None:
     half = timedelta(milliseconds=500)
-    rows = [Row(1, key("a.1"), NOON), Row(2, key("a.2"), NOON + SECOND)]
+    rows = [Record(1, key("a.1"), NOON), Record(2, key("a.2"), NOON + SECOND)]
     run = recorded_run("", half, half + timedelta(milliseconds=100))
     assert grouped(rows, [run]) == [([1, 2], False)]
     assert grouped(rows, [run], timedelta(microseconds=1)) == [([1, 2], True)]
 
 
 def test_a_mark_names_the_deployment_of_its_row() -> None:
-    rows = [Row(1, key("a.1"), NOON), Row(2, key("a.2"), NOON + timedelta(hours=1))]
+    rows = [Record(1, key("a.1"), NOON), Record(2, key("a.2"), NOON + timedelta(hours=1))]
     marks = [
         recorded_run("1.0", timedelta(), timedelta()),
         recorded_run("1.0", timedelta(), timedelta()),
@@ -255,5 +257,5 @@ def test_a_mark_names_the_deployment_of_its_row() -> None:
 
 def test_a_set_decides_whatever_the_time() -> None:
     cut = Cut(NOON, kept=frozenset(keys("a.1")))
-    assert not cut.is_late(Row(1, key("a.1"), NOON + SECOND))
-    assert cut.is_late(Row(2, key("a.2"), NOON - SECOND))
+    assert not cut.is_late(Record(1, key("a.1"), NOON + SECOND))
+    assert cut.is_late(Record(2, key("a.2"), NOON - SECOND))

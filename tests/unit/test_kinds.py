@@ -8,14 +8,13 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from rollback_app import kinds
 from rollback_app.errors import UsageError
-from rollback_app.history import Code, Key, Recorded, Row, deployments
-from rollback_app.moments import Moment
+from rollback_app.history import Code, Key, Record, RecordedDeployment, deployments
+from rollback_app.moments import Moment, kinds
 from tests.support.plain import NOON, code, key, keys, made
 
 HOUR, TICK = timedelta(hours=1), timedelta(microseconds=1)
-ROWS = [Row(number, key(f"a.{number}"), NOON + number * HOUR) for number in (1, 2, 3)]
+ROWS = [Record(number, key(f"a.{number}"), NOON + number * HOUR) for number in (1, 2, 3)]
 FILES = {
     "old.txt": "[X]  a.1\n",
     "-": '{"migrations": [{"migration": "a.1", "replaces": []}, {"migration": "a.2", "replaces": []}]}',
@@ -26,9 +25,9 @@ FILES = {
 
 def found(
     text: str,
-    rows: Sequence[Row] = ROWS,
+    rows: Sequence[Record] = ROWS,
     code: Code = code(),  # noqa: B008
-    recorded: Sequence[Recorded] = (),
+    recorded: Sequence[RecordedDeployment] = (),
     precision: timedelta = TICK,
 ) -> Moment:
     kind = kinds.of(text)
@@ -42,8 +41,8 @@ def found(
 
 def refused(
     text: str,
-    rows: Sequence[Row] = ROWS,
-    recorded: Sequence[Recorded] = (),
+    rows: Sequence[Record] = ROWS,
+    recorded: Sequence[RecordedDeployment] = (),
     code: Code = code(),  # noqa: B008
 ) -> tuple[str, str]:
     with pytest.raises(UsageError) as caught:
@@ -52,8 +51,8 @@ def refused(
     return caught.value.message, caught.value.hint
 
 
-def at_end(release: str, number: int) -> Recorded:
-    return Recorded(release, NOON + number * HOUR, NOON + number * HOUR)
+def at_end(release: str, number: int) -> RecordedDeployment:
+    return RecordedDeployment(release, NOON + number * HOUR, NOON + number * HOUR)
 
 
 @pytest.mark.parametrize(
@@ -100,7 +99,7 @@ def test_no_deployments() -> None:
 
 
 def test_releases() -> None:
-    run = Recorded("2.1", NOON + HOUR - TICK, NOON + 2 * HOUR + TICK)
+    run = RecordedDeployment("2.1", NOON + HOUR - TICK, NOON + 2 * HOUR + TICK)
     moment = found("release:2.1", recorded=[run])
     assert moment.at == ROWS[1].applied + TICK
     assert moment.words == "Just after 2024-05-01 16:00:00, the end of release 2.1."
@@ -133,7 +132,7 @@ def test_migrations() -> None:
     moment = found("migration:a.2")
     assert moment.at == ROWS[1].applied + TICK
     assert moment.words == "Just after a.2 was applied, which stays."
-    doubled = [*ROWS, Row(4, key("a.2"), NOON + 4 * HOUR)]  # two `migrate` at once; the oldest row counts
+    doubled = [*ROWS, Record(4, key("a.2"), NOON + 4 * HOUR)]  # two `migrate` at once; the oldest row counts
     assert found("migration:a.2", doubled).at == ROWS[1].applied + TICK
 
 
@@ -145,7 +144,7 @@ def test_migrations_that_are_not_there() -> None:
 
 
 def test_a_moment_cannot_come_between_rows_of_the_same_time() -> None:
-    same = [*ROWS, Row(4, key("b.1"), ROWS[1].applied), Row(5, key("b.2"), ROWS[1].applied)]
+    same = [*ROWS, Record(4, key("b.1"), ROWS[1].applied), Record(5, key("b.2"), ROWS[1].applied)]
     assert refused("migration:a.2", same) == (
         "b.1 was recorded after a.2, at the very same time: a moment cannot come between them.",
         "Name the last of them: migration:b.2",
@@ -175,7 +174,7 @@ def test_manifests_and_squashes() -> None:
     )
 
     def kept(name: str, *rows: str) -> frozenset[tuple[str, str]] | None:
-        return found(name, [Row(number, key(row), NOON) for number, row in enumerate(rows)], graph).kept
+        return found(name, [Record(number, key(row), NOON) for number, row in enumerate(rows)], graph).kept
 
     # The older release knows the squash alone, and here are its originals; or the other way round.
     assert kept("manifest:squash.txt", "a.1", "a.2") == frozenset(keys("a.s", "a.1", "a.2"))
@@ -187,7 +186,7 @@ def test_manifests_and_squashes() -> None:
 
 
 def test_to_zero() -> None:
-    rows = [*ROWS, Row(4, Key("b", "1"), NOON)]
+    rows = [*ROWS, Record(4, Key("b", "1"), NOON)]
     moment = found("all:a", rows)
     assert (moment.kept, moment.zero, moment.words) == (frozenset(keys("b.1")), True, "every app but a")
     moment = found("all:", rows)

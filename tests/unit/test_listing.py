@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from rollback_app.history import Code, Cut, Row, deployments
-from rollback_app.listing import marks
+from rollback_app.history import Code, Cut, Record, deployments
 from rollback_app.planner import plan
+from rollback_app.safety import marks
 from tests.support.plain import CUT, NOON, code, key, made, recorded
 
 HOUR = timedelta(hours=1)
 
 
-def marked(graph: Code, rows: list[Row], precision: timedelta = CUT.precision) -> list[tuple[str, ...]]:
+def marked(graph: Code, rows: list[Record], precision: timedelta = CUT.precision) -> list[tuple[str, ...]]:
     found = plan(graph, rows, Cut(NOON, precision))
     return [marks(group, found) for group in deployments(rows, timedelta(minutes=5))]
 
@@ -22,14 +22,18 @@ def test_nothing_odd() -> None:
 
 
 def test_rows_of_the_same_time() -> None:
-    rows = [Row(1, key("a.1"), NOON), Row(2, key("a.2"), NOON), Row(3, key("a.3"), NOON + timedelta(seconds=1))]
+    rows = [
+        Record(1, key("a.1"), NOON),
+        Record(2, key("a.2"), NOON),
+        Record(3, key("a.3"), NOON + timedelta(seconds=1)),
+    ]
     graph = code(made("a.1"), made("a.2", "a.1"), made("a.3", "a.2"))
     assert marked(graph, rows) == [("2 rows share their time with another: perhaps restored, or written by hand",)]
     assert marked(graph, rows, timedelta(seconds=1)) == [()]
 
 
 def test_rows_out_of_the_order_of_the_graph() -> None:
-    rows = [Row(1, key("a.2"), NOON), Row(2, key("a.1"), NOON + HOUR)]
+    rows = [Record(1, key("a.2"), NOON), Record(2, key("a.1"), NOON + HOUR)]
     words = "a.2 was recorded before a.1, on which it depends: perhaps faked"
     assert marked(code(made("a.1"), made("a.2", "a.1")), rows) == [(words,), ()]
 

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from rollback_app import manifest
 from rollback_app.errors import UsageError
+from rollback_app.moments import manifest
 from tests.support.plain import code, keys, made
 
 SQUASHED = code(made("a.1"), made("a.2", "a.1"), made("a.1_squashed_2", replaces=["a.1", "a.2"]), made("b.1"))

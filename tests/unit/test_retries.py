@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from rollback_app.errors import DatabaseUnusable, Locked, RollbackError
-from rollback_app.executor import StepFailed
-from rollback_app.retries import Retries
+from rollback_app.executor import Retries, StepFailed
 
 
 class Attempts:

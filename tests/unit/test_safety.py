@@ -27,11 +27,9 @@ from django.db.migrations.operations import (
 from django.db.migrations.operations.base import Operation
 
 from rollback_app import safety
-from rollback_app.demands import Demand, Need
-from rollback_app.history import Cut, Row
-from rollback_app.planner import Choices, plan
-from rollback_app.safety import Count, Finding, Level, Offenders, judge
-from rollback_app.today import Right
+from rollback_app.history import Cut, Record
+from rollback_app.planner import Choices, Need, Requirement, Right, plan
+from rollback_app.safety import Count, Finding, Level, Violations, judge
 from tests.support.plain import CUT, NOON, code, key, made, recorded
 
 ID = ("id", models.BigAutoField(primary_key=True))
@@ -47,10 +45,10 @@ class Facts:
     values: Mapping[tuple[str, str], Count] = field(default_factory=dict)
     can_undo_ddl: bool = True
     vendor_name: str = "MariaDB"
-    in_the_way: Mapping[Need, Offenders] = field(default_factory=dict)
+    in_the_way: Mapping[Need, Violations] = field(default_factory=dict)
     lacking: Sequence[str] = ()
     asked: list[tuple[str, list[str]]] = field(default_factory=list)
-    demanded: list[Demand] = field(default_factory=list)
+    demanded: list[Requirement] = field(default_factory=list)
     needed: set[tuple[str, Right]] = field(default_factory=set)
 
     def count(self, table: str, columns: Mapping[str, Any]) -> tuple[Count, dict[str, Count]] | None:
@@ -61,9 +59,9 @@ class Facts:
             name: self.values[table, name] for name in columns if (table, name) in self.values
         }
 
-    def offending(self, demand: Demand) -> Offenders | None:
-        self.demanded.append(demand)
-        return self.in_the_way.get(demand.need)
+    def violations(self, requirement: Requirement) -> Violations | None:
+        self.demanded.append(requirement)
+        return self.in_the_way.get(requirement.need)
 
     def missing_rights(self, needed: Collection[tuple[str, Right]]) -> Sequence[str]:
         self.needed.update(needed)
@@ -72,7 +70,7 @@ class Facts:
 
 def found(
     migrations: Sequence[Migration],
-    rows: Sequence[Row],
+    rows: Sequence[Record],
     facts: Facts | None = None,
     choices: Choices | None = None,
     *,
@@ -126,7 +124,7 @@ def test_dependants_and_held() -> None:
 
 
 def test_a_deployment_cut_in_two_names_clean_moments() -> None:
-    rows = [Row(1, key("a.1"), NOON - timedelta(minutes=1)), Row(2, key("a.2"), NOON)]
+    rows = [Record(1, key("a.1"), NOON - timedelta(minutes=1)), Record(2, key("a.2"), NOON)]
     findings = found([made("a.1"), made("a.2", "a.1")], rows)
     (finding,) = [finding for finding in findings if finding.id == "rollback.E004"]
     assert finding.text == "The moment cuts a deployment in two: 1 of its migrations stay, 1 go."
@@ -280,7 +278,7 @@ def test_plain_twins_name_what_they_lock() -> None:
 
 
 def test_rows_that_only_the_precision_makes_late() -> None:
-    rows = [Row(1, key("a.1"), NOON - timedelta(milliseconds=999))]
+    rows = [Record(1, key("a.1"), NOON - timedelta(milliseconds=999))]
     cut = Cut(NOON, precision=timedelta(seconds=1))
     assert of("I007", found([made("a.1")], rows, cut=cut)) == [
         "a.1 is stored with 11:59:59, to the second only, and counts as at the moment."
@@ -357,7 +355,7 @@ def test_what_is_in_the_way_blocks(operation: Operation, need: Need, id: str, te
     fields.append(("f", models.ForeignKey("a.T", models.CASCADE)))
     early = CreateModel("T", fields, {"indexes": [models.Index(fields=["x"], name="i")]})
     migrations = [made("a.1", operations=[early]), made("a.2", "a.1", operations=[operation])]
-    facts = Facts(in_the_way={need: Offenders(Count(7), "SELECT them")})
+    facts = Facts(in_the_way={need: Violations(Count(7), "SELECT them")})
     findings = found(migrations, recorded("a.1", late=["a.2"]), facts)
     (finding,) = [finding for finding in findings if finding.level is Level.BLOCKER]
     assert (finding.id, finding.text) == (f"rollback.{id}", f"a.2 {text}")
@@ -374,7 +372,7 @@ def narrowing(
     early = CreateModel("T", [ID, ("x", models.IntegerField())])
     late = [AlterField("T", "x", models.BigIntegerField(null=True)), *before]
     migrations = [made("a.1", operations=[early]), made("a.2", "a.1", operations=late)]
-    facts = Facts(in_the_way={need: Offenders(Count(number, more), "SELECT them")})
+    facts = Facts(in_the_way={need: Violations(Count(number, more), "SELECT them")})
     findings = found(migrations, recorded("a.1", late=["a.2"]), facts)
     (finding,) = [finding for finding in findings if finding.id != "rollback.I003"]
     return finding

@@ -14,16 +14,15 @@ from django.core.management.base import CommandParser, no_translations
 from django.db import DEFAULT_DB_ALIAS
 from django.db.migrations.operations.base import Operation
 
-from rollback_app import kinds, reports, workflow
+from rollback_app import reports, safety, workflow
 from rollback_app.database import Timeouts
 from rollback_app.errors import RollbackError, UsageError
-from rollback_app.executor import Done, Progress
+from rollback_app.executor import Done, Progress, Retries
 from rollback_app.management.base import RollbackCommand, minutes, positive
+from rollback_app.moments import kinds
 from rollback_app.planner import DEFAULT_GAP, Choices, Plan, Step
 from rollback_app.reports import Report
-from rollback_app.retries import Retries
-from rollback_app.safety import Level, Preview, Refused
-from rollback_app.verdict import Verdict
+from rollback_app.safety import Comparison, Level, Preview, Refused
 
 if TYPE_CHECKING:
     from argparse import _ArgumentGroup
@@ -86,7 +85,7 @@ class Command(RollbackCommand):
         )
         if options["plan"]:
             self.show(report, format)
-            workflow.check_nothing_blocks(previews)
+            safety.check_nothing_blocks(previews)
             if format == "text" and not all(preview.plan.empty for preview in previews):
                 self.stdout.write(f"\nTo run it: {_again(options, previews)}")
         elif format == "json":
@@ -99,7 +98,7 @@ class Command(RollbackCommand):
         findings = reports.joined([reports.of_findings(preview) for preview in previews], "findings")
         if findings.lines and verbosity:
             self.stderr.write(reports.as_text(findings, self.paint), style_func=str)
-        workflow.check_nothing_blocks(previews)
+        safety.check_nothing_blocks(previews)
         report = reports.joined([reports.of_commands(preview) for preview in previews], "commands")
         if report.problem:
             raise Refused(
@@ -129,7 +128,7 @@ class Command(RollbackCommand):
     def _text(self, previews: Sequence[Preview], report: Report, options: dict[str, Any]) -> None:
         if options["verbosity"]:
             self.show(report)
-        workflow.check_nothing_blocks(previews)
+        safety.check_nothing_blocks(previews)
         if all(preview.plan.empty for preview in previews):
             return
         if options["rehearse"]:
@@ -143,7 +142,7 @@ class Command(RollbackCommand):
         if options["interactive"] and sys.stdin.isatty():
             self._ask(previews)
             destroy_data = True
-        workflow.check_nothing_lost(previews, agreed=destroy_data)
+        safety.check_nothing_lost(previews, agreed=destroy_data)
         for result in self._run(previews, options, self._progress(previews, options), destroy_data=destroy_data):
             if options["verbosity"]:
                 self.show(result)
@@ -164,7 +163,7 @@ class Command(RollbackCommand):
                 preview.alias,
                 [(step.step.key, step.seconds, step.rows, step.statements) for step in rehearsal.steps],
                 rehearsal.locks,
-                rehearsal.verdict,
+                rehearsal.comparison,
             )
             for preview, rehearsal in rehearsals
         ]
@@ -186,9 +185,9 @@ class Command(RollbackCommand):
             reports.of_result(
                 result.preview.alias,
                 [(done.step.key, done.seconds) for done in result.done],
-                result.preview.plan.bookkeeping,
+                result.preview.plan.squashes,
                 result.preview.plan.release,
-                result.verdict,
+                result.comparison,
             )
             for result in results
         ]
@@ -407,9 +406,9 @@ class _Printed(_Silent):
     def rendered_everything(self, operation: Operation) -> None:
         self.slow.append(operation)
 
-    def verified(self, verdict: Verdict) -> None:
+    def verified(self, comparison: Comparison) -> None:
         if self.verbosity:
-            self.command.show(reports.of_verdict(verdict))
+            self.command.show(reports.of_verdict(comparison))
 
     def ran(self, sql: str) -> None:
         self.command.stdout.write(f"    {sql}")
@@ -437,8 +436,8 @@ class _Bar(_Silent):
         if self.in_line:
             self._end(self.command.style.ERROR(" FAILED"))
 
-    def verified(self, verdict: Verdict) -> None:
-        self.command.show(reports.of_verdict(verdict))
+    def verified(self, comparison: Comparison) -> None:
+        self.command.show(reports.of_verdict(comparison))
 
     def _show(self, words: str) -> None:
         filled = self.done * _BAR // self.total

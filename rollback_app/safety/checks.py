@@ -1,0 +1,44 @@
+"""All checks, in the order in which their findings are told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from rollback_app.planner import Plan
+
+from . import history_checks, reverse_checks, row_checks, server_checks
+from .findings import Finding, Inspector, Judged, Level
+
+Check = Callable[[Judged], Iterator[Finding]]
+
+
+def judge(plan: Plan, inspector: Inspector, *, one_transaction: bool, count: bool = True) -> tuple[Finding, ...]:
+    """All findings about a plan, blockers first."""
+    judged = Judged(plan, inspector, one_transaction, count)
+    found = [finding for check in CHECKS for finding in check(judged)]
+    return tuple(sorted(found, key=lambda finding: list(Level).index(finding.level)))
+
+
+CHECKS: tuple[Check, ...] = (
+    reverse_checks.irreversible,
+    history_checks.ghosts,
+    history_checks.dependants,
+    history_checks.split_deployment,
+    history_checks.excluded,
+    history_checks.broken_off,
+    history_checks.torn_squashes,
+    history_checks.unclear_history,
+    row_checks.would_fail,
+    server_checks.missing_rights,
+    history_checks.nothing_left,
+    history_checks.asked_for_zero,
+    row_checks.loss,
+    history_checks.apps_to_zero,
+    reverse_checks.reverses_nothing,
+    reverse_checks.cannot_be_judged,
+    server_checks.not_all_or_nothing,
+    history_checks.early_ghosts,
+    reverse_checks.plain_twins,
+    history_checks.near_the_moment,
+    history_checks.faked,
+)

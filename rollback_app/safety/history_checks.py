@@ -1,0 +1,191 @@
+"""What the history says: records, code and the moment, without a look at the tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+
+from rollback_app.history import Deployment, Key, Position
+from rollback_app.planner import Plan
+
+from .findings import Finding, Judged, Level
+
+
+def _chain(path: Sequence[Key]) -> str:
+    return " <- ".join(str(key) for key in path)
+
+
+def ghosts(judged: Judged) -> Iterator[Finding]:
+    for record in judged.plan.obstacles.ghosts:
+        yield Finding(
+            "rollback.E002",
+            Level.BLOCKER,
+            str(record.key),
+            f"{record.key} {judged.plan.basis.cut.late}, but this code has no such migration.",
+            f"Run this from the newer release, which has the file; or leave its row alone with --exclude {record.key}.",
+        )
+
+
+def dependants(judged: Judged) -> Iterator[Finding]:
+    for pull in judged.plan.obstacles.dependants:
+        yield Finding(
+            "rollback.E003",
+            Level.BLOCKER,
+            str(pull.key),
+            f"{pull.key} {judged.plan.basis.cut.early}, but depends on what goes: {_chain(pull.path)}.",
+            "Add --cascade to unapply it too, or choose another moment.",
+            {"path": [str(key) for key in pull.path]},
+        )
+
+
+def split_deployment(judged: Judged) -> Iterator[Finding]:
+    group = judged.plan.obstacles.split
+    if group is None:
+        return
+    late = [record for record in group.records if judged.plan.basis.cut.is_late(record)]
+    yield Finding(
+        "rollback.E004",
+        Level.BLOCKER,
+        "",
+        f"The moment cuts a deployment in two: {len(group.records) - len(late)} of its migrations stay, {len(late)} go.",
+        f'To undo all of it: "{clean_before(group.start)}"; to keep all of it: "{clean_after(group, judged.plan)}". '
+        "To cut it all the same, add --split-deployment.",
+        {"start": group.start.isoformat(), "end": group.end.isoformat()},
+    )
+
+
+def clean_before(start: datetime) -> str:
+    """The moment at which a deployment begins, ready to paste."""
+    return start.isoformat(sep=" ")
+
+
+def clean_after(group: Deployment, plan: Plan) -> str:
+    """The moment just after the deployment that is cut, ready to paste."""
+    return (group.end + plan.basis.cut.precision).isoformat(sep=" ")
+
+
+def excluded(judged: Judged) -> Iterator[Finding]:
+    for pull in judged.plan.obstacles.excluded:
+        yield Finding(
+            "rollback.E005",
+            Level.BLOCKER,
+            str(pull.key),
+            f"{pull.key} is excluded, but depends on what goes: {_chain(pull.path)}.",
+            f"Exclude {pull.path[0]} too, or take the --exclude of {pull.key} away.",
+            {"path": [str(key) for key in pull.path]},
+        )
+
+
+def broken_off(judged: Judged) -> Iterator[Finding]:
+    """An earlier run that stopped inside a step, on a database that cannot take that back."""
+    plan = judged.plan
+    if plan.earlier.unfit:
+        why, what = _unfit(plan.earlier.unfit, [step.key for step in plan.steps])
+        yield Finding(
+            "rollback.E008",
+            Level.BLOCKER,
+            str(plan.earlier.unfit.key),
+            f"An earlier rollback broke off inside {plan.earlier.unfit.key}, and {why}.",
+            f"{what}If {plan.earlier.unfit.key} is whole again, from a backup or mended by hand, add --start-over.",
+        )
+    if plan.earlier.resumes:
+        done = f"{plan.earlier.resumes.operations} of its operations"
+        if plan.earlier.resumes.statements_done:
+            done += f" and {plan.earlier.resumes.statements_done} of the statements of the next one"
+        key = plan.earlier.resumes.key
+        text = f"An earlier rollback broke off inside {key}; this one goes on there: {done} are undone already."
+        yield Finding("rollback.I010", Level.REMARK, str(key), text)
+
+
+def _unfit(position: Position, steps: Sequence[Key]) -> tuple[str, str]:
+    """(why a plan of these steps cannot go on there, what to do first)."""
+    if position.restored:
+        return "django_migrations was made anew since, as when a backup is restored", ""
+    if position.key not in steps:
+        return "this plan leaves it half undone", f"Run that one again first, so that it goes on: {position.command} "
+    if position.key != steps[0]:
+        return "what depends on it was applied again since", "Restore a backup. "
+    return (
+        "more of its operations are undone than it has in this code",
+        "Run this from the release from which the earlier one was run. ",
+    )
+
+
+def torn_squashes(judged: Judged) -> Iterator[Finding]:
+    for torn in judged.plan.obstacles.torn:
+        missing = ", ".join(str(key) for key in torn.missing)
+        yield Finding(
+            "rollback.E006",
+            Level.BLOCKER,
+            str(torn.squash),
+            f"Only some of what {torn.squash} replaces goes, and the files of the originals are not in this code: {missing}.",
+            "Run this from a release that still has these files, or choose a moment before or after all of them.",
+            {"missing": [str(key) for key in torn.missing]},
+        )
+
+
+def unclear_history(judged: Judged) -> Iterator[Finding]:
+    plan = judged.plan
+    if plan.obstacles.unclear and not plan.obstacles.torn:
+        pairs = ", ".join(f"{key} without {parent}" for key, parent in plan.obstacles.inconsistent)
+        yield Finding(
+            "rollback.E007",
+            Level.BLOCKER,
+            "",
+            "The models at this point of the history cannot be worked out"
+            + (f", because migrations are recorded without what they depend on: {pairs}" if pairs else "")
+            + f" ({plan.obstacles.unclear}).",
+            "Record what is missing with 'migrate --fake', if it is really in the database, and take --fake away.",
+        )
+        return
+    for key, parent in plan.obstacles.inconsistent:
+        yield Finding(
+            "rollback.I009",
+            Level.REMARK,
+            str(key),
+            f"{key} is recorded as applied, but {parent}, on which it depends, is not.",
+        )
+
+
+def nothing_left(judged: Judged) -> Iterator[Finding]:
+    plan = judged.plan
+    if plan.nothing_left and not plan.empty and not plan.basis.cut.zero:
+        before = "The moment lies before everything that was ever applied"
+        reason = before if plan.basis.cut.kept is None else "Nothing that is applied is among what is kept"
+        text = f"{reason}: every migration of this database would be unapplied."
+        yield Finding("rollback.W002", Level.LOSS, "", text)
+
+
+def asked_for_zero(judged: Judged) -> Iterator[Finding]:
+    apps = sorted(app for app, target in judged.plan.stays.targets.items() if not target)
+    if judged.plan.basis.cut.zero and apps:
+        text = f"It was asked to unapply every migration of {', '.join(apps)}."
+        yield Finding("rollback.W003", Level.LOSS, "", text)
+
+
+def apps_to_zero(judged: Judged) -> Iterator[Finding]:
+    for app, target in judged.plan.stays.targets.items():
+        if not target:
+            text = f"{app} goes back to zero: none of its migrations stays applied."
+            yield Finding("rollback.I001", Level.REMARK, app, text)
+
+
+def early_ghosts(judged: Judged) -> Iterator[Finding]:
+    for record in judged.plan.early_ghosts:
+        text = f"{record.key} {judged.plan.basis.cut.early} and stays; this code has no such migration."
+        yield Finding("rollback.I005", Level.REMARK, str(record.key), text)
+
+
+def near_the_moment(judged: Judged) -> Iterator[Finding]:
+    for record in judged.plan.near:
+        text = (
+            f"{record.key} is stored with {record.applied:%H:%M:%S}, to the second only, and counts as at the moment."
+        )
+        yield Finding("rollback.I007", Level.REMARK, str(record.key), text)
+
+
+def faked(judged: Judged) -> Iterator[Finding]:
+    for step in judged.plan.steps:
+        if step.fake:
+            text = f"{step.key} is NOT undone, only its row is deleted (--fake): what it did to the database stays."
+            yield Finding("rollback.I008", Level.REMARK, str(step.key), text)

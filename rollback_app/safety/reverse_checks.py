@@ -1,0 +1,49 @@
+"""What the reverses of the operations are: missing, doing nothing, code, or of another kind than in the migration."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rollback_app.planner import Effect, Kind, Plan, Step
+
+from .findings import Finding, Judged, Level
+
+
+def irreversible(judged: Judged) -> Iterator[Finding]:
+    for step, effect in _effects(judged.plan, Kind.IRREVERSIBLE):
+        yield Finding(
+            "rollback.E001",
+            Level.BLOCKER,
+            str(step.key),
+            f"{step.key} {effect.words}.",
+            f"Choose a later moment, or restore a backup. If what it did may stay as it is: --fake {step.key}",
+            {"operation": effect.index},
+        )
+
+
+def reverses_nothing(judged: Judged) -> Iterator[Finding]:
+    for step, effect in _effects(judged.plan, Kind.NOOP):
+        yield Finding("rollback.I002", Level.REMARK, str(step.key), f"{step.key} {effect.words}.")
+
+
+def cannot_be_judged(judged: Judged) -> Iterator[Finding]:
+    for kind in (Kind.CODE, Kind.RUNS_SQL, Kind.UNKNOWN):
+        for step, effect in _effects(judged.plan, kind):
+            text = f"{step.key} {effect.words}; what that does to the data cannot be judged from here."
+            yield Finding("rollback.I003", Level.REMARK, str(step.key), text)
+
+
+def plain_twins(judged: Judged) -> Iterator[Finding]:
+    for step in judged.plan.steps if judged.one_transaction else ():
+        for effect in step.effects:
+            if effect.twin_locks:
+                text = f"{step.key} {effect.words} without CONCURRENTLY: writes to {effect.twin_locks} wait meanwhile."
+                hint = "To run it concurrently, give up all-or-nothing with --step-by-step."
+                yield Finding("rollback.I006", Level.REMARK, str(step.key), text, hint)
+
+
+def _effects(plan: Plan, kind: Kind) -> Iterator[tuple[Step, Effect]]:
+    for step in plan.steps:
+        for effect in step.effects:
+            if effect.kind is kind:
+                yield step, effect

@@ -1,0 +1,113 @@
+"""What the rows and names in the database say: what would be lost, and what would fail or be damaged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from rollback_app.planner import Need, Requirement, Step, all_requirements, drops
+
+from .findings import Count, Finding, Judged, Level, Violations, digits
+
+
+def loss(judged: Judged) -> Iterator[Finding]:
+    """Rows and values that would be gone, each table looked at once."""
+    dropped = drops(judged.plan)
+    dropped_tables = {table for _, _, table, column in dropped if not column}
+    wanted: dict[str, dict[str, Any]] = {}
+    for _, effect, table, column in dropped:
+        columns = wanted.setdefault(table, {})
+        if column and table not in dropped_tables:
+            columns[column] = effect.field
+    counts = {
+        table: judged.inspector.count(table, columns) if judged.count else None for table, columns in wanted.items()
+    }
+    for step, effect, table, column in dropped:
+        if column and table in dropped_tables:
+            continue
+        rows, values = counts[table] or (None, {})
+        count = values.get(column) if column else rows
+        if count and count.lossless:
+            continue
+        if (
+            count is None
+            and judged.count
+            and judged.plan.earlier.resumes
+            and judged.plan.earlier.resumes.key == step.key
+        ):
+            continue  # gone already
+        facts = {"table": table, "column": column, "rows": count and count.number, "effect": effect.words}
+        yield Finding(
+            "rollback.W001", Level.LOSS, str(step.key), f"{effect.words}{_lost(count, column, judged)}.", "", facts
+        )
+
+
+def _lost(count: Count | None, column: str, judged: Judged) -> str:
+    if not judged.count:
+        return ": not counted, so taken for lost"
+    if count is None:
+        return ", which was not found; perhaps this migration was never really run"
+    if not count.number:
+        return ": too large to look through, so taken for lost"
+    plural = count.number > 1 or count.more
+    if column:
+        return f": {count.found} row{'s have' if plural else ' has'} a value"
+    about = f", about {digits(count.about)} by the database's statistics" if count.about else ""
+    return f": {count} row{'s' if plural else ''}{about}"
+
+
+# What a row is that does not meet a demand: the finding's id, and the words for one row and for more.
+_OFFENCES: dict[Need, tuple[str, str, str]] = {
+    Need.FEW_ROWS: ("rollback.E010", "is in the table", "are in the table"),
+    Need.NO_NULLS: ("rollback.E010", "holds NULL", "hold NULL"),
+    Need.UNIQUE: ("rollback.E011", "shares its value with another", "share their values with others"),
+    Need.FITS: ("rollback.E012", "holds a value that does not fit", "hold values that do not fit"),
+    Need.POINTS: ("rollback.E013", "points to a row that is not there", "point to rows that are not there"),
+    Need.CHECK: ("rollback.E014", "breaks its condition", "break its condition"),
+    Need.FREE_TABLE: ("rollback.E015", "", ""),
+    Need.FREE_COLUMN: ("rollback.E015", "", ""),
+    Need.FREE_INDEX: ("rollback.E015", "", ""),
+    Need.KEPT: (
+        "rollback.W010",
+        "holds a value that will be cut or rounded",
+        "hold values that will be cut or rounded",
+    ),
+}
+
+
+def would_fail(judged: Judged) -> Iterator[Finding]:
+    """What live rows and names would make the run fail, or would have it damage values."""
+    for step, requirement, unsure in all_requirements(judged.plan) if judged.count else ():
+        violations = judged.inspector.violations(requirement)
+        if violations and not violations.count.lossless:
+            yield _offence(step, requirement, violations, unsure)
+
+
+def _offence(step: Step, requirement: Requirement, violations: Violations, unsure: bool) -> Finding:
+    empty_by_then = requirement.need is Need.NO_NULLS and not requirement.columns
+    id, one, many = _OFFENCES[Need.FEW_ROWS if empty_by_then else requirement.need]
+    count = violations.count
+    if not one:
+        text = f"{step.key} {requirement.words}, but there is one of that name."
+        hint = "Drop or rename what has it now, if it is none of Django's; else see whether this migration was ever really run."
+    elif not count.number:
+        text = (
+            f"{step.key} {requirement.words}: the table is too large to look through all of it, so that this may fail."
+        )
+        return Finding("rollback.I020", Level.REMARK, str(step.key), text, f"To look yourself: {violations.query}")
+    else:
+        rows, what = ("row", one) if count.found == "1" else ("rows", many)
+        text = f"{step.key} {requirement.words}: {count.found} {rows} {what}."
+        hint = f"Mend them, and run the same command again. They are listed by: {violations.query}"
+    facts = {
+        "table": requirement.today,
+        "columns": list(requirement.columns),
+        "rows": count.number,
+        "query": violations.query,
+    }
+    if requirement.need is Need.KEPT:
+        return Finding(id, Level.LOSS, str(step.key), text, hint, facts)
+    if unsure:
+        text = f"{text[:-1]}; unless code that runs before it mends that, it fails."
+        return Finding("rollback.I020", Level.REMARK, str(step.key), text, hint, facts)
+    return Finding(id, Level.BLOCKER, str(step.key), text, hint, facts)
