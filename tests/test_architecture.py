@@ -28,6 +28,7 @@ ROWS = [
 ]
 PURE = {"errors", "history", "moments", "states", "planner", "safety", "reports", "legacy"}
 ONLY = {"legacy": {"errors", "moments"}}  # what a room may import, if it is less than the rows above it
+ROOMS = set().union(*ROWS)
 WITHOUT_DJANGO = {"errors", "moments", "legacy", "__main__"}  # for machines that have no project
 # What pure modules may take from Django: nothing that opens a connection or reads a setting.
 PURE_DJANGO = ("django.db.migrations", "django.db.models", "django.utils")
@@ -110,6 +111,17 @@ def test_the_rules_are_kept(path: Path) -> None:
 
 def test_every_room_has_its_place() -> None:
     assert {name_of(path) for path in FILES} == set().union(*ROWS)
+
+
+def test_the_picture_shows_these_rows() -> None:
+    """docs/contributing.md draws them; `__main__` is Python's own name, and no room."""
+    page = (ROOT.parent / "docs" / "contributing.md").read_text()
+    picture = page.split("```")[1]
+    drawn = [
+        {word for word in line.split("  ")[0].split() + line.split()[:2] if word in ROOMS}
+        for line in picture.splitlines()
+    ]
+    assert [rooms for rooms in drawn if rooms] == [rooms - {"__init__", "__main__"} for rooms in ROWS]
 
 
 @pytest.mark.parametrize(
