@@ -409,7 +409,7 @@ def test_the_question(shop: Database, answer: bytes, goes: bool) -> None:
     assert status == (0 if goes else 3)
     assert len(keys(shop.alias)) == (1 if goes else 3)
     if not goes:
-        assert output.endswith("You did not say yes. Nothing was changed.\nRun the same command again to go on.\n")
+        assert output.endswith("Cancelled. Nothing was changed.\nRun the same command again to go on.\n")
 
 
 @on_sqlite
