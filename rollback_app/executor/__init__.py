@@ -1,4 +1,4 @@
-"""Unapplies a plan: in one transaction, or step by step with a note of each operation; rehearses one; verifies the result."""
+"""Unapplies a plan: in one transaction, or step by step with a note of each operation. Also rehearses, and verifies."""
 
 from .failures import NotAsExpected, StepFailed
 from .progress import Bookmark, Done, Progress

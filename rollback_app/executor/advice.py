@@ -1,16 +1,18 @@
-"""What to do about an error of a database: the words for a tired stranger, who sees its own words beside them."""
+"""What to do about a database's error. The reader sees the database's own words beside this."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-INTERRUPTED = "Decide whether you still want it."
-TRACEBACK = "See where in the code that was with --traceback; mend it, or what it met in the rows."
+INTERRUPTED = "If you still want this rollback, {again}."
+TRACEBACK = "--traceback shows where the code failed. Fix the code, or the rows that it read, then {again}."
+UNKNOWN = "Fix the problem named above, then {again}."
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of error, told by SQLSTATE's beginning (PostgreSQL), number (MariaDB, MySQL) or text (SQLite, drivers)."""
+    """A kind of error, recognised by the beginning of its SQLSTATE (PostgreSQL), its number (MariaDB, MySQL) or its text (SQLite,
+    drivers). words: what to do about it; {again} stands for running the command again."""
 
     words: str
     states: tuple[str, ...]
@@ -22,55 +24,55 @@ class Kind:
 # https://www.sqlite.org/rescode.html
 KINDS = (
     Kind(
-        "Somebody else held what it needs for longer than --lock-timeout. Wait until they are done.",
+        "Somebody else held a lock for longer than --lock-timeout. Wait until they are done, then {again}.",
         ("55P03",),
         (1205,),
         ("database is locked", "database table is locked"),
     ),
     Kind(
-        "It took longer than --statement-timeout allows, or somebody cancelled it. Allow more.",
+        "The statement took longer than --statement-timeout allows, or somebody cancelled it. Allow more time, then {again}.",
         ("57014",),
         (1969, 3024),
         ("interrupted",),
     ),
     Kind(
-        "Rows, or a rule that the database keeps, stand against it. Change those.",
+        "Rows in the table violate a constraint. Fix the rows listed above, then {again}.",
         ("23",),
         (1048, 1062, 1216, 1217, 1451, 1452, 1557, 1761, 4025, 3819),
         ("constraint failed",),
     ),
     Kind(
-        "The user of this connection may not do that. Give it the right, or connect as the owner of the table.",
+        "The database user has no right to do this. Grant it, or connect as the owner of the table, then {again}.",
         ("42501",),
         (1044, 1142, 1143, 1227),
         ("readonly database",),
     ),
     Kind(
-        "There is no room left. Make some on the disk of the database.",
+        "The disk of the database is full. Free some space, then {again}.",
         ("53100",),
         (1021, 1114),
         ("database or disk is full",),
     ),
-    # Not in the tests: whoever provokes it takes the locks of all others on the server.
+    # Not in the tests: whoever provokes it takes all locks of the server.
     Kind(
-        "The run locks more tables at once than the server has room for. Raise its max_locks_per_transaction, or add"
-        " --step-by-step.",
+        "The run locks more tables at once than the server has memory for. Raise its max_locks_per_transaction, or add"
+        " --step-by-step, then {again}.",
         ("53200",),
         (),
         (),
     ),
     Kind(
-        "The connection is gone. Look into the server's log for the reason.",
+        "The connection was lost. The server's log has the reason. When the server is back, {again}.",
         ("08", "57P0"),
         (1927, 2006, 2013),
-        # PostgreSQL's driver, which has no SQLSTATE from a server that is gone
+        # from PostgreSQL's driver: a server that is gone sends no SQLSTATE
         ("connection is closed", "connection is lost", "closed the connection"),
     ),
 )
 
 
 def about(error: BaseException) -> str:
-    """What to mend; empty, if only the error's own words tell."""
+    """What to do; empty, if only the error's own words tell."""
     cause = error.__cause__
     state = getattr(cause, "sqlstate", None) or ""
     number = error.args[0] if error.args else None

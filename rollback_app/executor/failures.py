@@ -1,4 +1,4 @@
-"""What went wrong, what state the database is in after it, and what to do next."""
+"""What went wrong, what state the database is in now, and what to do next."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from rollback_app.errors import DatabaseUnusable, Locked, RollbackError
 from rollback_app.planner import Plan, Step
 from rollback_app.safety import Comparison
 
+from . import advice
 from .progress import Done
 
 
 class StepFailed(RollbackError):
-    """A run broke off. Facts: the step (None outside of one), what was going on (words), its SQL (empty if the failure was
-    not in a statement), the database's or Python's own words, what state the database is in now; doubtful: may the statement
-    have been done all the same?"""
+    """A run broke off. Facts: the step (None outside of one), what the run was doing (words), its SQL (empty if no statement
+    failed), the database's or Python's own words, the state of the database now; doubtful: may the statement have been executed
+    after all?"""
 
     def __init__(
         self,
@@ -28,43 +29,45 @@ class StepFailed(RollbackError):
         sql: str = "",
         locked: bool = False,
         doubtful: bool = False,
-        advice: str = "",
+        what_to_do: str = "",
     ) -> None:
-        self.step, self.doing, self.words, self.sql, self.advice = step, doing, words, sql, advice
+        self.step, self.doing, self.words, self.sql, self.advice = step, doing, words, sql, what_to_do
         self.doubtful = doubtful
         self.state = ""
         self.returncode = Locked.returncode if locked else RollbackError.returncode
         super().__init__("")
 
     def settle(self, state: str, hint: str) -> None:
-        """Say what state the database is in, and what to do next, once that is known."""
+        """Say what state the database is in and what to do next, once that is known."""
         at = f" at {self.step.key}" if self.step else ""
         statement = f"\nThe statement was: {self.sql}" if self.sql else ""
         self.message = f"The rollback failed{at}, {self.doing}: {self.words}{statement}\n{state}"
         faked = ""
-        if self.step and not self.advice:  # a reason that is known is not that one
+        if self.step and not self.advice:  # the reason is not known
             faked = f" If {self.step.key} was recorded without ever being run, add --fake {self.step.key}."
         self.state, self.hint = state, hint + faked
 
-    def mend(self, then: str) -> str:
-        """What to do about it, and then."""
-        return f"{self.advice} Then {then}" if self.advice else f"Mend what is named above and {then}"
+    def fix(self, again: str) -> str:
+        """What to do about it. again: words for running the command again."""
+        return (self.advice or advice.UNKNOWN).format(again=again)
 
 
 class NotAsExpected(StepFailed):
-    """All steps were undone, and then the tables were not what the migrations at the target say. Facts: the verdict."""
+    """All steps were unapplied, but the tables do not match the migrations at the target. Facts: the comparison."""
 
     def __init__(self, comparison: Comparison, *, stays: bool) -> None:
         self.comparison, self.stays = comparison, stays
         listed = "; ".join(map(str, comparison.new[:5]))
         more = f"; and {len(comparison.new) - 5} more" if len(comparison.new) > 5 else ""
-        super().__init__(None, "comparing the tables with what the migrations at the target say", f"{listed}{more}")
+        super().__init__(None, "comparing the tables with the migrations at the target", f"{listed}{more}")
 
     def settle(self, state: str, hint: str) -> None:
         if self.stays:
-            super().settle(f"{state} Nothing of it can be taken back.", "Mend these tables by hand.")
+            super().settle(f"{state} This cannot be taken back.", "Fix these tables by hand.")
         else:
-            super().settle(state, "Look at what undoing these migrations does. To accept the differences: --no-verify")
+            super().settle(
+                state, "Look at what unapplying these migrations does. To accept the differences, add --no-verify."
+            )
 
 
 def after_all_or_nothing(database: Database, plan: Plan, failed: StepFailed) -> tuple[str, str]:
@@ -74,38 +77,37 @@ def after_all_or_nothing(database: Database, plan: Plan, failed: StepFailed) -> 
             found, others = database.records(), _others(database, failed)
     except (DatabaseUnusable, Locked):
         return (
-            f"{database.title} cannot be reached now. The run was not committed, so it undoes itself.",
-            "When it is back, run the same command with --plan to see where it is.",
+            f"{database.title} cannot be reached now. The run was not committed, so the server undoes it.",
+            "When it is back, run the same command with --plan to see its state.",
         )
     # Others may have changed other rows since; they were waiting for this lock.
     if {row.id for row in plan.deleted} & {row.id for row in found}:
-        return f"Nothing was changed: everything is as it was before.{others}", failed.mend(
-            "run the same command again."
-        )
+        state = f"Nothing was changed: everything is as it was before.{others}"
+        return state, failed.fix("run the same command again")
     return (
-        "The run was committed before that, or during it: it is done.",
-        "Run the same command with --plan: it has nothing left to do.",
+        "The run was committed before this failure: it is done.",
+        "To check, run the same command with --plan: nothing should be left to do.",
     )
 
 
 def after_some_steps(database: Database, plan: Plan, done: list[Done], failed: StepFailed) -> tuple[str, str]:
     left = plan.steps[len(done) :]
-    state = f"{len(done)} of {len(plan.steps)} steps are undone and stay so"
+    state = f"{len(done)} of {len(plan.steps)} steps are unapplied and stay so"
     if done:
-        state += f", the last is {done[-1].step.key}"
+        state += f"; the last was {done[-1].step.key}"
     if failed.step and not (database.can_undo_ddl and failed.step.migration.atomic):
-        state += f". Of {failed.step.key} a part may be undone; its row is still there"
+        state += f". {failed.step.key} may be partly undone; its record is still there"
     names = ", ".join(str(step.key) for step in left[:5]) + (", …" if len(left) > 5 else "")
-    left_over = f" Left: {names}." if left else ""
-    return f"{state}.{left_over}{_others(database, failed)}", failed.mend(
-        "run the same command again: it goes on from there."
+    left_over = f" Still to do: {names}." if left else ""
+    return f"{state}.{left_over}{_others(database, failed)}", failed.fix(
+        "run the same command again: it goes on from there"
     )
 
 
 def _others(database: Database, failed: StepFailed) -> str:
-    """Who may have been in the way, if somebody was."""
+    """Who held the lock, if there was one."""
     found = ""
     if failed.returncode == Locked.returncode:
         with suppress(DatabaseError, InterfaceError):
             found = "; ".join(database.others())
-    return f" Transactions of others that are open now: {found}." if found else ""
+    return f" Other transactions that are open now: {found}." if found else ""

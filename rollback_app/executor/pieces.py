@@ -1,4 +1,4 @@
-"""Undoes one migration that is not one transaction, noting each piece, so that a run that breaks off can be continued."""
+"""Unapplies one migration that cannot run in one transaction, noting each piece, so that a run that breaks off can be resumed."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ def undo_in_pieces(
     *,
     number: int,
 ) -> Done:
-    """Undo one step that cannot be taken back as a whole, noting each piece before the next begins, so that a run that breaks
-    off can be continued behind it. number: of the step in its plan, from 1."""
+    """Unapply one step that cannot run in one transaction. Each piece is noted before the next begins, so that a run that breaks
+    off can be resumed behind it. number: of the step in its plan, from 1."""
     watch.progress.began(step)
     start = time.monotonic()
     earlier = plan.earlier.resumes if plan.earlier.resumes and plan.earlier.resumes.key == step.key else None
@@ -67,8 +67,8 @@ def undo_in_pieces(
 
 
 def _backwards_and_deferred(undo: Undo, step: Step, editor: Any) -> None:
-    """What the schema editor puts off to the end of a migration (indexes, foreign keys) is done at the end of the operation,
-    as if that were a migration by itself: so a run can be continued behind it."""
+    """Undo an operation and what the schema editor defers to the end of a migration (indexes, foreign keys), as if the operation
+    were a migration by itself, so that a run can be resumed behind it."""
     backwards(undo, step, editor)
     for statement in editor.deferred_sql:
         editor.execute(statement, None)
@@ -76,33 +76,33 @@ def _backwards_and_deferred(undo: Undo, step: Step, editor: Any) -> None:
 
 
 def _script(database: Database, undo: Undo, step: Step, begun: Position | None) -> tuple[str, ...] | None:
-    """The statements that an operation will run. None, if they cannot be known before.
+    """The statements that an operation will run. None, if they cannot be known beforehand.
 
-    begun: where an earlier run broke off in it. What that one noted counts, for the statements that are done may be why Django
-    would not make the same ones again. But if the next one is known to have failed, the code may have been mended since.
+    begun: where an earlier run broke off in it. What that run noted counts: after its statements, Django might generate others.
+    But if the next statement is known to have failed, the code may have been fixed since.
 
-    Errors: StepFailed, if what is done is not in the code any more.
+    Errors: StepFailed, if the code no longer has the statements that were executed.
     """
     if begun is None or begun.statements is None:
         return _collected(database, undo, step)
     done = begun.statements_done
-    mended = not begun.doubtful and (not done or isinstance(undo.operation, RunSQL))
-    found = _collected(database, undo, step) if mended else None
+    fixed = not begun.doubtful and (not done or isinstance(undo.operation, RunSQL))
+    found = _collected(database, undo, step) if fixed else None
     if found is None:
         return begun.statements
     if found[:done] != begun.statements[:done]:
         raise StepFailed(
             step,
             in_words(undo.operation),
-            f"an earlier run has done {done} of its statements, and in this code these are others",
-            advice="Write these statements as they were, and mend only those behind them.",
+            f"an earlier run has executed {done} of its statements, and this code has different ones",
+            what_to_do="Restore these statements as they were, change only the later ones, then {again}.",
         )
     return found
 
 
 def _collected(database: Database, undo: Undo, step: Step) -> tuple[str, ...] | None:
-    """None for code, for operations that are not Django's, and for one that looks at what its own statements would have
-    made; and for one that is in a transaction as a whole (see `_alone`), so that nothing of it need be noted."""
+    """The statements of an operation. None for code, for operations that are not Django's, for one that reads what its own
+    statements would have made, and for one that runs in a transaction of its own (see `_alone`) and needs no notes."""
     operation = undo.operation
     known = type(operation).__module__.startswith("django.db.migrations.") and not isinstance(operation, RunPython)
     if not known or (database.can_undo_ddl and not isinstance(operation, RunSQL)):
@@ -117,7 +117,7 @@ def _collected(database: Database, undo: Undo, step: Step) -> tuple[str, ...] | 
 
 
 def _run_script(database: Database, statements: Sequence[str], bookmark: Bookmark, begun: Position | None) -> None:
-    """Run statements one by one. begun: how far an earlier run has come with them."""
+    """Run statements one by one. begun: how far an earlier run got with them."""
     done = begun.statements_done if begun else 0
     bookmark.operation_begun(statements, done)
     for index, statement in enumerate(statements[done:], done):
@@ -134,13 +134,13 @@ def _run_script(database: Database, statements: Sequence[str], bookmark: Bookmar
 
 
 def _may_be_done(begun: Position | None, index: int) -> bool:
-    """May an earlier run have done the statement of this number, from 0?"""
+    """May an earlier run have executed the statement of this number, from 0?"""
     return begun is not None and index < begun.statements_done + begun.doubtful
 
 
 @contextmanager
 def _alone(database: Database, operation: Operation, step: Step) -> Iterator[None]:
-    """A transaction for one operation and its note, unless its author wanted none, or it refuses to run in one."""
+    """A transaction for one operation and its note, unless its author wanted none or it refuses to run in one."""
     wanted = operation.atomic or (step.migration.atomic and operation.atomic is not False)
     can_be = (
         database.can_undo_ddl and not isinstance(operation, (RunPython, RunSQL)) and not is_concurrent(type(operation))
@@ -154,7 +154,7 @@ def _alone(database: Database, operation: Operation, step: Step) -> Iterator[Non
 
 @contextmanager
 def _transaction(database: Database) -> Iterator[None]:
-    """For a piece of a step; where the lock is one of a transaction, with that."""
+    """A transaction for a piece of a step, with the lock where that belongs to a transaction."""
     with transaction.atomic(using=database.alias):
         database.lock()
         yield
@@ -162,8 +162,8 @@ def _transaction(database: Database) -> Iterator[None]:
 
 @contextmanager
 def _noting_statements(database: Database, editor: Any, bookmark: Bookmark, begun: Position | None) -> Iterator[None]:
-    """For an operation whose statements are known only as they come: each is noted. They are all run again, and that the
-    database says "done already" of one is no failure, if an earlier run may have done it."""
+    """Note each statement of an operation whose statements are known only as they come. A resumed run executes all of them again;
+    "done already" from the database is then no failure, if an earlier run may have executed that one."""
     execute = editor.execute
     number, done = 0, begun.statements_done if begun else 0
 

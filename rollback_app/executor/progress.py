@@ -1,4 +1,4 @@
-"""What a run tells while it is under way: to people, and to the journal."""
+"""What a run reports while it is under way: to people, and to the journal."""
 
 from __future__ import annotations
 
@@ -14,41 +14,41 @@ from rollback_app.safety import Comparison
 
 @dataclass(frozen=True)
 class Done:
-    """A step that was unapplied, and how many seconds it took."""
+    """A step that was unapplied, and the seconds that it took."""
 
     step: Step
     seconds: float
 
 
 class Bookmark:
-    """Where a run notes how far it has come, so that another can go on behind it; this one notes nothing.
+    """Notes how far a run has come, so that another run can resume there; this one notes nothing.
 
-    What is noted inside a transaction is true only if that is committed.
+    What is noted inside a transaction is true only once that is committed.
     """
 
     def step_begun(self, position: Position) -> None:
-        """A step begins, or goes on, here."""
+        """A step begins or resumes here."""
 
     def operation_begun(self, statements: Sequence[str], done: int) -> None:
-        """An operation will run these statements, of which so many are done."""
+        """An operation will run these statements, of which this many are done."""
 
     def statement_done(self, number: int) -> None:
-        """So many of these statements are done."""
+        """This many of these statements are done."""
 
     def operation_done(self, number: int) -> None:
-        """So many operations of the step are done."""
+        """This many operations of the step are done."""
 
     def step_done(self, number: int) -> None:
-        """So many steps are done."""
+        """This many steps are done."""
 
     def finished(self) -> None:
         """All is done."""
 
 
 class Progress:
-    """What a run tells while it is under way; a caller overrides what it wants to know.
+    """What a run reports while it is under way; a caller overrides what it wants to know.
 
-    shows_sql: does `ran` want to be told? (Putting the values into a statement takes time.)
+    shows_sql: call `ran`? (Putting the values into a statement takes time.)
     """
 
     shows_sql = False
@@ -60,19 +60,19 @@ class Progress:
         """A step begins."""
 
     def finished(self, done: Done) -> None:
-        """A step is undone (with --step-by-step: committed)."""
+        """A step is unapplied (with --step-by-step: committed)."""
 
     def broke_off(self) -> None:
-        """The run failed, or its step that had begun; it may be tried again."""
+        """The run failed, perhaps inside a step; it may be tried again."""
 
     def ran(self, sql: str) -> None:
         """A statement was sent to the database."""
 
     def warned(self, text: str) -> None:
-        """Something is not as it should be, and the run goes on."""
+        """Something is wrong, but the run goes on."""
 
     def verified(self, comparison: Comparison) -> None:
-        """After the last step: whether the tables are what the migrations at the target say."""
+        """After the last step: whether the tables match the migrations at the target."""
 
     def rendered_everything(self, operation: Operation) -> None:
-        """An operation was given all models of the project: what it looks at is not known, or is everything."""
+        """An operation was given all models of the project, because nothing tells which of them it reads."""

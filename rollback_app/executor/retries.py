@@ -1,4 +1,4 @@
-"""Trying again when somebody else holds a lock: only what has changed nothing is tried again."""
+"""Tries again when somebody else holds a lock, if nothing was changed yet."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ _T = TypeVar("_T")
 
 
 def _ignore(text: str) -> None:
-    """Nobody is told."""
+    """Tell nobody."""
 
 
 @dataclass(frozen=True)
 class Retries:
-    """How often to try again. sleep: pauses that many seconds; tell: is told of each pause, in words."""
+    """How often to try again. sleep: pauses for that many seconds; tell: hears of each pause, in words."""
 
     number: int = 0
     sleep: Callable[[float], None] = time.sleep
     tell: Callable[[str], None] = _ignore
 
     def run(self, attempt: Callable[[], _T], *, again_after: tuple[type[RollbackError], ...] = (Locked,)) -> _T:
-        """What the attempt returns, or the error of the last one. again_after: the errors that have changed nothing, if
-        they come of a lock; the pauses between attempts grow: 1, 2, 4, … seconds."""
+        """What the attempt returns, or the error of the last one. again_after: errors after which nothing was changed, if a lock
+        caused them. The pauses between attempts grow: 1, 2, 4, … seconds."""
         for count in range(self.number):
             try:
                 return attempt()

@@ -1,7 +1,7 @@
 """Unapplies a plan with Django's own operations and schema editor: in one transaction, or step by step.
 
-Django's executor is not used: it computes states for another order, records a step outside of the step's transaction, and
-cannot put a whole plan into one transaction. What an operation does is Django's; what surrounds it is here.
+Django's executor is not used: it computes states for another order, records a step outside the step's transaction, and
+cannot run a whole plan in one transaction. Django decides what an operation does; this module decides what surrounds it.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _Prepare = Callable[[], Plan]
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run did. verdict: None, if nothing was verified."""
+    """What a run did. comparison: None, if nothing was verified."""
 
     done: tuple[Done, ...]
     comparison: Comparison | None
@@ -65,8 +65,8 @@ def run(
 
 @contextmanager
 def _old_objects_aside() -> Iterator[None]:
-    """The models that are rendered for an operation are soon garbage, in circles. Python need not go through all that was there
-    before to find it: that took an eighth of the time of a large run."""
+    """Keep Python's garbage collector away from what was there before. The models rendered for an operation soon become cyclic
+    garbage; finding it among everything else took an eighth of the time of a large run."""
     gc.freeze()
     try:
         yield
@@ -84,7 +84,7 @@ def _in_one_transaction(
 ) -> list[Done]:
     done: list[Done] = []
     try:
-        with watch.failures(None, "before or after its steps"), database.all_or_nothing():
+        with watch.failures(None, "outside its steps"), database.all_or_nothing():
             plan = _same(expected, prepare())
             watch.progress.started(plan)
             with signals(database, plan, watch) as states, _no_new_orphans(database, None):
@@ -106,9 +106,9 @@ def _in_one_transaction(
 
 
 def _check_it_can_be_committed(database: Database) -> None:
-    # A savepoint that could not be rolled back, perhaps in a receiver, is noted by Django, and the commit becomes a rollback.
+    # Django remembers a savepoint that could not be rolled back, perhaps in a receiver, and does not commit.
     if transaction.get_rollback(using=database.alias):
-        raise StepFailed(None, "before the commit", "the transaction can only be undone")
+        raise StepFailed(None, "before the commit", "the transaction is broken and was rolled back")
 
 
 def _step_by_step(
@@ -117,7 +117,7 @@ def _step_by_step(
     done: list[Done] = []
     try:
         with (
-            watch.failures(None, "before or after its steps"),
+            watch.failures(None, "outside its steps"),
             database.settings_of_run(),
             database.alone(),
         ):
@@ -145,18 +145,18 @@ def _one_step(
     watch: Watch,
     bookmark: Bookmark,
 ) -> Done:
-    """A step in a transaction of its own, if the database and the migration allow one."""
+    """Unapply one step, in a transaction of its own if the database and the migration allow one."""
     gone = {row.id for finished in done for row in finished.step.records}
     expected = {row.id for row in plan.basis.records} - gone
     in_transaction = database.can_undo_ddl and step.migration.atomic
-    with watch.failures(step, "before or after its operations"), ExitStack() as stack:
+    with watch.failures(step, "outside its operations"), ExitStack() as stack:
         if in_transaction:
             stack.enter_context(transaction.atomic(using=database.alias, durable=True))
             database.lock()
             stack.enter_context(_no_new_orphans(database, step))
             stack.enter_context(_nothing_lost_in_silence(database, plan, step))
         if {row.id for row in database.records()} != expected:
-            raise StepFailed(step, "before it began", "somebody else changed django_migrations meanwhile")
+            raise StepFailed(step, "before it began", "somebody else changed django_migrations in the meantime")
         if not in_transaction:
             return undo_in_pieces(database, plan, step, undos, watch, bookmark, number=len(done) + 1)
         found = undo(database, step, undos, watch)
@@ -171,16 +171,16 @@ def _no_new_orphans(database: Database, step: Step | None) -> Iterator[None]:
     yield
     more = database.orphans() - before
     if more > 0:
-        plural = "s" if more > 1 else ""
-        raise StepFailed(step, "checking foreign keys", f"{more} row{plural} would point to rows that are not there")
+        rows = "1 row would point to a row that does" if more == 1 else f"{more} rows would point to rows that do"
+        raise StepFailed(step, "checking foreign keys", f"{rows} not exist")
 
 
-_OPAQUE = (Kind.CODE, Kind.RUNS_SQL, Kind.UNKNOWN)  # these may drop what they like
+_OPAQUE = (Kind.CODE, Kind.RUNS_SQL, Kind.UNKNOWN)  # these may drop anything
 
 
 @contextmanager
 def _nothing_lost_in_silence(database: Database, plan: Plan, step: Step) -> Iterator[None]:
-    """What a faked step made may still be there, unknown to the states; a table that is remade from them would lose it."""
+    """A table that is remade loses what the states do not know: what a faked step made may still be in it."""
     renames = any(isinstance(operation, RenameModel) for operation in step.migration.operations)
     if (
         renames
@@ -195,20 +195,22 @@ def _nothing_lost_in_silence(database: Database, plan: Plan, step: Step) -> Iter
     named = {(effect.table, effect.column) for effect in step.effects}
     for table, column in sorted(before - database.columns()):
         if not named & {(table, ""), (table, column)}:
-            raise StepFailed(step, "remaking tables", f"column {table}.{column} would be lost, and no step drops it")
+            raise StepFailed(
+                step, "remaking tables", f"column {table}.{column} would be lost, although no step drops it"
+            )
 
 
 def _same(expected: Plan, found: Plan) -> Plan:
     if expected.digest != found.digest:
         raise Refused(
-            "The history changed meanwhile: what is recorded now is not what the plan was made from. Nothing was changed.",
-            hint="Run the same command with --plan again, and look at the new plan.",
+            "The history changed meanwhile: the records are not those that the plan was made from. Nothing was changed.",
+            hint="Run the same command with --plan and look at the new plan.",
         )
     return found
 
 
 def _walk(plan: Plan, states: States) -> Iterator[tuple[Step, list[Undo]]]:
-    """The steps with their operations; a faked step has none, and no states either."""
+    """The steps with their operations; a faked step has none."""
     walk = states.backwards()
     for step in plan.steps:
         yield step, [] if step.fake else next(walk)[1]

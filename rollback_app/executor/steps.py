@@ -1,4 +1,4 @@
-"""Undoes one migration inside a transaction."""
+"""Unapplies one migration inside a transaction."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .watch import Watch
 
 
 def undo(database: Database, step: Step, undos: list[Undo], watch: Watch) -> Done:
-    """Undo one step inside a transaction, except for its rows."""
+    """Unapply one step inside a transaction, except for its records."""
     watch.progress.began(step)
     start = time.monotonic()
     editor = new_editor(database)
@@ -32,7 +32,7 @@ def undo(database: Database, step: Step, undos: list[Undo], watch: Watch) -> Don
                 database.check_rows()  # PostgreSQL alters no table with pending trigger events
         if nested.rendered_everything:
             watch.progress.rendered_everything(nested.operation)
-    with watch.failures(step, "in what its operations put off to its end"):
+    with watch.failures(step, "running the deferred SQL of its operations"):
         for statement in editor.deferred_sql:
             editor.execute(statement, None)
     done = Done(step, time.monotonic() - start)
@@ -42,13 +42,13 @@ def undo(database: Database, step: Step, undos: list[Undo], watch: Watch) -> Don
 
 def new_editor(database: Database) -> BaseDatabaseSchemaEditor:
     editor = database.connection.schema_editor(atomic=False)
-    # Never left with __exit__: on SQLite it checks constraints even while an error is under way, which hides the error.
+    # Never left with __exit__: on SQLite that checks constraints even after an error, which hides the error.
     editor.__enter__()
     return editor
 
 
 def backwards(undo: Undo, step: Step, editor: BaseDatabaseSchemaEditor, twin: Any = None) -> None:
-    # A copy, because RenameModel and RenameField swap their own attributes while they run, and stay so when they fail.
+    # A copy, because RenameModel and RenameField swap their own attributes while they run, and leave them swapped when they fail.
     operation = copy.copy(undo.operation)
     run = twin or type(operation).database_backwards
     run(operation, step.key.app, editor, undo.from_state, undo.to_state)

@@ -1,4 +1,4 @@
-"""Sees each statement of a run."""
+"""Watches each statement of a run."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from .verification import Verifier
 
 
 class Watch:
-    """Sees each statement of a run: remembers the last one, for the message, and whether rows were changed; and which tables
-    were touched, to verify them."""
+    """Watches each statement of a run: remembers the last one for the message, whether rows were changed, and which tables were
+    touched, to verify them."""
 
     def __init__(self, database: Database, progress: Progress, *, verify: bool) -> None:
         self.database = database
@@ -39,7 +39,7 @@ class Watch:
             self._verifier = Verifier(self.database, plan, states)
 
     def verify(self, *, stays: bool) -> None:
-        """stays: is what was done committed already? Errors: NotAsExpected."""
+        """stays: is the run committed already? Errors: NotAsExpected."""
         if self._verifier:
             verifier, self._verifier = self._verifier, None  # its own statements touch nothing
             self.comparison = verifier.comparison()
@@ -49,7 +49,7 @@ class Watch:
 
     @contextmanager
     def failures(self, step: Step | None, doing: str) -> Iterator[None]:
-        """Whatever goes wrong inside becomes a StepFailed, with the facts; the original is chained to it."""
+        """Whatever goes wrong inside becomes a StepFailed with the facts, chained to the original."""
         try:
             yield
         except Locked as error:
@@ -59,7 +59,7 @@ class Watch:
         except RollbackError:
             raise
         except KeyboardInterrupt as error:
-            raise StepFailed(step, doing, "it was interrupted", doubtful=True, advice=advice.INTERRUPTED) from error
+            raise StepFailed(step, doing, "it was interrupted", doubtful=True, what_to_do=advice.INTERRUPTED) from error
         # Reverse code and signal receivers may raise anything.
         except Exception as error:
             if isinstance(error, (DatabaseError, InterfaceError)):
@@ -67,10 +67,10 @@ class Watch:
                 words, what_to_do = first_line(error), advice.about(error)
                 doubtful = not self.database.is_answer(error)
                 raise StepFailed(
-                    step, doing, words, sql=self.sql, locked=locked, doubtful=doubtful, advice=what_to_do
+                    step, doing, words, sql=self.sql, locked=locked, doubtful=doubtful, what_to_do=what_to_do
                 ) from error
             words = f"{type(error).__name__}: {first_line(error)}"
-            raise StepFailed(step, doing, words, advice=advice.TRACEBACK) from error
+            raise StepFailed(step, doing, words, what_to_do=advice.TRACEBACK) from error
 
     def __call__(self, execute: Any, sql: str, params: Any, many: bool, context: dict[str, Any]) -> Any:
         if RUNS_TABLE in sql:

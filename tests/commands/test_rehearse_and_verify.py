@@ -136,11 +136,11 @@ def test_a_difference_fails_the_run(harmful: Database, rehearse: bool) -> None:
     assert said.status == 1
     assert said.out.endswith("\nVerified: 2 differences from what the migrations say.\n")
     assert said.error.startswith(
-        "The rollback failed, comparing the tables with what the migrations at the target say: a_t lacks column n text"
+        "The rollback failed, comparing the tables with the migrations at the target: a_t lacks column n text"
     )
     assert said.error.endswith(
         "\nNothing was changed: everything is as it was before."
-        "\nLook at what undoing these migrations does. To accept the differences: --no-verify"
+        "\nLook at what unapplying these migrations does. To accept the differences, add --no-verify."
     )
     assert ("a", "0002_x") in keys(harmful.alias)
 

@@ -163,7 +163,7 @@ def test_a_server_that_is_gone_is_told(shop: Database, monkeypatch: pytest.Monke
     previews = workflow.preview(DAY_2.isoformat(), using=[shop.alias])
     with before_statement(shop, "DROP TABLE", gone), pytest.raises(StepFailed) as caught:
         workflow.roll_back(previews, destroy_data=True, journal=False)
-    assert "cannot be reached now. The run was not committed, so it undoes itself." in caught.value.message
+    assert "cannot be reached now. The run was not committed, so the server undoes it." in caught.value.message
     assert "--plan" in caught.value.hint
 
 
@@ -237,7 +237,7 @@ def test_an_interrupt_undoes_the_run(shop: Database) -> None:
 
     with pytest.raises(StepFailed, match="it was interrupted") as caught:
         workflow.roll_back(previews, destroy_data=True, progress=Interrupted())
-    assert caught.value.hint == "Decide whether you still want it. Then run the same command again."
+    assert caught.value.hint == "If you still want this rollback, run the same command again."
     assert everything(shop.connection) == before
 
 
@@ -275,10 +275,10 @@ def test_step_by_step_keeps_what_is_done_and_goes_on(shop: Database) -> None:
         workflow.roll_back(previews, destroy_data=True, progress=progress)
     assert progress.steps == ["b.0001_u", "a.0003_code"]
     message = caught.value.message
-    assert "The rollback failed at a.0002_x, before or after its operations: Broken: on purpose" in message
-    assert "2 of 3 steps are undone and stay so, the last is a.0003_code." in message
-    assert "Left: a.0002_x." in message
-    assert ("a part may be undone" in message) == (shop.vendor == "mariadb")
+    assert "The rollback failed at a.0002_x, outside its operations: Broken: on purpose" in message
+    assert "2 of 3 steps are unapplied and stay so; the last was a.0003_code." in message
+    assert "Still to do: a.0002_x." in message
+    assert ("may be partly undone" in message) == (shop.vendor == "mariadb")
     assert keys(shop.alias) == [("a", "0001_t"), ("a", "0002_x")]
 
     again(shop, step_by_step=True)
@@ -287,7 +287,7 @@ def test_step_by_step_keeps_what_is_done_and_goes_on(shop: Database) -> None:
 
 def test_a_failure_in_the_first_step_leaves_no_step_undone(shop: Database) -> None:
     previews = workflow.preview(DAY_2.isoformat(), using=[shop.alias], step_by_step=True)
-    with pytest.raises(StepFailed, match="0 of 3 steps are undone and stay so. "):
+    with pytest.raises(StepFailed, match="0 of 3 steps are unapplied and stay so. "):
         workflow.roll_back(previews, destroy_data=True, progress=Failing("0001_u"))
 
 
@@ -330,7 +330,7 @@ def test_step_by_step_stops_when_somebody_else_migrates_meanwhile(shop: Database
         patch.setattr(shop.connection, "_commit", commit_and_meddle)
         with (
             shop.connection.execute_wrapper(wrapper),
-            pytest.raises(StepFailed, match="somebody else changed django_migrations meanwhile"),
+            pytest.raises(StepFailed, match="changed django_migrations in the meantime"),
         ):
             workflow.roll_back(previews, destroy_data=True, progress=Meddling())
     assert [name for _, name in keys(shop.alias)] == ["0001_t", "0002_x", "0003_code", "other"]
@@ -361,7 +361,7 @@ def test_rows_that_would_point_nowhere(database: Database, project: Project) -> 
         said = roll_back(database, DAY_2, step_by_step=step_by_step)
         assert said.status == 1
         if database.vendor == "sqlite":
-            assert "checking foreign keys: 1 row would point to rows that are not there" in said.error
+            assert "checking foreign keys: 1 row would point to a row that does not exist" in said.error
         else:
             assert re.search("violates foreign key constraint|a foreign key constraint fails", said.error)
         assert everything(database.connection) == before
@@ -489,7 +489,7 @@ def test_a_lock_that_somebody_takes_between_two_steps(shop: Database) -> None:
         with pytest.raises(StepFailed, match="taking the lock: Somebody else is working on") as caught:
             workflow.roll_back(previews, destroy_data=True, journal=False, timeouts=Timeouts(lock=0.2))
     assert caught.value.returncode == 4
-    assert "1 of 3 steps are undone and stay so, the last is b.0001_u." in caught.value.message
+    assert "1 of 3 steps are unapplied and stay so; the last was b.0001_u." in caught.value.message
 
 
 @pytest.mark.databases("mariadb")
@@ -505,7 +505,7 @@ def test_a_connection_that_the_server_ends(shop: Database, other_database: Datab
 
     with before_statement(shop, "DELETE FROM `a_t`", end), pytest.raises(StepFailed) as caught:
         workflow.roll_back(previews, destroy_data=True)
-    assert "of 3 steps are undone and stay so" in caught.value.message
+    assert "of 3 steps are unapplied and stay so" in caught.value.message
     assert caught.value.hint
     shop.connection.close()
     again(shop)

@@ -293,7 +293,7 @@ def test_the_application_does_not_queue_behind_a_run_that_waits(shop: Database) 
         asking.join()
     assert caught.value.returncode == 4
     kind = "process" if shop.vendor == "postgresql" else "connection"
-    assert f"Transactions of others that are open now: {kind} " in caught.value.message
+    assert f"Other transactions that are open now: {kind} " in caught.value.message
     # On MariaDB a step is done by then and stays so: it is not tried again.
     assert got_through_in_a_pause == ([True, True] if shop.vendor == "postgresql" else [])
 

@@ -180,7 +180,7 @@ def test_statements_that_are_done_are_told_too(database: Database, project: Proj
     assert "The statement was: wrong" in failed.error
     said = roll_back(database, DAY_2, plan=True)
     assert "0 of its operations and 2 of the statements of the next one are undone already." in said.out
-    failed = roll_back(database, DAY_2)  # not mended: it fails at the same place again
+    failed = roll_back(database, DAY_2)  # not fixed: it fails at the same place again
     assert failed.status == 1
     said = roll_back(database, DAY_2, plan=True)
     assert "0 of its operations and 2 of the statements of the next one are undone already." in said.out
@@ -358,18 +358,18 @@ def test_what_failed_for_certain_is_not_taken_for_done(database: Database, proje
         assert f"The statement was: {statement}" in said.error
 
 
-def test_what_was_mended_meanwhile_is_run_as_it_is_now(database: Database, project: Project) -> None:
+def test_what_was_fixed_meanwhile_is_run_as_it_is_now(database: Database, project: Project) -> None:
     """What is done is not done again; what failed is what the code says now."""
-    first, mended = (f"UPDATE a_t SET n = replace('?{number}', '?', n)" for number in "12")  # which appends it
+    first, fixed = (f"UPDATE a_t SET n = replace('?{number}', '?', n)" for number in "12")  # which appends it
     project(**files(operations=f"migrations.RunSQL('', [{first!r}, 'wrong', 'SELECT 1'])", atomic=False))
     deployed(database)
     for _ in range(2):
         assert go(database, step_by_step=True).status == 1
-    project(**files(operations=f"migrations.RunSQL('', [{mended!r}])", atomic=False))
+    project(**files(operations=f"migrations.RunSQL('', [{fixed!r}])", atomic=False))
     said = go(database, step_by_step=True)
-    assert "an earlier run has done 1 of its statements, and in this code these are others" in said.error
-    assert "Write these statements as they were, and mend only those behind them. Then run the same" in said.error
-    project(**files(operations=f"migrations.RunSQL('', [{first!r}, {mended!r}])", atomic=False))
+    assert "an earlier run has executed 1 of its statements, and this code has different ones" in said.error
+    assert "Restore these statements as they were, change only the later ones, then run the same" in said.error
+    project(**files(operations=f"migrations.RunSQL('', [{first!r}, {fixed!r}])", atomic=False))
     assert go(database, step_by_step=True).status == 0
     with database.connection.cursor() as cursor:
         cursor.execute("SELECT n FROM a_t")

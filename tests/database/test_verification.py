@@ -168,7 +168,7 @@ def test_what_a_run_leaves_different_is_found(database: Database, project: Proje
     assert expected_on(database, secret) <= found(failure.value.comparison)
     assert {table for table, _, _ in found(failure.value.comparison)} <= {"a_book", "a_book_tags", "a_loan"}
     if database.vendor == "mariadb":
-        assert "Nothing of it can be taken back." in failure.value.message
+        assert "This cannot be taken back." in failure.value.message
         assert keys(database.alias) == [("b", "0001_owner"), ("a", "0001_book")]
     else:
         assert "Nothing was changed: everything is as it was before." in failure.value.message
@@ -276,9 +276,9 @@ def test_step_by_step_it_is_told_and_stays(database: Database, project: Project)
     with pytest.raises(NotAsExpected) as failure:
         run(database, step_by_step=True)
     assert "a_book lacks index" in failure.value.message
-    assert "1 of 1 steps are undone and stay so" in failure.value.message
-    assert "Nothing of it can be taken back." in failure.value.message
-    assert failure.value.hint == "Mend these tables by hand."
+    assert "1 of 1 steps are unapplied and stay so" in failure.value.message
+    assert "This cannot be taken back." in failure.value.message
+    assert failure.value.hint == "Fix these tables by hand."
     assert keys(database.alias) == [("b", "0001_owner"), ("a", "0001_book")]
 
 
@@ -456,7 +456,7 @@ def test_a_transaction_that_can_only_be_undone_is_no_success(database: Database,
     last = list(apps.get_app_configs())[-1]
     post_migrate.connect(spoil, sender=last)
     try:
-        with pytest.raises(StepFailed, match="the transaction can only be undone") as failure:
+        with pytest.raises(StepFailed, match="the transaction is broken and was rolled back") as failure:
             run(database, verify=False, journal=False)
     finally:
         post_migrate.disconnect(spoil, sender=last)
