@@ -95,7 +95,6 @@ def _in_one_transaction(
                 database.delete_records(plan.deleted)
             watch.verify(stays=False)
             bookmark.finished()
-            _check_it_can_be_committed(database)
             if before_rollback:
                 before_rollback()
                 transaction.set_rollback(True, using=database.alias)
@@ -103,12 +102,6 @@ def _in_one_transaction(
         error.settle(*after_all_or_nothing(database, expected, error))
         raise
     return done
-
-
-def _check_it_can_be_committed(database: Database) -> None:
-    # Django remembers a savepoint that could not be rolled back, perhaps in a receiver, and does not commit.
-    if transaction.get_rollback(using=database.alias):
-        raise StepFailed(None, "before the commit", "the transaction is broken and was rolled back")
 
 
 def _step_by_step(

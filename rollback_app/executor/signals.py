@@ -1,42 +1,153 @@
-"""What `migrate` does around a run."""
+"""Sends pre_migrate and post_migrate around a run, as `migrate` does, and keeps the run apart from what receivers break."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from importlib import import_module
+from io import StringIO
 from typing import Any
 
+from asgiref.sync import async_to_sync
 from django.apps import apps as installed_apps
-from django.core.management.sql import emit_post_migrate_signal, emit_pre_migrate_signal
+from django.core.management.base import OutputWrapper
+from django.db import transaction
 from django.db.migrations.state import ModelState, ProjectState
+from django.db.models.signals import post_migrate, pre_migrate
+from django.db.utils import DatabaseError, InterfaceError
+from django.dispatch import Signal
 from django.utils.module_loading import module_has_submodule
 
-from rollback_app.database import Database
+from rollback_app.database import Database, first_line
 from rollback_app.planner import Plan
 from rollback_app.states import States
 
 from .watch import Watch
 
 
+class _LeftBroken(Exception):
+    """A receiver returned and left a transaction that takes no more statements."""
+
+
 @contextmanager
 def signals(database: Database, plan: Plan, watch: Watch) -> Iterator[States]:
-    """pre_migrate and post_migrate, once for the whole run, as the migrate command sends them."""
+    """Send each signal once for the whole run.
+
+    A receiver of pre_migrate that raises stops the run before anything is changed. A receiver of post_migrate was written for
+    tables that match today's models: if it raises, its own changes are rolled back, a warning names it, and the run goes on.
+
+    Errors: StepFailed.
+    """
     for app_config in installed_apps.get_app_configs():
         if module_has_submodule(app_config.module, "management"):
             import_module(".management", app_config.name)
     sent = [(step.migration, True) for step in plan.steps if not step.fake]
     states = plan.states()
     operations = sum(len(migration.operations) for migration, _ in sent)
-    with watch.failures(None, "in a receiver of pre_migrate"):
-        emit_pre_migrate_signal(0, False, database.alias, apps=states.start().apps, plan=sent)
+    for name, call in _calls(pre_migrate, database, apps=states.start().apps, plan=sent):
+        with watch.failures(None, f"in {name}, a receiver of pre_migrate"):
+            try:
+                _apart(database, call)
+            except _LeftBroken as error:
+                _go_on(database, watch, f"{name}, a receiver of pre_migrate,", error, "")
     # Receivers may add operations to these migrations: contenttypes does, to rename its rows.
     if operations != sum(len(migration.operations) for migration, _ in sent):
         states = plan.states()
     yield states
     after = _with_relations(states.end())
-    with watch.failures(None, "in a receiver of post_migrate"):
-        emit_post_migrate_signal(0, False, database.alias, apps=after, plan=sent)
+    for name, call in _calls(post_migrate, database, apps=after, plan=sent):
+        with watch.failures(None, f"in {name}, a receiver of post_migrate"):
+            try:
+                _apart(database, call)
+            # A receiver may raise anything. The run does not depend on it.
+            except Exception as error:  # noqa: BLE001
+                then = " The older release's next migrate runs its own."
+                _go_on(database, watch, f"{name}, a receiver of post_migrate,", error, then)
+
+
+def _calls(signal: Signal, database: Database, **named: Any) -> Iterator[tuple[str, Callable[[], Any]]]:
+    """Each receiver for each app, as Django would call it: (its name and the app, the call)."""
+    for config in installed_apps.get_app_configs():
+        if config.models_module is None:
+            continue
+        found: Any = signal._live_receivers(config)  # noqa: SLF001  # Django has no public way to call them one by one
+        sync, asynchronous = found if isinstance(found, tuple) else (found, [])  # a list on Django 4.2
+        arguments = {
+            "signal": signal,
+            "sender": config,
+            "app_config": config,
+            "using": database.alias,
+            "verbosity": 0,
+            "interactive": False,
+            "stdout": OutputWrapper(StringIO()),
+            **named,
+        }
+        for receiver, call in [
+            *((each, each) for each in sync),
+            *((each, async_to_sync(each)) for each in asynchronous),
+        ]:
+            yield f"{_name(receiver)} (app {config.label})", partial(call, **arguments)
+
+
+def _name(receiver: Any) -> str:
+    """Module and name of a function or method; of anything else that can be called, those of its class."""
+    named = receiver if hasattr(receiver, "__qualname__") else type(receiver)
+    return f"{named.__module__}.{named.__qualname__}"
+
+
+def _apart(database: Database, call: Callable[[], Any]) -> None:
+    """Call a receiver. In a transaction it gets a savepoint of its own, and whatever it breaks is rolled back to that.
+
+    Errors: those of the receiver; _LeftBroken.
+    """
+    connection, seen = database.connection, _Errors()
+    if not connection.in_atomic_block:
+        try:
+            call()
+        finally:
+            if not connection.get_autocommit():
+                connection.rollback()
+                connection.set_autocommit(True)
+        return
+    returned = broken = False
+    try:
+        with transaction.atomic(using=database.alias):
+            with connection.execute_wrapper(seen):
+                call()
+            returned, broken = True, connection.needs_rollback
+    # PostgreSQL releases no savepoint in a transaction that a caught error has broken.
+    except DatabaseError as error:
+        if not returned:
+            raise
+        seen.first, broken = seen.first or error, True
+    if broken:
+        words = f" ({first_line(seen.first)})" if seen.first else ""
+        raise _LeftBroken(f"left the transaction broken{words}")
+
+
+class _Errors:
+    """Remembers the first error of a statement, which a receiver may have caught."""
+
+    first: BaseException | None = None
+
+    def __call__(self, execute: Any, sql: str, params: Any, many: bool, context: dict[str, Any]) -> Any:
+        try:
+            return execute(sql, params, many, context)
+        except (DatabaseError, InterfaceError) as error:
+            self.first = self.first or error
+            raise
+
+
+def _go_on(database: Database, watch: Watch, receiver: str, error: Exception, then: str) -> None:
+    """Warn of a receiver whose changes were rolled back. If they were not, the error is raised again."""
+    if database.connection.needs_rollback:
+        raise error
+    words = str(error) if isinstance(error, _LeftBroken) else f"failed: {type(error).__name__}: {first_line(error)}"
+    rolled_back = "Its changes were rolled back, and the" if database.connection.in_atomic_block else "The"
+    watch.progress.warned(
+        f"{receiver} {words}. {rolled_back} run goes on. The older release's next migrate runs its own."
+    )
 
 
 def _with_relations(state: ProjectState) -> Any:

@@ -13,7 +13,7 @@ import pytest
 from django.core.management import call_command
 from django.db import connections, transaction
 from django.db.migrations.recorder import MigrationRecorder
-from django.db.models.signals import post_migrate, pre_migrate
+from django.db.models.signals import post_migrate
 from django.db.utils import OperationalError
 from pytest_django.fixtures import Settings
 
@@ -74,6 +74,14 @@ def again(database: Database, **options: Any) -> list[workflow.Result]:
     return workflow.roll_back(previews, destroy_data=True)
 
 
+class Warned(Progress):
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    def warned(self, text: str) -> None:
+        self.texts.append(text)
+
+
 class Broken(Exception):
     """What an injected failure raises."""
 
@@ -104,13 +112,24 @@ def test_an_error_at_every_statement_leaves_all_as_it_was(shop: Database) -> Non
     number = 0
     while True:
         shop.connection.ensure_connection()
+        warned = Warned()
         with before_statement(shop, number, fail) as seen:
             try:
-                workflow.roll_back(previews, destroy_data=True, journal=False)
+                workflow.roll_back(previews, destroy_data=True, journal=False, progress=warned)
             except RollbackError as error:
                 said = str(error)
             else:
+                said = ""
+        if not said:
+            assert keys(shop.alias) == [("a", "0001_t")]
+            if not warned.texts:
                 break
+            (warning,) = warned.texts  # the statement was a receiver's, and the run went on
+            assert "injected" in warning
+            deploy(shop.alias, DAY_2)
+            before, previews = everything(shop.connection), workflow.preview(DAY_2.isoformat(), using=[shop.alias])
+            number += 1
+            continue
         assert "injected" in said
         if "it is done" in said:  # after the commit, when SQLite's foreign keys are enforced again
             assert seen[number].startswith("PRAGMA")
@@ -202,25 +221,6 @@ def test_what_others_did_after_a_failure_is_not_taken_for_success(
     with before_statement(shop, "DROP TABLE", fail), pytest.raises(StepFailed, match="Nothing was changed"):
         workflow.roll_back(previews, destroy_data=True, journal=False)
     assert ("c", "0001_other") in keys(shop.alias)
-
-
-@transactional
-@pytest.mark.parametrize("signal", [pre_migrate, post_migrate], ids=["pre_migrate", "post_migrate"])
-def test_a_failing_receiver_undoes_the_run(shop: Database, signal: Any) -> None:
-    before = everything(shop.connection)
-
-    def receiver(**kwargs: Any) -> None:
-        raise Broken("the receiver broke")
-
-    signal.connect(receiver)
-    try:
-        with pytest.raises(StepFailed) as caught:
-            again(shop)
-    finally:
-        signal.disconnect(receiver)
-    name = "pre_migrate" if signal is pre_migrate else "post_migrate"
-    assert f"The rollback failed, in a receiver of {name}: Broken: the receiver broke" in caught.value.message
-    assert everything(shop.connection) == before
 
 
 @transactional

@@ -162,14 +162,12 @@ def test_sqlite_locks_no_single_table(shop: Database) -> None:
 def test_one_that_fails_leaves_no_trace_either(shop: Database, project: Project) -> None:
     before = everything(shop.connection)
 
-    def fail(**signal: Any) -> None:
-        raise LookupError("receiver")
+    class Failing(Progress):
+        def verified(self, comparison: Comparison) -> None:
+            raise LookupError("after the steps")
 
-    with (
-        connected(post_migrate, fail, apps.get_app_config("a")),
-        pytest.raises(StepFailed, match="receiver") as failure,
-    ):
-        rehearse(shop)
+    with pytest.raises(StepFailed, match="after the steps") as failure:
+        rehearse(shop, progress=Failing())
     assert "Nothing was changed" in failure.value.message
     assert everything(shop.connection) == before
 
@@ -278,16 +276,13 @@ def test_a_connection_that_is_lost_hides_no_failure(shop: Database) -> None:
             raise OperationalError("server closed the connection")
         return execute(sql, *rest)
 
-    def fail(**signal: Any) -> None:
-        lost.append(True)
-        raise LookupError("receiver")
+    class Failing(Warned):
+        def verified(self, comparison: Comparison) -> None:
+            lost.append(True)
+            raise LookupError("after the steps")
 
     lost: list[bool] = []
-    warned = Warned()
-    with (
-        connected(post_migrate, fail, apps.get_app_config("a")),
-        shop.connection.execute_wrapper(lose),
-        pytest.raises(StepFailed, match="receiver"),
-    ):
+    warned = Failing()
+    with shop.connection.execute_wrapper(lose), pytest.raises(StepFailed, match="after the steps"):
         rehearse(shop, progress=warned)
     assert warned.texts == ["Whether numbers were used up could not be seen: server closed the connection"]

@@ -7,9 +7,6 @@ from datetime import datetime, timezone
 from typing import Any
 
 import pytest
-from django.apps import apps
-from django.db import transaction
-from django.db.models.signals import post_migrate
 from django.db.utils import OperationalError
 
 from rollback_app import workflow
@@ -444,21 +441,3 @@ def test_the_database_of_the_comparison_is_gone_afterwards(database: Database, p
         assert cursor.fetchone() == (database.connection.settings_dict["NAME"],)
         cursor.execute("SELECT count(*) FROM information_schema.schemata WHERE schema_name = %s", made[:1])
         assert cursor.fetchone() == (0,)
-
-
-@transactional
-def test_a_transaction_that_can_only_be_undone_is_no_success(database: Database, project: Project) -> None:
-    library(database, project)
-
-    def spoil(**signal: Any) -> None:
-        transaction.set_rollback(True, using=database.alias)
-
-    last = list(apps.get_app_configs())[-1]
-    post_migrate.connect(spoil, sender=last)
-    try:
-        with pytest.raises(StepFailed, match="the transaction is broken and was rolled back") as failure:
-            run(database, verify=False, journal=False)
-    finally:
-        post_migrate.disconnect(spoil, sender=last)
-    assert "Nothing was changed" in failure.value.message
-    assert ("a", "0002_late") in keys(database.alias)
