@@ -12,11 +12,9 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations.recorder import MigrationRecorder
 from django.utils import timezone as django_timezone
 
-from . import conf
+from . import conf, database
 
 ALLOWED = timedelta(minutes=1)
-# In UTC, without saying so. The other databases are files on this machine, and have its clock.
-_CLOCKS = {"postgresql": "SELECT clock_timestamp() AT TIME ZONE 'UTC'", "mysql": "SELECT utc_timestamp(6)"}
 
 
 def clocks(databases: Sequence[str] | None = None, **kwargs: Any) -> list[CheckMessage]:
@@ -41,10 +39,11 @@ def clocks(databases: Sequence[str] | None = None, **kwargs: Any) -> list[CheckM
 
 def _distance(connection: BaseDatabaseWrapper) -> timedelta:
     """How far the clock of the database is ahead."""
-    if connection.vendor not in _CLOCKS:
+    kind = database.KINDS.get(connection.vendor)
+    if kind is None or not kind.clock:
         return timedelta()
     with connection.cursor() as cursor:
-        cursor.execute(_CLOCKS[connection.vendor])
+        cursor.execute(kind.clock)
         (there,) = cursor.fetchone()
     aware: datetime = there.replace(tzinfo=timezone.utc)
     return aware - datetime.now(timezone.utc)

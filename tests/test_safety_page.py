@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import ast
 import re
+from contextlib import nullcontext
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
+from django.db import DataError
+
+from rollback_app.database import KINDS
+from rollback_app.database.sqlite import SQLite
+from tests.support import promises
+from tests.support.databases import Database
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs/safety.md"
@@ -72,9 +80,60 @@ def test_databases_of_a_test_are_read_from_its_marks() -> None:
     assert databases_of_tests(ROOT / "tests/database/test_pgbouncer.py")["test_a_rollback_works"] == {"postgresql"}
 
 
-def test_the_readme_promises_the_same() -> None:
-    promised = [row[:4] for row in PROMISES]
-    limits = table(ROOT / "README.md", "What each database can and cannot promise")
-    assert len(limits) > 4
-    for row in limits:
-        assert row in promised
+def test_both_tables_say_what_the_code_says() -> None:
+    """`python -m tests.support.promises` writes them anew."""
+    for file, made in ((promises.README, promises.readme()), (PAGE, promises.page(promises.proofs(PAGE.read_text())))):
+        assert promises.written(file.read_text(), made) == file.read_text()
+
+
+def test_a_table_follows_the_class_attributes(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = promises.readme()
+    monkeypatch.setattr(SQLite, "can_undo_ddl", False)
+    changed = [line for line in promises.readme().splitlines() if line not in before]
+    assert [line.split(" | ")[2] for line in changed] == [
+        "no: what is finished stays undone, and the plan says so before the run",
+        "yes",
+        "compared; nothing can be undone",
+        "no",
+    ]
+
+
+def test_each_class_attribute_says_what_it_means() -> None:
+    """A docstring below it, as Python's own tools read it."""
+    source = ast.parse((ROOT / "rollback_app/database/base.py").read_text())
+    (found,) = [node for node in source.body if isinstance(node, ast.ClassDef) and node.name == "Database"]
+    attributes = [number for number, node in enumerate(found.body) if isinstance(node, ast.AnnAssign)]
+    assert len(attributes) > 8
+    for number in attributes:
+        below = found.body[number + 1]
+        assert isinstance(below, ast.Expr)
+        assert isinstance(below.value, ast.Constant)
+        assert str(below.value.value).endswith(".")
+
+
+def test_only_the_room_of_databases_asks_for_the_vendor() -> None:
+    asking = {
+        str(path.relative_to(ROOT / "rollback_app"))
+        for path in (ROOT / "rollback_app").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Attribute) and node.attr in ("vendor", "can_rollback_ddl")
+    }
+    others = {name for name in asking if not name.startswith("database/")}
+    # To find the class, and to name the dialect of a project that may have another database than ours.
+    assert others == {"checks.py", "management/commands/legacyrollbacksql.py"}
+
+
+def test_what_is_said_is_so(database: Database) -> None:
+    """By Django's own knowledge of the connection, and by asking the server."""
+    connection = database.connection
+    kind = KINDS[connection.vendor]
+    assert kind.can_undo_ddl == connection.features.can_rollback_ddl
+    if kind.clock:
+        with connection.cursor() as cursor:
+            cursor.execute(kind.clock)
+            (there,) = cursor.fetchone()
+        assert abs(there.replace(tzinfo=timezone.utc) - datetime.now(timezone.utc)) < timedelta(minutes=1)
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE TABLE typed (a varchar(1))")
+        with pytest.raises(DataError) if kind.enforces_types else nullcontext():
+            cursor.execute("INSERT INTO typed VALUES ('too long')")

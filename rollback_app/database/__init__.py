@@ -1,6 +1,7 @@
-"""All that differs between databases: reading rows, facts for checks, locks, timeouts and transactions.
+"""All that differs between databases: reading records and rows, facts for checks, locks, timeouts and transactions.
 
-`Database` wraps one of Django's connections; what a vendor does differently is a subclass, found by `connection.vendor`.
+`Database` wraps one of Django's connections. What a kind of database does differently is in its subclass; what it can do
+are that subclass's class attributes.
 """
 
 from __future__ import annotations
@@ -15,10 +16,11 @@ from .mysql import MySQL
 from .postgresql import PostgreSQL
 from .sqlite import SQLite
 
-__all__ = ["Database", "Timeouts", "first_line", "get"]
+__all__ = ["KINDS", "Database", "Timeouts", "first_line", "get"]
 
 _DEFAULT_TIMEOUTS = Timeouts()
-_VENDORS: dict[str, type[Database]] = {"postgresql": PostgreSQL, "sqlite": SQLite, "mysql": MySQL}
+# By the name that Django gives its connections (`connection.vendor`).
+KINDS: dict[str, type[Database]] = {"postgresql": PostgreSQL, "sqlite": SQLite, "mysql": MySQL}
 
 
 def get(alias: str = DEFAULT_DB_ALIAS, timeouts: Timeouts = _DEFAULT_TIMEOUTS) -> Database:
@@ -31,7 +33,7 @@ def get(alias: str = DEFAULT_DB_ALIAS, timeouts: Timeouts = _DEFAULT_TIMEOUTS) -
     if connection.in_atomic_block:
         raise UsageError("A rollback cannot run inside a transaction.", hint="Call it outside of atomic().")
     try:
-        kind = _VENDORS[connection.vendor]
+        kind = KINDS[connection.vendor]
     except KeyError as error:
         raise UsageError(
             f"{connection.vendor} is not a database that this command can roll back.",

@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
@@ -50,10 +50,44 @@ def first_line(error: BaseException) -> str:
 class Database(ABC):
     """One database of the project, by its alias.
 
-    remakes_tables: is a table made anew, of the columns that the migrations know, to change it?
+    What a kind of database can do are class attributes, and code asks these, never the name of the vendor. The README's table
+    of promises is made from them (tests/support/promises.py).
     """
 
-    remakes_tables = False
+    can_undo_ddl: ClassVar[bool] = True
+    """Changes of tables are part of a transaction: a run is all or nothing, and can be rehearsed. Without it each piece of a
+    run is noted in the journal, which a run that goes on needs."""
+
+    remakes_tables: ClassVar[bool] = False
+    """To change a table is to make a new one from the columns that the migrations know, and to copy the rows."""
+
+    enforces_types: ClassVar[bool] = True
+    """Values that do not fit the type of a column are refused, so that what a change of type makes of them is known before."""
+
+    tells_all_rights: ClassVar[bool] = True
+    """Whether the user has each right that a run needs can be told before it. False: as far as simple grants tell."""
+
+    locks_out_migrate: ClassVar[bool] = True
+    """The lock of a run makes Django's own `migrate` wait, too."""
+
+    lets_readers_go_on: ClassVar[bool] = False
+    """During a run, others read what was there before it, and do not wait."""
+
+    names_lock_holders: ClassVar[bool] = True
+    """Who holds a lock can be told: the server's process, its user, since when."""
+
+    limits_statements: ClassVar[bool] = False
+    """`--statement-timeout` ends a statement that takes too long."""
+
+    can_be_pooled: ClassVar[bool] = False
+    """There are servers in front of it that give each transaction another session. Locks and timeouts hold behind them."""
+
+    uses_up_numbers: ClassVar[bool] = False
+    """A transaction that is taken back has used up numbers of sequences all the same: a rehearsal gives them back. It also
+    tells which locks it took."""
+
+    clock: ClassVar[str] = ""
+    """SQL that asks the server for its time, in UTC; empty for a database that has this machine's clock."""
 
     def __init__(self, connection: BaseDatabaseWrapper, timeouts: Timeouts) -> None:
         self.connection = connection
@@ -63,10 +97,6 @@ class Database(ABC):
     @property
     def vendor_name(self) -> str:
         return str(self.connection.display_name)  # "PostgreSQL", "SQLite"
-
-    @property
-    def can_undo_ddl(self) -> bool:
-        return bool(self.connection.features.can_rollback_ddl)
 
     @property
     def title(self) -> str:

@@ -18,6 +18,11 @@ _GRANT = re.compile(r"GRANT (?P<rights>.+?) ON (?:TABLE )?(?P<scope>\S+) TO ")
 
 
 class MySQL(Database):
+    can_undo_ddl = False
+    tells_all_rights = False
+    locks_out_migrate = False
+    clock = "SELECT utc_timestamp(6)"
+
     @property
     def vendor_name(self) -> str:
         if self.connection.connection is None:  # which of them it is, the server tells

@@ -24,6 +24,11 @@ _KEEP_AWAY = f"SELECT pg_advisory_xact_lock(({_OURS}::bigint << 32) + %s::regcla
 
 
 class PostgreSQL(Database):
+    limits_statements = True
+    can_be_pooled = True
+    uses_up_numbers = True
+    clock = "SELECT clock_timestamp() AT TIME ZONE 'UTC'"
+
     @contextmanager
     def reading(self) -> Iterator[None]:
         with super().reading():

@@ -16,6 +16,9 @@ from .base import Database
 
 class SQLite(Database):
     remakes_tables = True
+    enforces_types = False
+    lets_readers_go_on = True
+    names_lock_holders = False
 
     @property
     def where(self) -> str:

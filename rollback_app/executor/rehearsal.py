@@ -43,7 +43,7 @@ def rehearse(
 ) -> Rehearsal:
     """Errors: those of `executor.run`. The database must be able to take back changes of the schema."""
     recorder = _Recorder(database, progress)
-    traces = _TRACES.get(database.connection.vendor, _NoTraces)(database)
+    traces: Any = (_Traces if database.uses_up_numbers else _NoTraces)(database)
     try:
         with database.connection.execute_wrapper(recorder):
             outcome = run(
@@ -170,7 +170,7 @@ class _Counter:
     last: int | None = field(compare=False)
 
 
-class _PostgreSQLTraces:
+class _Traces:
     """Locks are read before they are gone; and numbers that sequences gave are no part of a transaction."""
 
     def __init__(self, database: Database) -> None:
@@ -232,6 +232,3 @@ class _PostgreSQLTraces:
 def _words(mode: str) -> str:
     """As LOCK TABLE spells it: AccessExclusive -> ACCESS EXCLUSIVE."""
     return "".join(f" {letter}" if letter.isupper() else letter for letter in mode).strip().upper()
-
-
-_TRACES: dict[str, Any] = {"postgresql": _PostgreSQLTraces}
