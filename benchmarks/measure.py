@@ -57,7 +57,9 @@ class Project:
 
     def _run(self, words: Iterable[object], output: int) -> tuple[Cost, str]:
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "BENCHMARK_DATABASE": self.url}
-        environment.pop("PYTHONDONTWRITEBYTECODE", None)  # an image has its compiled files, and so has a second run here
+        environment.pop(
+            "PYTHONDONTWRITEBYTECODE", None
+        )  # an image has its compiled files, and so has a second run here
         start = time.perf_counter()
         command = [sys.executable, *map(str, words)]
         with subprocess.Popen(
