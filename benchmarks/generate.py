@@ -39,6 +39,58 @@ execute_from_command_line(sys.argv)
 """
 
 HEAD = "from django.db import migrations, models\n\n\n"
+# What packages of others bring: operations that pass through to Django's, and one of its own that makes a trigger.
+OTHERS = """
+from django.db import migrations
+from django.db.migrations.operations.base import Operation
+
+
+class AddField(migrations.AddField):
+    pass
+
+
+class AddIndex(migrations.AddIndex):
+    pass
+
+
+class AddConstraint(migrations.AddConstraint):
+    pass
+
+
+class AlterField(migrations.AlterField):
+    pass
+
+
+class AddTrigger(Operation):
+    def __init__(self, model, name):
+        self.model, self.name = model, name
+
+    def state_forwards(self, app_label, state):
+        pass
+
+    def database_forwards(self, app_label, schema_editor, from_state, to_state):
+        table = to_state.apps.get_model(app_label, self.model)._meta.db_table
+        if schema_editor.connection.vendor == "postgresql":
+            schema_editor.execute(
+                f"CREATE FUNCTION {self.name}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$"
+            )
+            schema_editor.execute(
+                f"CREATE TRIGGER {self.name} AFTER INSERT ON {table} FOR EACH ROW EXECUTE FUNCTION {self.name}()"
+            )
+        else:
+            schema_editor.execute(f"CREATE TRIGGER {self.name} AFTER INSERT ON {table} BEGIN SELECT 1; END")
+
+    def database_backwards(self, app_label, schema_editor, from_state, to_state):
+        table = to_state.apps.get_model(app_label, self.model)._meta.db_table
+        if schema_editor.connection.vendor == "postgresql":
+            schema_editor.execute(f"DROP TRIGGER {self.name} ON {table}")
+            schema_editor.execute(f"DROP FUNCTION {self.name}()")
+        else:
+            schema_editor.execute(f"DROP TRIGGER {self.name}")
+
+    def describe(self):
+        return f"Add trigger {self.name}"
+"""
 CODE = """def forwards(apps, schema_editor):
     apps.get_model({app!r}, "Item").objects.using(schema_editor.connection.alias).filter(number=1).update(number=2)
 
@@ -52,15 +104,17 @@ def backwards(apps, schema_editor):
 
 @dataclass(frozen=True)
 class Size:
-    """A project of so many apps with so many migrations each."""
+    """A project of so many apps with so many migrations each. others: are its operations those of other packages?"""
 
     apps: int
     migrations: int
+    others: bool = False
 
     @classmethod
     def parse(cls, text: str) -> Size:
-        apps, migrations = text.split("x")
-        return cls(int(apps), int(migrations))
+        """`50x20`, or `50x20others`."""
+        apps, migrations = text.removesuffix("others").split("x")
+        return cls(int(apps), int(migrations), text.endswith("others"))
 
     @property
     def all(self) -> int:
@@ -76,7 +130,7 @@ class Size:
         return self.apps * (self.migrations - self.kept)
 
     def __str__(self) -> str:
-        return f"{self.apps}x{self.migrations}"
+        return f"{self.apps}x{self.migrations}{'others' if self.others else ''}"
 
     def labels(self) -> list[str]:
         return [f"app{number:03}" for number in range(self.apps)]
@@ -95,6 +149,7 @@ class _App:
 
     label: str
     previous: str  # the app that its foreign keys point to: itself, for the first one
+    others: bool = False
     models: dict[str, _Model] = field(default_factory=dict)
 
     def create(self, model: str, fields: dict[str, str]) -> str:
@@ -103,9 +158,14 @@ class _App:
         listed = "".join(f"\n            ({key!r}, {value})," for key, value in fields.items())
         return f"migrations.CreateModel({model!r}, [{listed}\n        ])"
 
+    @property
+    def operations(self) -> str:
+        """The module of its operations."""
+        return "others" if self.others else "migrations"
+
     def add(self, name: str, definition: str) -> str:
         self.models["Item"].fields[name] = definition
-        return f'migrations.AddField("item", {name!r}, {definition})'
+        return f'{self.operations}.AddField("item", {name!r}, {definition})'
 
 
 def _first(app: _App, number: int) -> list[str]:
@@ -134,7 +194,7 @@ def _add_column(app: _App, number: int) -> list[str]:
 def _add_index(app: _App, number: int) -> list[str]:
     index = f'models.Index(fields=["name", "made"], name="{app.label}_index{number}")'
     app.models["Item"].indexes.append(index)
-    return [f'migrations.AddIndex("item", {index})']
+    return [f'{app.operations}.AddIndex("item", {index})']
 
 
 def _add_model(app: _App, number: int) -> list[str]:
@@ -159,13 +219,13 @@ def _add_unique(app: _App, number: int) -> list[str]:
 def _add_constraint(app: _App, text: str, number: int) -> list[str]:
     constraint = f"models.{text.format(name=f'{app.label}_constraint{number}')})"
     app.models["Item"].constraints.append(constraint)
-    return [f'migrations.AddConstraint("item", {constraint})']
+    return [f'{app.operations}.AddConstraint("item", {constraint})']
 
 
 def _alter_column(app: _App, number: int) -> list[str]:
     definition = f'models.CharField(max_length={50 + number}, default="")'
     app.models["Item"].fields["name"] = definition
-    return [f'migrations.AlterField("item", "name", {definition})']
+    return [f'{app.operations}.AlterField("item", "name", {definition})']
 
 
 def _add_many_to_many(app: _App, number: int) -> list[str]:
@@ -185,6 +245,10 @@ def _rename_column(app: _App, number: int) -> list[str]:
 
 def _run_code(app: _App, number: int) -> list[str]:
     return ["migrations.RunPython(forwards, backwards)"]
+
+
+def _add_trigger(app: _App, number: int) -> list[str]:
+    return [f'others.AddTrigger("Item", "{app.label}_trigger{number}")']
 
 
 # In this order, again and again: a data migration is one in twenty.
@@ -218,8 +282,9 @@ def write(folder: Path, size: Size) -> None:
     labels = size.labels()
     (folder / "settings.py").write_text(f"APPS = {labels!r}\n{SETTINGS}")
     (folder / "manage.py").write_text(MANAGE)
+    (folder / "others.py").write_text(OTHERS)
     for place, label in enumerate(labels):
-        app = _App(label, labels[place // 2])  # a tree: many apps point to few
+        app = _App(label, labels[place // 2], size.others)  # a tree: many apps point to few
         migrations = folder / label / "migrations"
         migrations.mkdir(parents=True)
         for package in (folder / label, migrations):
@@ -227,6 +292,8 @@ def write(folder: Path, size: Size) -> None:
         for number in range(1, size.migrations + 1):
             # Each app starts the circle elsewhere, so that both halves have every kind.
             kind = KINDS[(number + place * 3) % len(KINDS)] if number > 2 else _add_column
+            if size.others and kind is _rename_column:
+                kind = _add_trigger
             _write_migration(migrations, app, number, _first if number == 1 else kind)
         (folder / label / "models.py").write_text(_models(app))
 
@@ -241,7 +308,7 @@ def _write_migration(folder: Path, app: _App, number: int, kind: Callable[[_App,
         dependencies.append((app.previous, name_of(number)))
     operations = "".join(f"\n        {operation}," for operation in kind(app, number))
     (folder / f"{name_of(number)}.py").write_text(
-        f"{HEAD}{CODE.format(app=app.label) if kind is _run_code else ''}"
+        f"{'import others' if app.others else ''}\n{HEAD}{CODE.format(app=app.label) if kind is _run_code else ''}"
         f"class Migration(migrations.Migration):\n    dependencies = {dependencies!r}\n"
         f"    operations = [{operations}\n    ]\n"
     )
