@@ -252,7 +252,10 @@ def test_k10_older_row_depends_on_a_younger_one(database: Database, project: Pro
     refused = roll_back(database, DAY_2)
 
     assert refused.status == 3
-    assert "b.0001_u was applied before the moment, but depends on what goes: a.0002_x <- b.0001_u." in refused.out
+    assert (
+        "b.0001_u was applied before the moment, but depends on a migration that would be unapplied: a.0002_x <- b.0001_u."
+        in refused.out
+    )
     assert "--cascade" in refused.out
     assert everything(database.connection) == before
 
@@ -380,7 +383,7 @@ def test_k17_deployment_cut_in_two(database: Database, project: Project) -> None
     refused = roll_back(database, DAY_2 + timedelta(seconds=1))
 
     assert refused.status == 3
-    assert "The moment cuts a deployment in two: 1 of its migrations stay, 1 go." in refused.out
+    assert "The moment splits a deployment: 1 of its 2 migrations would be unapplied." in refused.out
     assert '"2024-05-02 08:00:00+00:00"' in refused.out
     assert '"2024-05-02 08:00:01.000001+00:00"' in refused.out
     assert everything(database.connection) == before

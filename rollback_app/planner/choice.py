@@ -1,4 +1,4 @@
-"""Which migrations go, why each of them is among them, and in which order."""
+"""Which migrations are unapplied, why each of them is, and in which order."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ DEFAULT_GAP = timedelta(minutes=5)
 
 @dataclass(frozen=True)
 class Choices:
-    """What the user decided beside the moment.
+    """What the user chose besides the moment.
 
-    cascade: also unapply what was applied before the moment and depends on what goes. split_deployment: cut a deployment
-    in two. exclude: apps (`orders`) and migrations (`orders.0002_total`) that stay. fake: migrations whose rows go without
-    being undone. start_over: do not go on where an earlier run broke off. gap: a pause longer than this begins a new
-    deployment. steps: undo only so many of the newest; None for all.
+    cascade: also unapply older migrations that depend on one that is unapplied. split_deployment: the moment may split a
+    deployment. exclude: apps (`orders`) and migrations (`orders.0002_total`) to keep. fake: migrations whose records are
+    deleted without undoing them. start_over: do not continue where an earlier run stopped. gap: a longer pause begins a new
+    deployment. steps: undo only this many of the newest; None for all.
     """
 
     cascade: bool = False
@@ -38,7 +38,7 @@ NO_CHOICES = Choices()
 
 @dataclass(frozen=True)
 class Pull:
-    """An applied migration that depends on one that goes: `path` leads from the one that goes to it."""
+    """An applied migration that depends on one that is unapplied. path: from that one to this one."""
 
     path: tuple[Key, ...]
 
@@ -49,9 +49,9 @@ class Pull:
 
 @dataclass(frozen=True)
 class Chosen:
-    """because: what goes, and the dependencies that pull it in. order: the same, newest first. kept: what stays, oldest
-    first. pulls: what depends on it and has to go too, or be left out. complete: is that all of the plan?
-    excluded: is that what the user wants to stay?"""
+    """because: what is unapplied, with the dependencies that pull it in. order: the same, newest first. kept: what stays applied,
+    oldest first. pulls: what depends on it, and blocks unless it is unapplied too. complete: are these all steps, and not
+    only the newest? excluded: does the user want to keep this migration?"""
 
     because: dict[Key, tuple[Key, ...]]
     order: list[Key]
@@ -98,8 +98,9 @@ def _pulls(history: History, chosen: set[Key]) -> list[Pull]:
 
 
 def in_order(history: History, chosen: Iterable[Key], first: Key | None = None) -> tuple[list[Key], list[Key]]:
-    """(what goes, newest first; what stays, oldest first). Later-recorded goes first where the dependencies leave a choice:
-    that respects dependencies that nobody declared. first: goes before all others, if they do not depend on it."""
+    """(what is unapplied, newest first; what stays applied, oldest first). Where the dependencies leave a choice, the migration
+    that was recorded later comes first: that respects dependencies that nobody declared. first: is unapplied before all
+    others that do not depend on it."""
     goes = set(chosen)
     stays_first = 1 + max((record.id for records in history.decisive.values() for record in records), default=0)
 
@@ -137,6 +138,4 @@ def faked_by(choices: Choices, code: Code, order: list[Key]) -> set[Key]:
 
 def _nearest(name: str, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(name, list(known), n=3, cutoff=0.3)
-    return (
-        f"Did you mean {' or '.join(near)}?" if near else "Run it with --plan and without this option to see the names."
-    )
+    return f"Did you mean {' or '.join(near)}?" if near else "Use --plan without this option to see the names."

@@ -1,4 +1,4 @@
-"""The `migrate` commands that do what a plan does, where there are such."""
+"""The `migrate` commands that do what a plan does, if there are any."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def migrate_commands(plan: Plan) -> Commands:
     (django.db.migrations.executor.MigrationExecutor.migration_plan).
     """
     if fakes := [str(step.key) for step in plan.steps if step.fake]:
-        return Commands((), f"no migrate command unapplies others and fakes {', '.join(fakes)}")
+        return Commands((), f"no migrate command unapplies some migrations and fakes {', '.join(fakes)}")
     if apart := sorted(str(key) for key in plan.basis.history.apart if key.app in plan.stays.targets):
         return Commands((), f"migrate cannot stop between the migrations that {', '.join(apart)} replaces")
     left = [step.key for step in plan.steps]
@@ -37,7 +37,7 @@ def migrate_commands(plan: Plan) -> Commands:
             names = ", ".join(map(str, left))
             return Commands(
                 (),
-                f"there is no migrate command that unapplies {names} and nothing that stays",
+                f"no migrate command unapplies {names} without other migrations",
             )
         _, app, target, undone = best
         found.append((app, target))
@@ -46,8 +46,8 @@ def migrate_commands(plan: Plan) -> Commands:
 
 
 def _candidates(plan: Plan, left: set[Key], order: list[Key]) -> Iterator[tuple[tuple[int, int], str, str, set[Key]]]:
-    """(rank, app, target, what it undoes) of each command that undoes some of what is left, and nothing else. The newest step
-    left goes first, and then what undoes most."""
+    """(rank, app, target, what it undoes) of each command that undoes some of what is left, and nothing else. The command with
+    the newest step ranks first, then the one that undoes most."""
     children, kept = plan.basis.history.children, plan.basis.history.decisive.keys() - {step.key for step in plan.steps}
     for app in {key.app for key in left}:
         roots = [

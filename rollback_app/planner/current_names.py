@@ -1,7 +1,7 @@
-"""The names of today, before the run, of the tables and columns that the steps of a plan speak of.
+"""The current names, before the run, of the tables and columns that the steps of a plan are about.
 
-An operation is undone on a database that the steps before it have changed: it names a table as it is called by then. Who
-looks at the database before the run has to ask for it by the name that it has now.
+An operation is undone on a database that the steps before it have changed, and names a table as it is called by then. To
+look at the database before the run, it has to be asked for by its current name.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Right(str, Enum):
 
 
 class CurrentNames:
-    """What the steps so far have made of the names. Told of each effect, in the order in which they happen."""
+    """What the steps so far have done to the names. It is told of each effect, in the order in which they happen."""
 
     def __init__(self) -> None:
         self.unsure = False  # did code or SQL run, which may have changed any row?
@@ -44,7 +44,7 @@ class CurrentNames:
         return self.table(effect.table), self._columns.get((effect.table, effect.column), effect.column)
 
     def is_made(self, table: str, column: str) -> bool:
-        """Has the run itself made it, so that nothing of today can be in it?"""
+        """Did the run itself make it, so that it holds no rows of today?"""
         return bool(self._made.keys() & {(table, ""), (table, column)})
 
     def happens(self, effect: Effect) -> None:
@@ -70,7 +70,7 @@ class CurrentNames:
         return self._tables.get(name, name)
 
     def requirement(self, requirement: Requirement) -> Requirement | None:
-        """What it demands of the database of today; None, if the run itself has seen to that."""
+        """What it requires of the database as it is now; None, if the run itself takes care of that."""
         table = self.table(requirement.table)
         if requirement.need in _NAMES:
             return None if self._is_free(requirement, table) else replace(requirement, today=table)
@@ -89,7 +89,7 @@ class CurrentNames:
         if not made.keys() & set(about):
             return found
         if requirement.need is Need.NO_NULLS and (field := made[about[0]]) and not is_filled(field):
-            # It was added without a value: each row that there is today has a null in it by then.
+            # It was added without a value, so every row that exists now has NULL in it by then.
             return replace(found, columns=(), words=f"{requirement.words}, which is empty by then")
         return None
 
@@ -103,7 +103,7 @@ class CurrentNames:
 
 
 def drops(plan: Plan) -> list[tuple[Step, Effect, str, str]]:
-    """(step, effect, table, column) of each drop. What the run itself makes and drops again is left out."""
+    """(step, effect, table, column) of each drop, except of what the run itself made."""
     today, found = CurrentNames(), []
     for step, effect in _all(plan):
         table, column = today.names(effect)
@@ -126,7 +126,7 @@ def all_requirements(plan: Plan) -> Iterator[tuple[Step, Requirement, bool]]:
 
 
 def rights(plan: Plan) -> set[tuple[str, Right]]:
-    """(table, right) of all that a plan does to tables that are there today, and of those that it makes."""
+    """(table, right) for each table that a plan changes, drops or makes."""
     today, found = CurrentNames(), set[tuple[str, Right]]()
     for _, effect in _all(plan):
         table = today.table(effect.table or effect.touches)

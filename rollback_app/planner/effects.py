@@ -1,6 +1,6 @@
 """What undoing an operation does to the database, in words and in facts.
 
-Judged from Django's `Operation` objects and the states around them; nothing is rendered and no database is asked.
+This is read from Django's `Operation` objects and the states around them. Nothing is rendered and no database is asked.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from .requirements import Requirement, freed, requirements
 def is_concurrent(kind: type) -> bool:
     """Does this kind of operation refuse to run in a transaction (AddIndexConcurrently and its kin)?
 
-    Found by name: importing django.contrib.postgres needs psycopg, and who has such an operation has imported it.
+    Found by name: importing django.contrib.postgres needs psycopg, and a project with such an operation has imported it.
     """
     return any(
         (base.__module__, base.__name__) == ("django.contrib.postgres.operations", "NotInTransactionMixin")
@@ -53,7 +53,7 @@ class Effect:
     words: for a person, a verb first. table, column, field: what is dropped, made or renamed, as the database names it before.
     renamed_to: the name that the table or column has afterwards, if it changes. index: the operation's place in its migration,
     from 0. twin_locks: the table that the plain twin of a concurrent operation locks. touches: the table that is changed in
-    another way. demands: what must be so before, or it fails. frees: the name of the index or constraint that goes.
+    another way. requirements: what must be true before, or it fails. frees: the name of the index or constraint that is dropped.
     """
 
     kind: Kind
@@ -71,7 +71,7 @@ class Effect:
 
 @dataclass(frozen=True)
 class Names:
-    """How names of models become names in the database. shorten: what the database does to a table's name that is too
+    """How names of models become names in the database. shorten: what the database does to the name of a table that is too
     long. swapped: the settings of swappable models that name another model, as {"AUTH_USER_MODEL": "accounts.User"}."""
 
     shorten: Callable[[str], str] = str

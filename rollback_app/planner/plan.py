@@ -35,7 +35,7 @@ _PLAIN_NAMES = Names()
 class Step:
     """One migration to unapply.
 
-    rows: what goes from `django_migrations` with it. applied: when it was applied (a squash: the last of its originals).
+    records: of `django_migrations` that are deleted with it. applied: when it was applied (a squash: the last of its originals).
     because: empty if it was itself applied late; else the chain of dependencies that pulls it in, from a late migration
     to this one. effects: in the order in which they happen.
     """
@@ -51,7 +51,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Basis:
-    """What a plan is made from; the same basis gives the same plan.
+    """What a plan is made from. The same basis gives the same plan.
 
     records: all of `django_migrations`. deployments: all, oldest first. unmigrated: the apps of this code without migrations.
     """
@@ -75,7 +75,7 @@ class Stays:
 
 @dataclass(frozen=True)
 class Obstacles:
-    """What stands in the way of a plan.
+    """What may block a plan.
 
     dependants: applied early, and depend on a step. excluded: excluded, and depend on a step. ghosts: late records without a
     file. torn: squashes that cannot be told apart. split: the deployment that the moment cuts in two. inconsistent: an applied
@@ -93,10 +93,10 @@ class Obstacles:
 
 @dataclass(frozen=True)
 class EarlierRun:
-    """Where an earlier run broke off inside a step, if one did.
+    """Where an earlier run stopped inside a step, if one did.
 
-    position: as it was noted. resumes: the same, if this plan continues there. unfit: the same, if this plan cannot: it does
-    not begin with that step, or the database or the code is not what it was.
+    position: as the journal has it. resumes: the same, if this plan continues there. unfit: the same, if this plan cannot,
+    because it does not begin with that step, or because the database or the code has changed.
     """
 
     position: Position | None = None
@@ -153,7 +153,7 @@ class Plan:
         )
 
     def takes(self, record: Record) -> bool:
-        """Does this record go, or would it, if nothing stood in the way?"""
+        """Is this record deleted, or would it be if nothing blocked?"""
         if self.basis.choices.steps is None:
             return self.basis.cut.is_late(record)
         return record in self.deleted
@@ -168,13 +168,13 @@ class Plan:
 
     @property
     def release(self) -> str:
-        """The newest release of which something goes; empty if none is known."""
+        """The newest release of which something is unapplied; empty if none is known."""
         groups = self.basis.deployments
         names = [name for group in groups if any(map(self.takes, group.records)) for name in group.releases]
         return names[-1] if names else ""
 
     def states(self) -> States:
-        """The states for this plan; faked steps have no states of their own, since what they did is not in the database."""
+        """The states for this plan. Faked steps have no states, since what they did is not in the database."""
         if self.walked and self.walked.fresh:
             return self.walked
         goes = [step.migration for step in reversed(self.steps) if not step.fake]
@@ -201,8 +201,8 @@ def plan(
     position: Position | None = None,
     recorded: Collection[RecordedDeployment] = (),
 ) -> Plan:
-    """Choose what goes, and in which order. position: where an earlier run broke off, if it did. recorded: what is known of
-    past deployments.
+    """Choose what is unapplied, and in which order. position: where an earlier run stopped, if it did. recorded: what is known
+    of past deployments.
 
     Errors: UsageError, if `exclude` or `fake` names something that is not there; CodeUnusable, as `history.read`.
     """
@@ -254,7 +254,7 @@ def _squashes(basis: Basis, chosen: Chosen, steps: Iterable[Step]) -> tuple[Reco
 
 def _obstacles(basis: Basis, chosen: Chosen, unclear: str) -> Obstacles:
     cut, history = basis.cut, basis.history
-    # Who names a set, or a number of steps, knows which migrations are meant; a time may be off by a little.
+    # Whoever names a set or a number of steps knows which migrations that means. A time may be slightly off.
     may_split = not chosen.complete or cut.kept is not None or basis.choices.split_deployment
     return Obstacles(
         dependants=tuple(
@@ -287,7 +287,7 @@ def _inconsistent(history: History) -> tuple[tuple[Key, Key], ...]:
 
 
 def _unsettled(position: Position | None, history: History, choices: Choices) -> Position | None:
-    """The position, unless that step was settled since: its rows are gone, or it was applied again, or it is to be faked."""
+    """The position, unless that step was settled since: its records are gone, it was applied again, or it is faked now."""
     if position is None or choices.start_over or str(position.key) in choices.fake:
         return None
     recorded = {record.id for record in history.records_of.get(position.key, ())}
@@ -303,9 +303,9 @@ def _fits(position: Position, history: History) -> bool:
 def _effects(
     basis: Basis, goes: set[Key], fakes: set[Key], names: Names, resumes: Position | None
 ) -> tuple[dict[Key, tuple[Effect, ...]], str, States | None]:
-    """(what undoing each migration does, why that cannot be known, the states that were walked through for it).
+    """(what undoing each migration does, why that is unknown, the states that were walked through for it).
 
-    Computed as if all that depends on a step went too, so that a plan that is refused for it still tells what it would do.
+    Computed as if all that depends on a step were unapplied too, so that a plan that is refused still shows what it would do.
     """
     history = basis.history
     order, kept = in_order(history, goes, resumes.key if resumes else None)
@@ -320,7 +320,7 @@ def _effects(
             key = Key(migration.app_label, migration.name)
             left = leaves(undos, key.app)[resumes.operations :] if resumes and key == resumes.key else undos
             found[key] = tuple(effect for undo in left for effect in effects(undo, key.app, names))
-    # An operation on a model or field that no applied migration made raises what it likes (KeyError, FieldDoesNotExist, …).
+    # An operation on a model or field that no applied migration made may raise anything (KeyError, FieldDoesNotExist, …).
     except Exception as error:
         if not (_inconsistent(history) or history.torn or history.ghosts or fakes):
             raise

@@ -1,4 +1,4 @@
-"""A plan and facts about the database -> findings: what blocks, what needs consent, what one should know.
+"""A plan and facts about the database -> findings: what blocks, what needs consent, what is worth knowing.
 
 Each check is one function in the file of its theme; adding one is that function, its line in CHECKS and its tests.
 """

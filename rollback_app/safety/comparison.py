@@ -1,4 +1,4 @@
-"""What a comparison of tables with the migrations has found: plain facts, for whoever tells them."""
+"""The result of comparing tables with what the migrations say."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Difference:
-    """missing: the migrations at the target say that the table has it, and it has not; else the other way round."""
+    """missing: the target's migrations make it, and the table does not have it. Otherwise the other way round."""
 
     table: str
     kind: str
@@ -22,15 +22,15 @@ class Difference:
 
     @property
     def by_django(self) -> bool:
-        """The second index of a text column, for LIKE: undoing AlterField or a renaming with Django on PostgreSQL leaves it
-        out, or leaves it behind, and so does `migrate`. No value and no promise depends on it."""
+        """The second index of a text column, for LIKE: on PostgreSQL Django leaves it out or leaves it behind when AlterField
+        or a rename is undone, with `migrate` too. No value depends on it."""
         return self.kind == "index" and ("varchar_pattern_ops" in self.words or "text_pattern_ops" in self.words)
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """tables: how many were compared. new: differences that the run made. left_over: those that Django's own reverse is
-    known to make, and that do no harm. known: those that were there before. why_not: why nothing was compared."""
+    """tables: how many were compared. new: differences that the run made. left_over: differences that Django's own reverse is
+    known to make, and that are harmless. known: differences that existed before. why_not: why nothing was compared."""
 
     tables: int = 0
     new: tuple[Difference, ...] = ()

@@ -12,8 +12,8 @@ def check_can_be_taken_back(previews: Sequence[Preview]) -> None:
     names = [preview.title for preview in previews if not preview.one_transaction]
     if names:
         raise Refused(
-            f"Refused, nothing was changed: a rehearsal could not be taken back on {', '.join(names)}.",
-            hint="Leave out --step-by-step if it is there. On MariaDB and MySQL, rehearse on a copy of the database.",
+            f"Refused: a rehearsal cannot be undone on {', '.join(names)}. Nothing was changed.",
+            hint="Remove --step-by-step if you gave it. On MariaDB and MySQL, rehearse on a copy of the database.",
         )
 
 
@@ -22,19 +22,19 @@ def check_nothing_blocks(previews: Sequence[Preview]) -> None:
     blockers = [finding for preview in previews for finding in preview.of_level(Level.BLOCKER)]
     if blockers:
         raise Refused(
-            f"Refused, nothing was changed. {_listed(blockers)}",
-            hint="Do what the plan says below each blocker, or choose another moment.",
+            f"Refused. Nothing was changed. {_listed(blockers)}",
+            hint="Follow the hint below each blocker in the plan, or choose another moment.",
             findings=blockers,
         )
 
 
 def check_nothing_lost(previews: Sequence[Preview], *, agreed: bool) -> None:
-    """Errors: Refused, with all losses of all databases, unless the user agreed to them."""
+    """Errors: Refused, with all losses of all databases, unless the user consented."""
     losses = [] if agreed else [finding for preview in previews for finding in preview.of_level(Level.LOSS)]
     if losses:
         raise Refused(
-            f"Refused, nothing was changed: data would be lost, and nobody agreed to it: {_listed(losses)}",
-            hint="Take a backup. Then, if that is what you want, add --destroy-data",
+            f"Refused: this would destroy data. Nothing was changed. {_listed(losses)}",
+            hint="Take a backup. Then, if this data may be destroyed, add --destroy-data",
             findings=losses,
         )
 

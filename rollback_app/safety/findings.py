@@ -1,4 +1,4 @@
-"""What a finding is, and what the checks see."""
+"""Findings, and what the checks that make them see."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rollback_app.planner import Plan, Requirement, Right
 
 
 class Level(str, Enum):
-    """How a finding weighs: it refuses the run, asks for consent, or only informs."""
+    """What a finding means for the run: it is refused, it needs consent, or nothing (a remark)."""
 
     BLOCKER = "blocker"
     LOSS = "loss"
@@ -35,7 +35,7 @@ class Finding:
 
 
 class Refused(RollbackError):
-    """The plan may not run: blockers, or missing consent. Carries the findings that say why."""
+    """The plan may not run, because of blockers or missing consent. `findings` says why."""
 
     returncode = 3
 
@@ -46,8 +46,8 @@ class Refused(RollbackError):
 
 @dataclass(frozen=True)
 class Count:
-    """A number of rows; `more`: there are more rows than were looked at, so that it may be larger. about: how many there are
-    by the database's own statistics, if there are more."""
+    """A number of rows. more: not all rows were looked at, so there may be more. about: how many rows the database's statistics
+    estimate, if not all were looked at."""
 
     number: int
     more: bool = False
@@ -62,7 +62,7 @@ class Count:
 
     @property
     def found(self) -> str:
-        """The same for rows that were looked for among others: there may be no more of them."""
+        """The same for rows that were searched for: there may be no more of them."""
         return f"at least {digits(self.number)}" if self.more else digits(self.number)
 
 
@@ -72,8 +72,7 @@ def digits(number: int) -> str:
 
 @dataclass(frozen=True)
 class Violations:
-    """What is in the way of an operation. count: of the rows; if there are `more`, not all were looked at. query: lists them,
-    empty for a name that is taken."""
+    """The rows or names that would make an operation fail. query: lists the rows; empty for a name that is taken."""
 
     count: Count
     query: str = ""
@@ -81,9 +80,9 @@ class Violations:
 
 @dataclass(frozen=True)
 class Preview:
-    """What a rollback would do to one database, and what speaks against it.
+    """What a rollback would do to one database, and the findings about it.
 
-    alias, title: of the database. one_transaction: would it run as one, all or nothing? now: when it was read, aware, UTC.
+    alias, title: of the database. one_transaction: would all of it be one transaction? now: when it was read, aware, UTC.
     """
 
     alias: str
@@ -99,7 +98,7 @@ class Preview:
 
 
 class Inspector(Protocol):
-    """The facts about a database that checks ask for. Met by `database.Database` by shape."""
+    """The facts about a database that checks ask for. `database.Database` has this shape."""
 
     @property
     def vendor_name(self) -> str: ...
@@ -112,7 +111,7 @@ class Inspector(Protocol):
         nor the field's default. None, if there is no such table or column."""
 
     def violations(self, requirement: Requirement) -> Violations | None:
-        """What does not meet a demand. None, if there is no such table or column, or this database does not demand it."""
+        """What does not meet a requirement. None, if there is no such table or column, or this database does not require it."""
 
     def missing_rights(self, needed: Collection[tuple[str, Right]]) -> Sequence[str]:
         """A sentence for each of these rights to tables that the database's user lacks, as far as that can be told."""
@@ -120,7 +119,7 @@ class Inspector(Protocol):
 
 @dataclass(frozen=True)
 class Judged:
-    """What the checks see. one_transaction: does the whole run as one. count: may live rows be counted?"""
+    """What the checks see. one_transaction: is the whole run one transaction? count: may rows be counted?"""
 
     plan: Plan
     inspector: Inspector

@@ -1,4 +1,4 @@
-"""What the history says: records, code and the moment, without a look at the tables."""
+"""Checks of the records, the code and the moment. They do not look at the tables."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def ghosts(judged: Judged) -> Iterator[Finding]:
             Level.BLOCKER,
             str(record.key),
             f"{record.key} {judged.plan.basis.cut.late}, but this code has no such migration.",
-            f"Run this from the newer release, which has the file; or leave its row alone with --exclude {record.key}.",
+            f"Run this from the newer release, which has the file, or keep its record with --exclude {record.key}.",
         )
 
 
@@ -32,7 +32,7 @@ def dependants(judged: Judged) -> Iterator[Finding]:
             "rollback.E003",
             Level.BLOCKER,
             str(pull.key),
-            f"{pull.key} {judged.plan.basis.cut.early}, but depends on what goes: {_chain(pull.path)}.",
+            f"{pull.key} {judged.plan.basis.cut.early}, but depends on a migration that would be unapplied: {_chain(pull.path)}.",
             "Add --cascade to unapply it too, or choose another moment.",
             {"path": [str(key) for key in pull.path]},
         )
@@ -47,9 +47,9 @@ def split_deployment(judged: Judged) -> Iterator[Finding]:
         "rollback.E004",
         Level.BLOCKER,
         "",
-        f"The moment cuts a deployment in two: {len(group.records) - len(late)} of its migrations stay, {len(late)} go.",
-        f'To undo all of it: "{clean_before(group.start)}"; to keep all of it: "{clean_after(group, judged.plan)}". '
-        "To cut it all the same, add --split-deployment.",
+        f"The moment splits a deployment: {len(late)} of its {len(group.records)} migrations would be unapplied.",
+        f'To undo the whole deployment: "{clean_before(group.start)}". To keep it: "{clean_after(group, judged.plan)}". '
+        "To split it anyway, add --split-deployment.",
         {"start": group.start.isoformat(), "end": group.end.isoformat()},
     )
 
@@ -60,7 +60,7 @@ def clean_before(start: datetime) -> str:
 
 
 def clean_after(group: Deployment, plan: Plan) -> str:
-    """The moment just after the deployment that is cut, ready to paste."""
+    """The moment just after a deployment ends, ready to paste."""
     return (group.end + plan.basis.cut.precision).isoformat(sep=" ")
 
 
@@ -70,14 +70,14 @@ def excluded(judged: Judged) -> Iterator[Finding]:
             "rollback.E005",
             Level.BLOCKER,
             str(pull.key),
-            f"{pull.key} is excluded, but depends on what goes: {_chain(pull.path)}.",
-            f"Exclude {pull.path[0]} too, or take the --exclude of {pull.key} away.",
+            f"{pull.key} is excluded, but depends on a migration that would be unapplied: {_chain(pull.path)}.",
+            f"Add --exclude {pull.path[0]} too, or remove the --exclude for {pull.key}.",
             {"path": [str(key) for key in pull.path]},
         )
 
 
 def broken_off(judged: Judged) -> Iterator[Finding]:
-    """An earlier run that stopped inside a step, on a database that cannot take that back."""
+    """An earlier run that stopped inside a step, on a database that cannot undo DDL."""
     plan = judged.plan
     if plan.earlier.unfit:
         why, what = _unfit(plan.earlier.unfit, [step.key for step in plan.steps])
@@ -85,29 +85,32 @@ def broken_off(judged: Judged) -> Iterator[Finding]:
             "rollback.E008",
             Level.BLOCKER,
             str(plan.earlier.unfit.key),
-            f"An earlier rollback broke off inside {plan.earlier.unfit.key}, and {why}.",
-            f"{what}If {plan.earlier.unfit.key} is whole again, from a backup or mended by hand, add --start-over.",
+            f"An earlier rollback stopped inside {plan.earlier.unfit.key}, and {why}.",
+            f"{what}If you have restored or repaired what {plan.earlier.unfit.key} made, add --start-over.",
         )
     if plan.earlier.resumes:
         done = f"{plan.earlier.resumes.operations} of its operations"
         if plan.earlier.resumes.statements_done:
             done += f" and {plan.earlier.resumes.statements_done} of the statements of the next one"
         key = plan.earlier.resumes.key
-        text = f"An earlier rollback broke off inside {key}; this one goes on there: {done} are undone already."
+        text = f"An earlier rollback stopped inside {key}. This run continues there: {done} are already undone."
         yield Finding("rollback.I010", Level.REMARK, str(key), text)
 
 
 def _unfit(position: Position, steps: Sequence[Key]) -> tuple[str, str]:
-    """(why a plan of these steps cannot go on there, what to do first)."""
+    """(why a plan of these steps cannot continue there, what to do first)."""
     if position.restored:
-        return "django_migrations was made anew since, as when a backup is restored", ""
+        return "django_migrations has been created again since, as when a backup is restored", ""
     if position.key not in steps:
-        return "this plan leaves it half undone", f"Run that one again first, so that it goes on: {position.command} "
+        return (
+            "this plan would leave it half undone",
+            f"Run that rollback again first, so that it can finish: {position.command} ",
+        )
     if position.key != steps[0]:
-        return "what depends on it was applied again since", "Restore a backup. "
+        return "migrations that depend on it have been applied since", "Restore a backup. "
     return (
         "more of its operations are undone than it has in this code",
-        "Run this from the release from which the earlier one was run. ",
+        "Run this from the release that ran the earlier rollback. ",
     )
 
 
@@ -118,7 +121,8 @@ def torn_squashes(judged: Judged) -> Iterator[Finding]:
             "rollback.E006",
             Level.BLOCKER,
             str(torn.squash),
-            f"Only some of what {torn.squash} replaces goes, and the files of the originals are not in this code: {missing}.",
+            f"Only some of the migrations that {torn.squash} replaces would be unapplied, and this code no longer has "
+            f"their files: {missing}.",
             "Run this from a release that still has these files, or choose a moment before or after all of them.",
             {"missing": [str(key) for key in torn.missing]},
         )
@@ -132,8 +136,8 @@ def unclear_history(judged: Judged) -> Iterator[Finding]:
             "rollback.E007",
             Level.BLOCKER,
             "",
-            "The models at this point of the history cannot be worked out"
-            + (f", because migrations are recorded without what they depend on: {pairs}" if pairs else "")
+            "The models at this point of the history are unknown"
+            + (f", because migrations are recorded without the ones they depend on: {pairs}" if pairs else "")
             + f" ({plan.obstacles.unclear}).",
             "Record what is missing with 'migrate --fake', if it is really in the database, and take --fake away.",
         )
@@ -150,8 +154,8 @@ def unclear_history(judged: Judged) -> Iterator[Finding]:
 def nothing_left(judged: Judged) -> Iterator[Finding]:
     plan = judged.plan
     if plan.nothing_left and not plan.empty and not plan.basis.cut.zero:
-        before = "The moment lies before everything that was ever applied"
-        reason = before if plan.basis.cut.kept is None else "Nothing that is applied is among what is kept"
+        before = "The moment is before the first migration"
+        reason = before if plan.basis.cut.kept is None else "Nothing that is applied here would be kept"
         text = f"{reason}: every migration of this database would be unapplied."
         yield Finding("rollback.W002", Level.LOSS, "", text)
 
@@ -159,7 +163,7 @@ def nothing_left(judged: Judged) -> Iterator[Finding]:
 def asked_for_zero(judged: Judged) -> Iterator[Finding]:
     apps = sorted(app for app, target in judged.plan.stays.targets.items() if not target)
     if judged.plan.basis.cut.zero and apps:
-        text = f"It was asked to unapply every migration of {', '.join(apps)}."
+        text = f"You asked to unapply every migration of {', '.join(apps)}."
         yield Finding("rollback.W003", Level.LOSS, "", text)
 
 
@@ -172,14 +176,14 @@ def apps_to_zero(judged: Judged) -> Iterator[Finding]:
 
 def early_ghosts(judged: Judged) -> Iterator[Finding]:
     for record in judged.plan.early_ghosts:
-        text = f"{record.key} {judged.plan.basis.cut.early} and stays; this code has no such migration."
+        text = f"{record.key} {judged.plan.basis.cut.early} and stays applied. This code has no such migration."
         yield Finding("rollback.I005", Level.REMARK, str(record.key), text)
 
 
 def near_the_moment(judged: Judged) -> Iterator[Finding]:
     for record in judged.plan.near:
         text = (
-            f"{record.key} is stored with {record.applied:%H:%M:%S}, to the second only, and counts as at the moment."
+            f"{record.key} was recorded at {record.applied:%H:%M:%S}, to the second only, and counts as at the moment."
         )
         yield Finding("rollback.I007", Level.REMARK, str(record.key), text)
 
@@ -187,5 +191,5 @@ def near_the_moment(judged: Judged) -> Iterator[Finding]:
 def faked(judged: Judged) -> Iterator[Finding]:
     for step in judged.plan.steps:
         if step.fake:
-            text = f"{step.key} is NOT undone, only its row is deleted (--fake): what it did to the database stays."
+            text = f"{step.key} is NOT undone: only its record is deleted (--fake). What it did to the database stays."
             yield Finding("rollback.I008", Level.REMARK, str(step.key), text)

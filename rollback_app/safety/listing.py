@@ -1,4 +1,4 @@
-"""The deployments of a database, for who looks for the one to go back to."""
+"""The deployments of a database, to find the one to go back to."""
 
 from __future__ import annotations
 
@@ -16,8 +16,7 @@ from .findings import Finding
 
 @dataclass(frozen=True)
 class Listed:
-    """number: 1 is the newest. marks: what is odd about its rows, in words. blockers: what speaks against going back before
-    it."""
+    """number: 1 is the newest. marks: what is unusual about its records, in words. blockers: of a rollback to before it."""
 
     number: int
     deployment: Deployment
@@ -27,7 +26,7 @@ class Listed:
 
 @dataclass(frozen=True)
 class RolledBack:
-    """A deployment, or the part of one, that a rollback has undone. again: what of it was applied again since."""
+    """A deployment, or a part of one, that a rollback has undone. again: which of its migrations were applied again since."""
 
     deployment: Deployment
     run: Run
@@ -36,7 +35,7 @@ class RolledBack:
 
 @dataclass(frozen=True)
 class Listing:
-    """alias, title: of the database. gap: by which older rows were grouped. listed, rolled_back: newest first. total: how many
+    """alias, title: of the database. gap: by which older records were grouped. listed, rolled_back: newest first. total: how many
     deployments there are. now: aware, UTC."""
 
     alias: str
@@ -56,7 +55,7 @@ def rolled_back(
     recorded: Collection[RecordedDeployment],
     precision: timedelta,
 ) -> list[RolledBack]:
-    """What the rollbacks of a journal have undone, as the deployments that it was, newest first."""
+    """The deployments that the rollbacks of a journal have undone, newest first."""
     applied = {record.key: record.applied for record in records}
     found = []
     for run in runs:
@@ -69,7 +68,7 @@ def rolled_back(
 
 
 def marks(group: Deployment, plan: Plan) -> tuple[str, ...]:
-    """What is odd about the rows of a deployment. That a record was faked cannot be seen; these are its traces."""
+    """What is unusual about the records of a deployment. A faked record looks like any other; these are its traces."""
     return (*_same_time(group, plan), *_out_of_order(group, plan), *_without_file(group, plan), *_notes(group, plan))
 
 
@@ -78,18 +77,18 @@ def _same_time(group: Deployment, plan: Plan) -> Iterator[str]:
     if plan.basis.cut.precision >= timedelta(seconds=1):
         return  # many migrations take less than that
     if same := sum(count for count in times.values() if count > 1):
-        yield f"{same} rows share their time with another: perhaps restored, or written by hand"
+        yield f"{same} records have the same time as another: perhaps restored, or written by hand"
 
 
 def _out_of_order(group: Deployment, plan: Plan) -> Iterator[str]:
-    """Rows that were recorded before what they depend on."""
+    """Records that are older than those of migrations that they depend on."""
     history = plan.basis.history
     mine = {record.key for record in group.records}
     when = {key: max(record.applied for record in rows) for key, rows in history.decisive.items()}
     for key in sorted(mine & when.keys()):
         later = sorted(parent for parent in history.parents[key] if parent in when and when[parent] > when[key])
         if later:
-            yield f"{key} was recorded before {later[0]}, on which it depends: perhaps faked"
+            yield f"{key} was recorded before {later[0]}, which it depends on: perhaps faked"
 
 
 def _without_file(group: Deployment, plan: Plan) -> Iterator[str]:
@@ -101,4 +100,4 @@ def _without_file(group: Deployment, plan: Plan) -> Iterator[str]:
 def _notes(group: Deployment, plan: Plan) -> Iterator[str]:
     notes = [str(record.key) for record in plan.basis.history.bookkeeping if record in group.records]
     if notes:
-        yield f"only a note that its originals are applied: {', '.join(notes)}"
+        yield f"squash (a record only): {', '.join(notes)}"

@@ -1,4 +1,4 @@
-"""What the reverses of the operations are: missing, doing nothing, code, or of another kind than in the migration."""
+"""Checks of how operations are undone: no reverse, a reverse that does nothing, code, or a plain twin."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def irreversible(judged: Judged) -> Iterator[Finding]:
             Level.BLOCKER,
             str(step.key),
             f"{step.key} {effect.words}.",
-            f"Choose a later moment, or restore a backup. If what it did may stay as it is: --fake {step.key}",
+            f"Choose a later moment, or restore a backup. If what it did may stay: --fake {step.key}",
             {"operation": effect.index},
         )
 
@@ -29,7 +29,7 @@ def reverses_nothing(judged: Judged) -> Iterator[Finding]:
 def cannot_be_judged(judged: Judged) -> Iterator[Finding]:
     for kind in (Kind.CODE, Kind.RUNS_SQL, Kind.UNKNOWN):
         for step, effect in _effects(judged.plan, kind):
-            text = f"{step.key} {effect.words}; what that does to the data cannot be judged from here."
+            text = f"{step.key} {effect.words}. Its effect on the data cannot be predicted."
             yield Finding("rollback.I003", Level.REMARK, str(step.key), text)
 
 

@@ -1,4 +1,4 @@
-"""What the rows and names in the database say: what would be lost, and what would fail or be damaged."""
+"""Checks of rows and names in the database: what would be lost, and what would fail or be damaged."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .findings import Count, Finding, Judged, Level, Violations, digits
 
 
 def loss(judged: Judged) -> Iterator[Finding]:
-    """Rows and values that would be gone, each table looked at once."""
+    """Rows and values that would be lost. Looks at each table once."""
     dropped = drops(judged.plan)
     dropped_tables = {table for _, _, table, column in dropped if not column}
     wanted: dict[str, dict[str, Any]] = {}
@@ -44,11 +44,11 @@ def loss(judged: Judged) -> Iterator[Finding]:
 
 def _lost(count: Count | None, column: str, judged: Judged) -> str:
     if not judged.count:
-        return ": not counted, so taken for lost"
+        return ": not counted, so treated as lost"
     if count is None:
-        return ", which was not found; perhaps this migration was never really run"
+        return ", which does not exist; this migration may never have run"
     if not count.number:
-        return ": too large to look through, so taken for lost"
+        return ": too large to count, so treated as lost"
     plural = count.number > 1 or count.more
     if column:
         return f": {count.found} row{'s have' if plural else ' has'} a value"
@@ -56,14 +56,14 @@ def _lost(count: Count | None, column: str, judged: Judged) -> str:
     return f": {count} row{'s' if plural else ''}{about}"
 
 
-# What a row is that does not meet a demand: the finding's id, and the words for one row and for more.
+# What is wrong with a row that does not meet a requirement: the finding's id, and the words for one row and for more.
 _OFFENCES: dict[Need, tuple[str, str, str]] = {
     Need.FEW_ROWS: ("rollback.E010", "is in the table", "are in the table"),
     Need.NO_NULLS: ("rollback.E010", "holds NULL", "hold NULL"),
     Need.UNIQUE: ("rollback.E011", "shares its value with another", "share their values with others"),
     Need.FITS: ("rollback.E012", "holds a value that does not fit", "hold values that do not fit"),
-    Need.POINTS: ("rollback.E013", "points to a row that is not there", "point to rows that are not there"),
-    Need.CHECK: ("rollback.E014", "breaks its condition", "break its condition"),
+    Need.POINTS: ("rollback.E013", "points to a row that does not exist", "point to rows that do not exist"),
+    Need.CHECK: ("rollback.E014", "violates its condition", "violate its condition"),
     Need.FREE_TABLE: ("rollback.E015", "", ""),
     Need.FREE_COLUMN: ("rollback.E015", "", ""),
     Need.FREE_INDEX: ("rollback.E015", "", ""),
@@ -76,7 +76,7 @@ _OFFENCES: dict[Need, tuple[str, str, str]] = {
 
 
 def would_fail(judged: Judged) -> Iterator[Finding]:
-    """What live rows and names would make the run fail, or would have it damage values."""
+    """Rows and names that would make the run fail, and values that it would damage."""
     for step, requirement, unsure in all_requirements(judged.plan) if judged.count else ():
         violations = judged.inspector.violations(requirement)
         if violations and not violations.count.lossless:
@@ -88,17 +88,18 @@ def _offence(step: Step, requirement: Requirement, violations: Violations, unsur
     id, one, many = _OFFENCES[Need.FEW_ROWS if empty_by_then else requirement.need]
     count = violations.count
     if not one:
-        text = f"{step.key} {requirement.words}, but there is one of that name."
-        hint = "Drop or rename what has it now, if it is none of Django's; else see whether this migration was ever really run."
-    elif not count.number:
-        text = (
-            f"{step.key} {requirement.words}: the table is too large to look through all of it, so that this may fail."
+        text = f"{step.key} {requirement.words}, but that name is taken."
+        hint = (
+            "Rename or drop the object that has this name, unless Django made it. If Django did, this migration may never "
+            "have run."
         )
-        return Finding("rollback.I020", Level.REMARK, str(step.key), text, f"To look yourself: {violations.query}")
+    elif not count.number:
+        text = f"{step.key} {requirement.words}: the table is too large to check completely, so this may fail."
+        return Finding("rollback.I020", Level.REMARK, str(step.key), text, f"To check it yourself: {violations.query}")
     else:
         rows, what = ("row", one) if count.found == "1" else ("rows", many)
         text = f"{step.key} {requirement.words}: {count.found} {rows} {what}."
-        hint = f"Mend them, and run the same command again. They are listed by: {violations.query}"
+        hint = f"Fix these rows, then run the same command again. To list them: {violations.query}"
     facts = {
         "table": requirement.today,
         "columns": list(requirement.columns),
@@ -108,6 +109,6 @@ def _offence(step: Step, requirement: Requirement, violations: Violations, unsur
     if requirement.need is Need.KEPT:
         return Finding(id, Level.LOSS, str(step.key), text, hint, facts)
     if unsure:
-        text = f"{text[:-1]}; unless code that runs before it mends that, it fails."
+        text = f"{text[:-1]}. The run fails unless code that runs before this fixes them."
         return Finding("rollback.I020", Level.REMARK, str(step.key), text, hint, facts)
     return Finding(id, Level.BLOCKER, str(step.key), text, hint, facts)

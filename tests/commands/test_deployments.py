@@ -408,7 +408,7 @@ def test_the_plan_of_one_at_a_time(shop: Database) -> None:
 def test_to_zero_needs_consent(shop: Database, moment: str, left: list[str]) -> None:
     refused = roll_back(shop, moment, destroy_data=False)
     assert refused.status == 3
-    assert "It was asked to unapply every migration of" in refused.error
+    assert "You asked to unapply every migration of" in refused.error
     assert len(keys(shop.alias)) == 4
     assert roll_back(shop, moment).status == 0
     assert [app for app, _ in keys(shop.alias)] == left
@@ -419,7 +419,7 @@ def test_to_zero_with_dependants(database: Database, project: Project) -> None:
     deploy(database.alias, DAYS[0])
     refused = roll_back(database, "all:a")
     assert refused.status == 3
-    assert "b.0001_u is among what is kept, but depends on what goes" in refused.error
+    assert "b.0001_u is among what is kept, but depends on a migration that would be unapplied" in refused.error
     assert roll_back(database, "all:a", cascade=True).status == 0
     assert keys(database.alias) == []
 

@@ -150,8 +150,8 @@ def test_all_blockers_are_told_at_once(database: Database, project: Project) -> 
     blocked = roll_back(database, DAY_1 + timedelta(seconds=1), plan=True)
     assert blocked.status == 3
     assert blocked.out.count("BLOCKED") == 3
-    assert blocked.error.startswith("Refused, nothing was changed. c.0001_v cannot be undone")
-    assert blocked.error.splitlines()[-1].startswith("Do what the plan says below each blocker")
+    assert blocked.error.startswith("Refused. Nothing was changed. c.0001_v cannot be undone")
+    assert blocked.error.splitlines()[-1].startswith("Follow the hint below each blocker")
     many = roll_back(database, DAY_1 - timedelta(days=1), cascade=True, plan=True)
     assert many.status == 3
 
@@ -170,9 +170,9 @@ def test_consent_is_needed_without_a_terminal(shop: Database) -> None:
     said = roll_back(shop, DAY_2, destroy_data=False)
     assert said.status == 3
     assert said.error == (
-        "Refused, nothing was changed: data would be lost, and nobody agreed to it: "
+        "Refused: this would destroy data. Nothing was changed. "
         "drops column a_t.x: 1 row has a value.\n"
-        "Take a backup. Then, if that is what you want, add --destroy-data"
+        "Take a backup. Then, if this data may be destroyed, add --destroy-data"
     )
     assert len(keys(shop.alias)) == 3
     assert roll_back(shop, DAY_2).status == 0
@@ -186,7 +186,7 @@ def test_without_loss_a_container_needs_no_consent(shop: Database) -> None:
 def test_not_counting_takes_every_drop_for_a_loss(shop: Database) -> None:
     said = roll_back(shop, DAY_2, destroy_data=False, count=False)
     assert said.status == 3
-    assert "drops table b_u: not counted, so taken for lost." in said.error
+    assert "drops table b_u: not counted, so treated as lost." in said.error
 
 
 @on_sqlite
@@ -303,7 +303,9 @@ def test_commands(shop: Database, capsys: pytest.CaptureFixture[str]) -> None:
     assert roll_back(shop, "2024-06-01", format="commands").out == ""
     impossible = roll_back(shop, DAY_2, format="commands", fake=["a.0002_x"])
     assert impossible.status == 3
-    assert impossible.error.startswith("No list of migrate commands does this: no migrate command unapplies others and")
+    assert impossible.error.startswith(
+        "No list of migrate commands does this: no migrate command unapplies some migrations and"
+    )
     assert impossible.out == ""
 
 

@@ -238,7 +238,7 @@ CASES: Mapping[str, Case] = {
         alter("x", "IntegerField()"),
         ["INSERT INTO a_t (x) VALUES (-1), (0)"],
         "E014",
-        "makes column a_t.x a PositiveIntegerField again: 1 row breaks its condition.",
+        "makes column a_t.x a PositiveIntegerField again: 1 row violates its condition.",
         "DELETE FROM a_t WHERE x = -1",
         listed=1,
     ),
@@ -247,7 +247,7 @@ CASES: Mapping[str, Case] = {
         alter("p", 'ForeignKey("a.P", models.CASCADE, db_constraint=False)'),
         ["INSERT INTO a_p (id) VALUES (1)", "INSERT INTO a_t (p_id) VALUES (1), (7)"],
         "E013",
-        "makes column a_t.p_id a foreign key to a_p again: 1 row points to a row that is not there.",
+        "makes column a_t.p_id a foreign key to a_p again: 1 row points to a row that does not exist.",
         "DELETE FROM a_t WHERE p_id = 7",
         listed=1,
     ),
@@ -256,7 +256,7 @@ CASES: Mapping[str, Case] = {
         'migrations.RemoveConstraint("T", "small_x"), migrations.RenameField("T", "x", "y")',
         ["INSERT INTO a_t (y) VALUES (4), (5), (6)"],
         "E014",
-        "makes constraint small_x of a_t again: 2 rows break its condition.",
+        "makes constraint small_x of a_t again: 2 rows violate its condition.",
         "DELETE FROM a_t WHERE y > 4",
         listed=2,
     ),
@@ -265,7 +265,7 @@ CASES: Mapping[str, Case] = {
         'migrations.DeleteModel("T")',
         ["CREATE TABLE a_t (id integer)"],
         "E015",
-        "takes the name of table a_t back, but there is one of that name.",
+        "takes the name of table a_t back, but that name is taken.",
         "DROP TABLE a_t",
     ),
     "a table of this name, renamed": Case(
@@ -273,7 +273,7 @@ CASES: Mapping[str, Case] = {
         'migrations.RenameModel("T", "S")',
         ["CREATE TABLE a_t (id integer)"],
         "E015",
-        "takes the name of table a_t back, but there is one of that name.",
+        "takes the name of table a_t back, but that name is taken.",
         "DROP TABLE a_t",
     ),
     "a column of this name": Case(
@@ -281,7 +281,7 @@ CASES: Mapping[str, Case] = {
         'migrations.RemoveField("T", "n")',
         ["ALTER TABLE a_t ADD COLUMN n integer"],
         "E015",
-        "takes the name of column a_t.n back, but there is one of that name.",
+        "takes the name of column a_t.n back, but that name is taken.",
         "ALTER TABLE a_t DROP COLUMN n",
     ),
     "a constraint of this name": Case(
@@ -289,7 +289,7 @@ CASES: Mapping[str, Case] = {
         'migrations.RemoveConstraint("T", "small_x")',
         ["{named}"],
         "E015",
-        "takes the name small_x of an index or constraint of a_t back, but there is one of that name.",
+        "takes the name small_x of an index or constraint of a_t back, but that name is taken.",
         "ALTER TABLE a_t DROP CONSTRAINT small_x",
         SERVERS,
     ),
@@ -298,7 +298,7 @@ CASES: Mapping[str, Case] = {
         'migrations.RemoveConstraint("T", "one_x")',
         ["CREATE INDEX one_x ON a_t (x)"],
         "E015",
-        "takes the name one_x of an index or constraint of a_t back, but there is one of that name.",
+        "takes the name one_x of an index or constraint of a_t back, but that name is taken.",
         "DROP INDEX one_x{on}",
         SERVERS,
     ),
@@ -307,7 +307,7 @@ CASES: Mapping[str, Case] = {
         'migrations.RemoveConstraint("T", "one_x")',
         ["CREATE INDEX one_x ON a_t (x)"],
         "E015",
-        "takes the name one_x of an index or constraint of a_t back, but there is one of that name.",
+        "takes the name one_x of an index or constraint of a_t back, but that name is taken.",
         "DROP INDEX one_x{on}",
         frozenset({"sqlite", "postgresql"}),
     ),
@@ -336,7 +336,7 @@ CASES: Mapping[str, Case] = {
         'migrations.RemoveIndex("T", "by_x")',
         ["CREATE INDEX by_x ON a_t (x)"],
         "E015",
-        "takes the name by_x of an index or constraint of a_t back, but there is one of that name.",
+        "takes the name by_x of an index or constraint of a_t back, but that name is taken.",
         "DROP INDEX by_x{on}",
     ),
 }
@@ -567,7 +567,8 @@ def test_code_that_runs_before_may_mend_it(database: Database, project: Project)
 
     (finding,) = [finding for finding in found(database) if finding.id == "rollback.I020"]
     assert finding.text == (
-        "a.0002_late makes column a_t.x NOT NULL again: 1 row holds NULL; unless code that runs before it mends that, it fails."
+        "a.0002_late makes column a_t.x NOT NULL again: 1 row holds NULL. The run fails unless code that runs before this "
+        "fixes them."
     )
     assert roll_back(database, DAY_2).status == 0
 
@@ -583,9 +584,9 @@ def test_a_table_too_large_to_look_through(
     assert in_the_way(database) == []
     (finding,) = [finding for finding in found(database) if finding.id == "rollback.I020"]
     assert finding.text == (
-        "a.0002_late makes column a_t.x NOT NULL again: the table is too large to look through all of it, so that this may fail."
+        "a.0002_late makes column a_t.x NOT NULL again: the table is too large to check completely, so this may fail."
     )
-    assert finding.hint.startswith("To look yourself: SELECT * FROM")
+    assert finding.hint.startswith("To check it yourself: SELECT * FROM")
 
 
 def test_not_looked_at_if_told_so(database: Database, project: Project) -> None:

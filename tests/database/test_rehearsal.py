@@ -192,14 +192,14 @@ def test_what_the_verification_finds_is_found_in_rehearsal(database: Database, p
 
 @pytest.mark.databases("mariadb")
 def test_refused_where_it_could_not_be_taken_back(shop: Database) -> None:
-    with pytest.raises(Refused, match="could not be taken back"):
+    with pytest.raises(Refused, match="a rehearsal cannot be undone"):
         rehearse(shop)
     assert ("a", "0004_v") in keys(shop.alias)
 
 
 @transactional
 def test_refused_step_by_step(shop: Database) -> None:
-    with pytest.raises(Refused, match="could not be taken back") as refused:
+    with pytest.raises(Refused, match="a rehearsal cannot be undone") as refused:
         rehearse(shop, step_by_step=True)
     assert "--step-by-step" in refused.value.hint
 

@@ -140,7 +140,7 @@ def killed_at_each_statement(database: Database) -> int:
         status = forked(database.alias, number, lambda: go(database, step_by_step=True), changes=True)
         said = go(database, step_by_step=True)
         assert said.status == 0, said.all
-        inside += "broke off inside a.0002_" in said.out
+        inside += "stopped inside a.0002_" in said.out
         assert everything(database.connection) == undisturbed, number
     assert number > 15
     return inside
@@ -164,7 +164,7 @@ def test_the_plan_says_that_it_goes_on_and_does_not_count_what_is_gone(database:
     project(**files(operations=EASY))
     said = roll_back(database, DAY_2, plan=True)
     assert (
-        "Note An earlier rollback broke off inside a.0002_large; this one goes on there: 1 of its operations are undone"
+        "Note An earlier rollback stopped inside a.0002_large; This run continues there: 1 of its operations are undone"
         " already. [rollback.I010]"
     ) in said.out
     assert "drops column a_t.x" not in said.out
@@ -191,7 +191,7 @@ def test_a_plan_that_leaves_it_half_undone_is_refused(database: Database, projec
     broken_off(database, project)
     said = roll_back(database, "2024-05-02 08:00:01+00:00", plan=True)
     assert said.status == 3
-    assert "An earlier rollback broke off inside a.0002_large, and this plan leaves it half undone." in said.all
+    assert "An earlier rollback stopped inside a.0002_large, and this plan would leave it half undone." in said.all
     assert (
         "Run that one again first, so that it goes on: python manage.py rollbackmigrationsafter 2024-05-02T08:00:00+00:00"
         " --database mariadb --step-by-step"
@@ -216,7 +216,7 @@ def test_what_depends_on_it_and_was_applied_again_blocks(database: Database, pro
     migrate(database.alias, "c")
     said = roll_back(database, DAY_2)
     assert said.status == 3
-    assert "broke off inside a.0002_large, and what depends on it was applied again since." in said.out
+    assert "stopped inside a.0002_large, and migrations that depend on it have been applied since." in said.out
 
 
 @mariadb
@@ -241,7 +241,7 @@ def test_a_restored_history_is_refused_until_it_is_said_to_be_whole(database: Da
         cursor.execute("RENAME TABLE copy TO django_migrations")
     said = roll_back(database, DAY_2)
     assert said.status == 3
-    assert "django_migrations was made anew since, as when a backup is restored." in said.out
+    assert "django_migrations has been created again since, as when a backup is restored." in said.out
     said = roll_back(database, DAY_2, start_over=True)
     assert said.status == 0, said.error
     assert "Unapplying a.0002_large" in said.out

@@ -110,16 +110,22 @@ def test_ghosts() -> None:
     rows = recorded("a.1", "a.old", late=["a.gone"])
     findings = found([made("a.1")], rows)
     assert of("E002", findings) == ["a.gone was applied at or after the moment, but this code has no such migration."]
-    assert of("I005", findings) == ["a.old was applied before the moment and stays; this code has no such migration."]
+    assert of("I005", findings) == [
+        "a.old was applied before the moment and stays applied. This code has no such migration."
+    ]
 
 
 def test_dependants_and_held() -> None:
     migrations = [made("a.1"), made("b.1", "a.1"), made("c.1", "b.1")]
     findings = found(migrations, recorded("b.1", "c.1", late=["a.1"]), choices=Choices(exclude=("c",)))
-    assert of("E003", findings) == ["b.1 was applied before the moment, but depends on what goes: a.1 <- b.1."]
-    assert of("E005", findings) == ["c.1 is excluded, but depends on what goes: a.1 <- b.1 <- c.1."]
+    assert of("E003", findings) == [
+        "b.1 was applied before the moment, but depends on a migration that would be unapplied: a.1 <- b.1."
+    ]
+    assert of("E005", findings) == [
+        "c.1 is excluded, but depends on a migration that would be unapplied: a.1 <- b.1 <- c.1."
+    ]
     assert [finding.hint for finding in findings if finding.id == "rollback.E005"] == [
-        "Exclude a.1 too, or take the --exclude of c.1 away."
+        "Add --exclude a.1 too, or remove the --exclude for c.1."
     ]
 
 
@@ -127,7 +133,7 @@ def test_a_deployment_cut_in_two_names_clean_moments() -> None:
     rows = [Record(1, key("a.1"), NOON - timedelta(minutes=1)), Record(2, key("a.2"), NOON)]
     findings = found([made("a.1"), made("a.2", "a.1")], rows)
     (finding,) = [finding for finding in findings if finding.id == "rollback.E004"]
-    assert finding.text == "The moment cuts a deployment in two: 1 of its migrations stay, 1 go."
+    assert finding.text == "The moment splits a deployment: 1 of its 2 migrations would be unapplied."
     assert '"2024-05-01 11:59:00+00:00"' in finding.hint
     assert '"2024-05-01 12:00:00.000001+00:00"' in finding.hint
     assert of("E004", found([made("a.1"), made("a.2", "a.1")], rows, choices=Choices(split_deployment=True))) == []
@@ -137,14 +143,17 @@ def test_torn_squash() -> None:
     squash = made("a.sq", replaces=["a.1", "a.2"])
     findings = found([squash], recorded("a.1", late=["a.2"]))
     assert of("E006", findings) == [
-        "Only some of what a.sq replaces goes, and the files of the originals are not in this code: a.1, a.2."
+        (
+            "Only some of the migrations that a.sq replaces would be unapplied, and this code no longer has their files: "
+            "a.1, a.2."
+        )
     ]
 
 
 def test_unclear_history() -> None:
     findings = found([made("a.1", operations=[T]), made("a.2", "a.1", operations=[X])], recorded(late=["a.2"]))
     (text,) = of("E007", findings)
-    assert "because migrations are recorded without what they depend on: a.2 without a.1 (KeyError" in text
+    assert "because migrations are recorded without the ones they depend on: a.2 without a.1 (KeyError" in text
     # Not because of the history, but because the state lacks what was only faked.
     faked = found(
         [made("a.1", operations=[T]), made("a.2", "a.1", operations=[X])],
@@ -182,12 +191,10 @@ def test_the_words_of_a_loss() -> None:
         return found.removeprefix("drops column a_t.x")
 
     assert text(Count(1_000_000, more=True)) == ": at least 1 000 000 rows have a value."
-    assert text(Count(0, more=True)) == ": too large to look through, so taken for lost."
+    assert text(Count(0, more=True)) == ": too large to count, so treated as lost."
     assert of("W001", undoing(CreateModel("U", [ID]), facts=Facts({"a_u": 1204}))) == ["drops table a_u: 1 204 rows."]
-    assert of("W001", undoing(X)) == [
-        "drops column a_t.x, which was not found; perhaps this migration was never really run."
-    ]
-    assert of("W001", undoing(X, count=False)) == ["drops column a_t.x: not counted, so taken for lost."]
+    assert of("W001", undoing(X)) == ["drops column a_t.x, which does not exist; this migration may never have run."]
+    assert of("W001", undoing(X, count=False)) == ["drops column a_t.x: not counted, so treated as lost."]
 
 
 def test_a_column_of_a_table_that_goes_is_not_told_twice() -> None:
@@ -221,7 +228,7 @@ def test_nothing_left() -> None:
     assert of("I001", findings) == ["a goes back to zero: none of its migrations stays applied."]
     kept = found([made("a.1")], recorded("a.1"), cut=Cut(NOON, kept=frozenset([key("b.1")])))
     assert of("W002", kept) == [
-        "Nothing that is applied is among what is kept: every migration of this database would be unapplied."
+        "Nothing that is applied here would be kept: every migration of this database would be unapplied."
     ]
     # A late note of a squash is no reason: it has no step.
     assert of("W002", found([made("a.1")], recorded("a.1"))) == []
@@ -230,41 +237,39 @@ def test_nothing_left() -> None:
 def test_to_zero_needs_consent_even_without_a_row() -> None:
     graph, rows = [made("a.1"), made("b.1")], recorded("a.1", "b.1")
     everything = found(graph, rows, cut=Cut(NOON, kept=frozenset(), zero=True))
-    assert of("W003", everything) == ["It was asked to unapply every migration of a, b."]
+    assert of("W003", everything) == ["You asked to unapply every migration of a, b."]
     assert of("W002", everything) == []
     cut = Cut(NOON, kept=frozenset([key("a.1")]), zero=True)
-    assert of("W003", found(graph, rows, cut=cut)) == ["It was asked to unapply every migration of b."]
+    assert of("W003", found(graph, rows, cut=cut)) == ["You asked to unapply every migration of b."]
     assert of("W003", found(graph, rows, choices=Choices(exclude=("b",)), cut=cut)) == []
 
 
 def test_a_set_is_named_as_such() -> None:
     cut = Cut(NOON, kept=frozenset([key("b.1")]))
     (blocker,) = found([made("a.1"), made("b.1", "a.1")], recorded("a.1", "b.1"), cut=cut)[:1]
-    assert blocker.text == "b.1 is among what is kept, but depends on what goes: a.1 <- b.1."
+    assert blocker.text == "b.1 is among what is kept, but depends on a migration that would be unapplied: a.1 <- b.1."
     findings = found([made("b.1")], recorded("b.1", "x.1"), cut=cut)
     assert of("E002", findings) == ["x.1 is not among what is kept, but this code has no such migration."]
     ghost = found([made("a.1")], recorded("b.1", "a.1"), cut=cut)
-    assert of("I005", ghost) == ["b.1 is among what is kept and stays; this code has no such migration."]
+    assert of("I005", ghost) == ["b.1 is among what is kept and stays applied. This code has no such migration."]
 
 
 def test_reverses_that_do_nothing_or_cannot_be_judged() -> None:
     findings = undoing(RunPython(print, RunPython.noop), RunPython(print, print), RunSQL("x", "y"))
     assert of("I002", findings) == ["a.2 reverses nothing: what print did to the data stays."]
     assert of("I003", findings) == [
-        "a.2 runs code: print; what that does to the data cannot be judged from here.",
-        "a.2 runs SQL of its own; what that does to the data cannot be judged from here.",
+        "a.2 runs code: print. Its effect on the data cannot be predicted.",
+        "a.2 runs SQL of its own. Its effect on the data cannot be predicted.",
     ]
 
 
 def test_not_all_or_nothing_is_said_before() -> None:
     step_by_step = undoing(one_transaction=False)
     assert of("I004", step_by_step) == [
-        "With --step-by-step each migration is a transaction of its own: if a step fails, those before it stay undone."
+        "With --step-by-step, each migration is a transaction of its own. If a step fails, the steps before it stay undone."
     ]
     unable = undoing(one_transaction=False, facts=Facts(can_undo_ddl=False))
-    assert of("I004", unable) == [
-        "MariaDB cannot take back a change of a table: if a step fails, those before it stay undone."
-    ]
+    assert of("I004", unable) == ["MariaDB cannot undo DDL. If a step fails, the steps before it stay undone."]
     assert of("I004", undoing()) == []
     assert of("I004", found([made("a.1")], recorded("a.1"), one_transaction=False)) == []
 
@@ -281,13 +286,13 @@ def test_rows_that_only_the_precision_makes_late() -> None:
     rows = [Record(1, key("a.1"), NOON - timedelta(milliseconds=999))]
     cut = Cut(NOON, precision=timedelta(seconds=1))
     assert of("I007", found([made("a.1")], rows, cut=cut)) == [
-        "a.1 is stored with 11:59:59, to the second only, and counts as at the moment."
+        "a.1 was recorded at 11:59:59, to the second only, and counts as at the moment."
     ]
 
 
 def test_faked_steps_are_loud() -> None:
     assert of("I008", undoing(X, choices=Choices(fake=("a.2",)))) == [
-        "a.2 is NOT undone, only its row is deleted (--fake): what it did to the database stays."
+        "a.2 is NOT undone: only its record is deleted (--fake). What it did to the database stays."
     ]
 
 
@@ -322,31 +327,31 @@ def test_faked_steps_are_loud() -> None:
             AlterField("T", "x", models.BigIntegerField()),
             Need.CHECK,
             "E014",
-            "makes column a_t.x a IntegerField again: 7 rows break its condition.",
+            "makes column a_t.x a IntegerField again: 7 rows violate its condition.",
         ),
         (
             AlterField("T", "f", models.ForeignKey("a.T", models.CASCADE, db_constraint=False)),
             Need.POINTS,
             "E013",
-            "makes column a_t.f_id a foreign key to a_t again: 7 rows point to rows that are not there.",
+            "makes column a_t.f_id a foreign key to a_t again: 7 rows point to rows that do not exist.",
         ),
         (
             RenameModel("T", "S"),
             Need.FREE_TABLE,
             "E015",
-            "takes the name of table a_t back, but there is one of that name.",
+            "takes the name of table a_t back, but that name is taken.",
         ),
         (
             RenameField("T", "x", "y"),
             Need.FREE_COLUMN,
             "E015",
-            "takes the name of column a_t.x back, but there is one of that name.",
+            "takes the name of column a_t.x back, but that name is taken.",
         ),
         (
             RemoveIndex("T", "i"),
             Need.FREE_INDEX,
             "E015",
-            "takes the name i of an index or constraint of a_t back, but there is one of that name.",
+            "takes the name i of an index or constraint of a_t back, but that name is taken.",
         ),
     ],
 )
@@ -381,13 +386,13 @@ def narrowing(
 def test_the_words_of_what_is_in_the_way() -> None:
     assert narrowing(1).text == "a.2 makes column a_t.x NOT NULL again: 1 row holds NULL."
     assert narrowing(1, more=True).text == "a.2 makes column a_t.x NOT NULL again: at least 1 rows hold NULL."
-    assert narrowing(1).hint == "Mend them, and run the same command again. They are listed by: SELECT them"
+    assert narrowing(1).hint == "Fix these rows, then run the same command again. To list them: SELECT them"
 
 
 def test_what_could_not_be_looked_through_is_a_remark() -> None:
     finding = narrowing(0, more=True)
     assert (finding.id, finding.level) == ("rollback.I020", Level.REMARK)
-    assert finding.text.endswith("too large to look through all of it, so that this may fail.")
+    assert finding.text.endswith("too large to check completely, so this may fail.")
 
 
 def test_values_that_are_cut_need_consent() -> None:
@@ -401,7 +406,7 @@ def test_values_that_are_cut_need_consent() -> None:
 def test_what_code_may_mend_is_a_remark() -> None:
     finding = narrowing(2, before=[RunSQL("x", "y")])
     assert (finding.id, finding.level) == ("rollback.I020", Level.REMARK)
-    assert finding.text.endswith("2 rows hold NULL; unless code that runs before it mends that, it fails.")
+    assert finding.text.endswith("2 rows hold NULL. The run fails unless code that runs before this fixes them.")
 
 
 def test_missing_rights() -> None:

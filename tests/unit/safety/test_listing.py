@@ -28,13 +28,13 @@ def test_rows_of_the_same_time() -> None:
         Record(3, key("a.3"), NOON + timedelta(seconds=1)),
     ]
     graph = code(made("a.1"), made("a.2", "a.1"), made("a.3", "a.2"))
-    assert marked(graph, rows) == [("2 rows share their time with another: perhaps restored, or written by hand",)]
+    assert marked(graph, rows) == [("2 records have the same time as another: perhaps restored, or written by hand",)]
     assert marked(graph, rows, timedelta(seconds=1)) == [()]
 
 
 def test_rows_out_of_the_order_of_the_graph() -> None:
     rows = [Record(1, key("a.2"), NOON), Record(2, key("a.1"), NOON + HOUR)]
-    words = "a.2 was recorded before a.1, on which it depends: perhaps faked"
+    words = "a.2 was recorded before a.1, which it depends on: perhaps faked"
     assert marked(code(made("a.1"), made("a.2", "a.1")), rows) == [(words,), ()]
 
 
@@ -43,5 +43,5 @@ def test_ghosts_and_notes_of_squashes() -> None:
     rows = recorded("a.1", "a.2", "x.1", late=["a.1_2", "y.1", "z.1"])
     assert marked(graph, rows) == [
         ("not in this code: x.1",),
-        ("not in this code: y.1, z.1", "only a note that its originals are applied: a.1_2"),
+        ("not in this code: y.1, z.1", "squash (a record only): a.1_2"),
     ]
