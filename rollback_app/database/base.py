@@ -20,7 +20,7 @@ from django.db.backends.utils import truncate_name
 from django.db.migrations.recorder import MigrationRecorder
 from django.db.utils import DatabaseError, InterfaceError
 
-from rollback_app.errors import DatabaseUnusable, Locked
+from rollback_app.errors import CodeUnusable, DatabaseUnusable, Locked
 from rollback_app.history import Key, Record
 from rollback_app.planner import Names, Requirement, Right
 from rollback_app.safety import Count, Violations
@@ -156,8 +156,20 @@ class Database(ABC):
         return Names(
             shorten=lambda name: truncate_name(name, longest),
             swapped=lambda setting: getattr(settings, setting, None),
-            allowed=lambda app, model: bool(router.allow_migrate(self.alias, app, model_name=model)),
+            allowed=self._allows,
         )
+
+    def _allows(self, app_label: str, hints: Mapping[str, Any]) -> bool:
+        try:
+            return bool(router.allow_migrate(self.alias, app_label, **hints))
+        # A router is code of the project's and may raise anything.
+        except Exception as error:
+            about = f"model {app_label}.{hints['model_name']}" if "model_name" in hints else f"code of {app_label}"
+            raise CodeUnusable(
+                f"A router of DATABASE_ROUTERS failed when asked about {about} on {self.alias}:"
+                f" {type(error).__name__}: {first_line(error)}",
+                hint="Fix its allow_migrate(). Add --traceback to see where it failed.",
+            ) from error
 
     def count(self, table: str, columns: Mapping[str, Any]) -> tuple[Count, dict[str, Count]] | None:
         """See `safety.Inspector`. One query, which looks at COUNTED_ROWS rows at the most."""

@@ -6,6 +6,7 @@ import copy
 import time
 from typing import Any
 
+from django.db import router
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 from django.db.migrations.operations import RunPython, RunSQL
 from django.db.migrations.operations.base import Operation
@@ -48,10 +49,17 @@ def new_editor(database: Database) -> BaseDatabaseSchemaEditor:
 
 
 def backwards(undo: Undo, step: Step, editor: BaseDatabaseSchemaEditor, twin: Any = None) -> None:
+    if _is_kept_away(undo.operation, step.key.app, editor.connection.alias):
+        return
     # A copy, because RenameModel and RenameField swap their own attributes while they run, and leave them swapped when they fail.
     operation = copy.copy(undo.operation)
     run = twin or type(operation).database_backwards
     run(operation, step.key.app, editor, undo.from_state, undo.to_state)
+
+
+def _is_kept_away(operation: Operation, app_label: str, alias: str) -> bool:
+    """Does a router keep this code away from the database? Then it never ran there, and need not have a reverse."""
+    return isinstance(operation, (RunPython, RunSQL)) and not router.allow_migrate(alias, app_label, **operation.hints)
 
 
 def in_words(operation: Operation) -> str:

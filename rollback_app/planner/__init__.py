@@ -6,7 +6,8 @@
 from .choice import DEFAULT_GAP, NO_CHOICES, Choices, Pull
 from .commands import Commands, migrate_commands
 from .current_names import Right, all_requirements, drops, rights
-from .effects import Effect, Kind, Names, is_concurrent, name_of_code
+from .effects import Effect, Kind, is_concurrent, name_of_code
+from .names import Names
 from .plan import Basis, EarlierRun, Obstacles, Plan, Stays, Step, plan
 from .requirements import Need, Requirement, is_filled
 

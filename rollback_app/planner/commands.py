@@ -29,6 +29,10 @@ def migrate_commands(plan: Plan) -> Commands:
         return Commands((), f"no migrate command unapplies some migrations and fakes {', '.join(fakes)}")
     if apart := sorted(str(key) for key in plan.basis.history.apart if key.app in plan.stays.targets):
         return Commands((), f"migrate cannot stop between the migrations that {', '.join(apart)} replaces")
+    if stuck := [
+        str(step.key) for step in plan.steps if not all(each.reversible for each in step.migration.operations)
+    ]:
+        return Commands((), f"migrate unapplies no operation without a reverse, as in {', '.join(stuck)}")
     left = [step.key for step in plan.steps]
     found = []
     while left:

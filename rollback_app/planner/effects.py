@@ -17,6 +17,7 @@ from django.db.models import Field
 
 from rollback_app.states import Undo, database_operations
 
+from .names import Names
 from .requirements import Requirement, freed, requirements
 
 
@@ -69,46 +70,9 @@ class Effect:
     twin_locks: str = ""
 
 
-@dataclass(frozen=True)
-class Names:
-    """How names of models become names in the database. shorten: what the database does to the name of a table that is too
-    long. swapped: the settings of swappable models that name another model, as {"AUTH_USER_MODEL": "accounts.User"}."""
-
-    shorten: Callable[[str], str] = str
-    swapped: Callable[[str], str | None] = lambda setting: None
-    allowed: Callable[[str, str | None], bool] = lambda app_label, model_name: True
-
-    def table(self, model: ModelState) -> str:
-        return str(model.options.get("db_table") or self.shorten(f"{model.app_label}_{model.name_lower}"))
-
-    def column(self, name: str, model_field: Field[Any, Any]) -> str | None:
-        """The column of a field; None, if it has none of its own (many-to-many, composite keys)."""
-        bound = model_field.clone()
-        bound.set_attributes_from_name(name)
-        return None if bound.many_to_many else bound.column
-
-    def join_table(self, model: ModelState, name: str, model_field: Any) -> str | None:
-        """The table that Django makes for a many-to-many field; None, if the project has a model of its own for it."""
-        if not model_field.many_to_many or model_field.remote_field.through is not None:
-            return None
-        return str(model_field.db_table or self.shorten(f"{self.table(model)}_{name}"))
-
-    def lives_here(self, model: ModelState) -> bool:
-        """Has this model a table in this database, as far as the migrations know?"""
-        options = model.options
-        swappable = options.get("swappable")
-        swapped = self.swapped(swappable) if swappable else None
-        return (
-            options.get("managed", True)
-            and not options.get("proxy", False)
-            and (swapped is None or swapped.lower() == f"{model.app_label}.{model.name_lower}")
-            and self.allowed(model.app_label, model.name_lower)
-        )
-
-
 def effects(undo: Undo, app_label: str, names: Names) -> list[Effect]:
     """What undoing this operation does, in the order in which it happens."""
-    if not undo.operation.reversible:
+    if not undo.operation.reversible and not _is_kept_away(undo, app_label, names):
         inner = [_judge(nested, app_label, names) for nested in database_operations(undo, app_label)]
         found = [effect for judged in inner for effect in judged if effect.kind is Kind.IRREVERSIBLE]
         return found or [_irreversible(undo)]
@@ -130,7 +94,10 @@ def name_of_code(code: Any) -> str:
 
 
 def _judge(undo: Undo, app_label: str, names: Names) -> list[Effect]:
-    operation = undo.operation
+    operation, names = undo.operation, names.within(undo)
+    if _is_kept_away(undo, app_label, names):
+        words = f"nothing in the database: a database router keeps {_own_code(operation)} away from it"
+        return [Effect(Kind.NO_EFFECT, words, undo.index)]
     # Operation.database_backwards only raises NotImplementedError, whatever `reversible` claims.
     if not operation.reversible or type(operation).database_backwards is Operation.database_backwards:
         return [_irreversible(undo)]
@@ -139,6 +106,17 @@ def _judge(undo: Undo, app_label: str, names: Names) -> list[Effect]:
             first, *others = judge(undo, app_label, names)
             return [replace(first, requirements=requirements(undo, app_label, names), frees=freed(undo)), *others]
     return [Effect(Kind.UNKNOWN, f"undoes: {operation.describe()}", undo.index)]
+
+
+def _is_kept_away(undo: Undo, app_label: str, names: Names) -> bool:
+    """Is it code or SQL that does not run on this database in either direction?"""
+    operation: Any = undo.operation
+    is_code = isinstance(operation, (django_operations.RunPython, django_operations.RunSQL))
+    return is_code and not names.allowed(app_label, operation.hints)
+
+
+def _own_code(operation: Any) -> str:
+    return name_of_code(operation.code) if isinstance(operation, django_operations.RunPython) else "this SQL"
 
 
 def _model(state: ProjectState, app_label: str, name: str) -> ModelState:

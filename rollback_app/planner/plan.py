@@ -10,6 +10,7 @@ from functools import cached_property
 
 from django.db.migrations import Migration
 
+from rollback_app.errors import RollbackError
 from rollback_app.history import (
     Code,
     Cut,
@@ -26,7 +27,8 @@ from rollback_app.history import (
 from rollback_app.states import States, leaves, number_of_leaves
 
 from .choice import NO_CHOICES, Choices, Chosen, Pull, choose, excluded_by, faked_by, in_order
-from .effects import Effect, Names, effects
+from .effects import Effect, effects
+from .names import Names
 
 _PLAIN_NAMES = Names()
 
@@ -320,6 +322,8 @@ def _effects(
             key = Key(migration.app_label, migration.name)
             left = leaves(undos, key.app)[resumes.operations :] if resumes and key == resumes.key else undos
             found[key] = tuple(effect for undo in left for effect in effects(undo, key.app, names))
+    except RollbackError:  # of a router
+        raise
     # An operation on a model or field that no applied migration made may raise anything (KeyError, FieldDoesNotExist, …).
     except Exception as error:
         if not (_inconsistent(history) or history.torn or history.ghosts or fakes):

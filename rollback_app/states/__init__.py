@@ -25,7 +25,7 @@ from .neighbourhood import what_it_sees
 from .relations import Model, Relations, key_of, targets_of
 from .rendering import Asked, State, is_whole
 
-__all__ = ["States", "Undo", "database_operations", "leaves", "number_of_leaves"]
+__all__ = ["State", "States", "Undo", "class_of", "database_operations", "leaves", "number_of_leaves"]
 
 
 @dataclass(frozen=True)
@@ -145,6 +145,13 @@ def database_operations(undo: Undo, app_label: str) -> list[Undo]:
         inner.append(Undo(undo.index, operation, from_state=after, to_state=state))
         state = after
     return [found for nested in reversed(inner) for found in database_operations(nested, app_label)]
+
+
+def class_of(model: ModelState, states: Iterable[State]) -> Any:
+    """The class of a model of one of these states. Only that is rendered which it refers to."""
+    key = key_of(model)
+    state = next(state for state in states if state.models.get(key) is model)
+    return state.asked.get_model(*key)
 
 
 def leaves(undos: Iterable[Undo], app_label: str) -> list[Undo]:

@@ -35,6 +35,11 @@ class State(ProjectState):
         """The same, not rendered yet."""
         return kind(self.models, self.real_apps, self.known)
 
+    @cached_property
+    def asked(self) -> StateApps:
+        """Its models for who wants to look at some of them, whatever else is rendered."""
+        return self.anew(Asked).apps
+
 
 def is_whole(state: ProjectState) -> bool:
     apps = vars(state).get("apps")

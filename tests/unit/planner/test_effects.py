@@ -169,7 +169,7 @@ def test_a_swapped_model_has_a_table_only_where_the_setting_says_so() -> None:
 
 
 def test_a_router_may_keep_a_model_out_of_this_database() -> None:
-    assert undone(migrations.CreateModel("New", [ID]), names=Names(allowed=lambda app, model: False))[0].kind is (
+    assert undone(migrations.CreateModel("New", [ID]), names=Names(allowed=lambda app, hints: False))[0].kind is (
         Kind.NO_EFFECT
     )
 
