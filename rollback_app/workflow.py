@@ -170,7 +170,7 @@ def deployments(
             plan = planner.plan(code, rows, cut, choices, database.names(), recorded=recorded)
             findings = safety.judge(plan, database, one_transaction=database.can_undo_ddl, count=False)
             blockers = tuple(finding for finding in findings if finding.level is Level.BLOCKER)
-            found.append(Listed(number, group, marks(group, plan), blockers))
+            found.append(Listed(number, cut.to_paste(rows), group, marks(group, plan), blockers))
         gone = rolled_back(Journal(database).records(), rows, gap, recorded, precision)
     oldest = after if after or not chosen or chosen[-1] is groups[0] else chosen[-1].start
     shown = tuple(each for each in gone if oldest is None or each.deployment.start >= oldest)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
@@ -46,6 +47,12 @@ class Cut:
         if self.kept is not None:
             return record.key not in self.kept
         return record.applied > self.at - self.precision
+
+    def to_paste(self, records: Iterable[Record]) -> datetime:
+        """The moment, in whole seconds if that divides these records in the same way."""
+        whole = self.at.replace(microsecond=0)
+        between = any(whole < record.applied + self.precision <= self.at for record in records)
+        return self.at if between else whole
 
     @property
     def late(self) -> str:

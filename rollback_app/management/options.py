@@ -241,10 +241,12 @@ def line(options: dict[str, Any], previews: Sequence[Preview]) -> str:
 
 def _fixed(moment: str, previews: Sequence[Preview]) -> str:
     """The moment so that it means the same later on: "last" is another deployment after a run, or half of one."""
-    times = {preview.moment.at for preview in previews if preview.moment.kept is None}
-    if kinds.of(moment) and len(times) == 1:
-        return times.pop().isoformat(sep=" ")
-    return moment
+    times = {
+        preview.plan.basis.cut.to_paste(preview.plan.basis.records).astimezone(preview.moment.zone)
+        for preview in previews
+        if preview.moment.kept is None
+    }
+    return times.pop().isoformat(sep=" ") if kinds.of(moment) and len(times) == 1 else moment
 
 
 def _quoted(word: str) -> str:

@@ -33,8 +33,9 @@ class Silent(Progress):
 class Printed(Silent):
     """Progress for a person: a line for each step; at -v 2 what was slow in it, at -v 3 the SQL."""
 
-    def __init__(self, command: RollbackCommand, verbosity: int) -> None:
+    def __init__(self, command: RollbackCommand, verbosity: int, doing: str = "Unapplying") -> None:
         super().__init__(command)
+        self.doing = doing
         if verbosity:
             command.stdout.write("")
         self.verbosity = verbosity
@@ -45,7 +46,7 @@ class Printed(Silent):
     def began(self, step: Step) -> None:
         self.slow = []
         if self.verbosity:
-            self.command.stdout.write(f"  Unapplying {step.key}...", ending="\n" if self.shows_sql else "")
+            self.command.stdout.write(f"  {self.doing} {step.key}...", ending="\n" if self.shows_sql else "")
             self.command.stdout.flush()
             self.in_line = not self.shows_sql
 
@@ -69,7 +70,7 @@ class Printed(Silent):
 
     def verified(self, comparison: Comparison) -> None:
         if self.verbosity:
-            self.command.show(reports.of_verdict(comparison))
+            self.command.show(reports.of_verdict(comparison, in_full=self.verbosity > 1))
 
     def ran(self, sql: str) -> None:
         self.command.stdout.write(f"    {sql}")

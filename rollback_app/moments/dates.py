@@ -51,9 +51,10 @@ class Moment:
 
     def describe(self, now: datetime) -> str:
         """The moment in its zone, in UTC, and how long ago it was at `now`."""
-        here = clock(self.at.astimezone(self.zone))
-        utc = "" if self.zone_name == "UTC" else f" = {clock(self.at.astimezone(timezone.utc))} UTC"
-        return f"{here} {self.zone_name}{utc}, {ago(now - self.at)}"
+        here, there = self.at.astimezone(self.zone), self.at.astimezone(timezone.utc)
+        in_utc = there.time().isoformat() if there.date() == here.date() else clock(there)
+        utc = "" if self.zone_name == "UTC" else f" = {in_utc} UTC"
+        return f"{clock(here)} {self.zone_name}{utc}, {ago(now - self.at)}"
 
 
 def clock(at: datetime) -> str:

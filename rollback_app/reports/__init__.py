@@ -5,10 +5,11 @@ A result knows only how to become a Report, a format sees only a Report: M forma
 
 from __future__ import annotations
 
-from .base import FORMATS, Line, Paint, Report, as_text, joined, number_of, seconds
+from .base import FORMATS, Line, Paint, Report, as_message, as_text, joined, number_of, said, seconds
 from .deployments import of_listing
-from .plan import SHOWN_STEPS, of_commands, of_findings, of_preview
+from .plan import of_commands, of_findings, of_preview
 from .runs import of_records, of_rehearsal, of_result, of_verdict
+from .steps import SHOWN_STEPS
 
 __all__ = [
     "FORMATS",
@@ -16,6 +17,7 @@ __all__ = [
     "Line",
     "Paint",
     "Report",
+    "as_message",
     "as_text",
     "joined",
     "number_of",
@@ -27,5 +29,6 @@ __all__ = [
     "of_rehearsal",
     "of_result",
     "of_verdict",
+    "said",
     "seconds",
 ]

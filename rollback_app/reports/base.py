@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
-from collections.abc import Callable, Sequence
+import textwrap
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import datetime, timezone, tzinfo
 from typing import Any
 
 SCHEMA = 1
+WIDTH = 80  # columns, at most, where no single name or command is longer
 
 
 @dataclass(frozen=True)
 class Line:
-    """One line for a person. style: a name of django.core.management.color's palette, or empty."""
+    """One line for a person. style: a name of django.core.management.color's palette, or empty. indent: where the text goes on
+    if it is too long for one line; without it, below its first sign. whole: never broken, for a command to paste."""
 
     text: str = ""
     style: str = ""
+    indent: int | None = None
+    whole: bool = False
 
 
 @dataclass(frozen=True)
@@ -35,7 +41,49 @@ Paint = Callable[[str, str], str]  # (style, text) -> text
 
 
 def as_text(report: Report, paint: Paint) -> str:
-    return "\n".join(paint(line.style, line.text) if line.style else line.text for line in report.lines)
+    return "\n".join(
+        paint(line.style, text) if line.style and text else text for line in report.lines for text in broken(line)
+    )
+
+
+# What stays on one line: a quotation, since it may be something to paste.
+_QUOTED = re.compile(r""""[^"\n]*"|`[^`\n]*`|'python [^'\n]*'""")
+_GAP = "\0"
+
+
+def broken(line: Line) -> list[str]:
+    """The line in lines that are not too wide."""
+    if line.whole or len(line.text) <= WIDTH:
+        return [line.text]
+    start = len(line.text) - len(line.text.lstrip())
+    text = _QUOTED.sub(lambda quoted: quoted[0].replace(" ", _GAP), line.text)
+    found = textwrap.wrap(
+        text,
+        WIDTH,
+        subsequent_indent=" " * (start if line.indent is None else line.indent),
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return [each.replace(_GAP, " ") for each in found]
+
+
+_TO_PASTE = re.compile(
+    r"(?P<words>.*?): (?P<whole>(python3? (manage\.py|-m) |(SELECT|INSERT|UPDATE|DELETE|ALTER|CREATE|DROP|WITH) ).*)"
+)
+
+
+def said(text: str, style: str = "", indent: int = 0) -> Iterator[Line]:
+    """The lines of a message. A command or a statement that ends one of them stands on a line of its own."""
+    for each in text.splitlines():
+        to_paste = _TO_PASTE.fullmatch(each)
+        yield Line(" " * indent + (f"{to_paste['words']}:" if to_paste else each), style, indent)
+        if to_paste:
+            yield Line(" " * (indent + 2) + to_paste["whole"], whole=True)
+
+
+def as_message(text: str) -> str:
+    """A message of an error, in lines that are not too wide."""
+    return as_text(Report(tuple(said(text))), lambda _, painted: painted)
 
 
 def as_json(report: Report, paint: Paint) -> str:
@@ -65,13 +113,23 @@ def stamp(at: datetime) -> str:
     return at.astimezone(timezone.utc).isoformat()
 
 
+def local(at: datetime, zone: tzinfo) -> str:
+    return f"{at.astimezone(zone):%Y-%m-%d %H:%M:%S}"
+
+
 def utc(at: datetime) -> str:
     return f"{at.astimezone(timezone.utc):%Y-%m-%d %H:%M:%S} UTC"
 
 
-def forward(release: str, alias: str) -> str:
+def forward(release: str, alias: str, indent: int = 0) -> list[Line]:
+    """How to go forward again."""
     suffix = "" if alias == "default" else f" --database {shlex.quote(alias)}"
-    return f"start {f'release {release}' if release else 'the newer release'} and run python manage.py migrate{suffix}"
+    which = f"release {release}" if release else "the newer release"
+    start = " " * indent
+    return [
+        Line(f"{start}To go forward again later, start {which} and run:", indent=indent),
+        Line(f"{start}  python manage.py migrate{suffix}", whole=True),
+    ]
 
 
 def joined(reports: Sequence[Report], key: str) -> Report:

@@ -12,7 +12,7 @@ from rollback_app.moments import ago
 from rollback_app.planner import DEFAULT_GAP
 from rollback_app.safety import Listed, Listing, RolledBack
 
-from .base import Line, Report, forward, number_of, seconds, stamp, utc
+from .base import Line, Report, forward, local, number_of, seconds, stamp
 
 
 def of_listing(listing: Listing) -> Report:
@@ -40,50 +40,49 @@ def _listing(listing: Listing) -> Iterator[Line]:
 
 
 def _listed(listed: Listed, listing: Listing) -> Iterator[Line]:
-    guessed = "  guessed" if listed.deployment.guessed else ""
-    yield Line(f"{listed.number}. {_when(listed.deployment, listing)}{guessed}", "MIGRATE_LABEL")
+    guessed = " (not recorded; grouped by pauses)" if listed.deployment.guessed else ""
+    yield Line(f"{listed.number}. {_when(listed.deployment, listing)}{guessed}", "MIGRATE_LABEL", 3)
     yield from _what(listed.deployment, listing)
     for mark in listed.marks:
-        yield Line(f"   ! {mark}")
+        yield Line(f"   ! {mark}", indent=5)
     if not listed.blockers:
         yield Line("   can be rolled back, together with all that is newer")
     for finding in listed.blockers[:3]:
-        yield Line(f"   BLOCKED {finding.text} [{finding.id}]", "ERROR")
+        yield Line(f"   BLOCKED {finding.text} [{finding.id}]", "ERROR", 5)
     if len(listed.blockers) > 3:
-        yield Line(f"   and {len(listed.blockers) - 3} more blockers")
-    yield Line(f"   before it: {_back_before(listed, listing)}")
+        yield Line(f"   and {number_of(len(listed.blockers) - 3, 'more blocker')}")
+    yield Line("   to go back before it:")
+    yield Line(f"     {_back_before(listed, listing)}", whole=True)
 
 
 def _rolled_back(rolled_back: RolledBack, listing: Listing) -> Iterator[Line]:
     run = rolled_back.run
-    yield Line(f"-. {_when(rolled_back.deployment, listing)}  ROLLED BACK", "WARNING")
+    yield Line(f"-. {_when(rolled_back.deployment, listing)}, ROLLED BACK", "WARNING")
     yield from _what(rolled_back.deployment, listing)
-    yield Line(f"   by rollback {run.number} of {utc(run.started)}; 'python manage.py showrollbacks' tells more")
+    yield Line(f"   by rollback {run.number} of {local(run.started, listing.zone)}; `showrollbacks` shows more")
     if rolled_back.again:
-        yield Line(f"   applied again since: {', '.join(map(str, rolled_back.again))}")
+        yield Line(f"   applied again since: {', '.join(map(str, rolled_back.again))}", indent=5)
     else:
         release = rolled_back.deployment.releases[-1] if rolled_back.deployment.releases else ""
-        yield Line(f"   to go forward again: {forward(release, listing.alias)}")
+        yield from forward(release, listing.alias, indent=3)
 
 
 def _when(group: Deployment, listing: Listing) -> str:
-    start, end = (f"{at.astimezone(listing.zone):%Y-%m-%d %H:%M:%S}" for at in (group.start, group.end))
-    named = f"  release {', '.join(group.releases)}" if group.releases else ""
+    start, end = (local(at, listing.zone) for at in (group.start, group.end))
+    named = f", release {', '.join(group.releases)}" if group.releases else ""
     return f"{start}{'' if start == end else ' to ' + end[11:]}{named}"
 
 
 def _what(group: Deployment, listing: Listing) -> Iterator[Line]:
-    yield Line(
-        f"   UTC {group.start:%Y-%m-%d %H:%M:%S} to {group.end:%Y-%m-%d %H:%M:%S}, {ago(listing.now - group.end)}"
-    )
     apps = Counter(row.key.app for row in group.records)
     counts = ", ".join(f"{app} {count}" for app, count in sorted(apps.items()))
     lasted = seconds((group.end - group.start).total_seconds())
-    yield Line(f"   {number_of(len(group.records), 'migration')} in {lasted}: {counts}")
+    when = ago(listing.now - group.end)
+    yield Line(f"   {when}, {number_of(len(group.records), 'migration')} in {lasted}: {counts}", indent=5)
 
 
 def _back_before(listed: Listed, listing: Listing) -> str:
-    start = listed.deployment.start.isoformat(sep=" ")
+    start = listed.start.astimezone(listing.zone).isoformat(sep=" ")
     suffix = "" if listing.alias == "default" else f" --database {shlex.quote(listing.alias)}"
     if listing.gap != DEFAULT_GAP:  # by another gap it might seem to be cut in two
         suffix += f" --gap {listing.gap.total_seconds() / 60:g}"

@@ -4,28 +4,23 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Sequence
-from datetime import datetime
 from typing import Any
 
 from rollback_app.history import Deployment
 from rollback_app.moments import Moment
-from rollback_app.planner import Plan, Step, migrate_commands
-from rollback_app.safety import Finding, Level, Preview
+from rollback_app.planner import Plan, migrate_commands
+from rollback_app.safety import Level, Preview
 
-from .base import Line, Report, number_of, stamp
+from .base import Line, Report, local, number_of, stamp
+from .findings import findings
+from .steps import steps
+from .summary import summary
 
-SHOWN_STEPS = 20
-
-
-_BADGES = {
-    Level.BLOCKER: ("BLOCKED", "ERROR"),
-    Level.LOSS: ("LOST", "WARNING"),
-    Level.REMARK: ("Note", ""),
-}
+SHOWN_APPS = 20
 
 
 def of_preview(preview: Preview, *, all_steps: bool = False) -> Report:
-    """The plan for one database. all_steps: in full also where there are many."""
+    """The plan for one database. all_steps: everything in full, also where there is much of it."""
     return Report(tuple(_lines(preview, all_steps)), _data(preview))
 
 
@@ -45,52 +40,56 @@ def of_commands(preview: Preview) -> Report:
 
 def of_findings(preview: Preview) -> Report:
     """What speaks against the plan for one database, and what there is to know before."""
-    return Report(tuple(_findings(preview)))
+    return Report(tuple(findings(preview.findings, in_full=False)))
 
 
-def _lines(preview: Preview, all_steps: bool) -> Iterator[Line]:
+def _lines(preview: Preview, in_full: bool) -> Iterator[Line]:
     plan = preview.plan
-    yield Line(f"Database {preview.title}", "MIGRATE_HEADING")
+    yield Line(f"Database {preview.title}", "MIGRATE_HEADING", 9)
     yield from _moment(preview)
     if plan.empty and not preview.of_level(Level.BLOCKER):
         yield _nothing_to_do(preview)
+        rest = list(preview.findings)
     else:
+        yield from summary(preview)
         yield from _deployments(preview)
-        yield from _targets(plan)
-        yield from _steps(preview, all_steps)
-    if preview.findings:
+        yield from _targets(plan, in_full)
+        shown, rest = steps(preview, in_full=in_full)
+        yield from shown
+    if rest:
         yield Line()
-        yield from _findings(preview)
+        yield from findings(rest, in_full=in_full)
     if not plan.empty:
         yield Line()
         if preview.one_transaction:
-            yield Line("All of it runs as one transaction: it is done completely, or nothing is changed.")
+            yield Line("Runs as one transaction: everything is undone, or nothing is changed.")
         else:
-            yield Line("NOT all or nothing: what is undone stays undone if a later step fails.", "WARNING")
+            yield Line("Does not run as one transaction: each step is committed by itself.", "WARNING")
         yield Line(f"Digest of this plan: {plan.digest}")
 
 
 def _moment(preview: Preview) -> Iterator[Line]:
-    moment, choices = preview.moment, preview.plan.basis.choices
+    moment, newest = preview.moment, preview.plan.basis.choices.steps
     if moment.kept is not None:
-        yield Line(f"Keeps    {moment.words}")
-        yield Line("         What is applied and not among it goes, whenever it was applied.")
+        yield Line(f"Keeps    {moment.words}", indent=9)
+        what = "everything else" if moment.zero else "everything that is not in the manifest"
+        yield Line(f"Unapplies {what}, whatever its date.")
     else:
-        yield Line(f"Moment   {moment.describe(preview.now)}")
+        yield Line(f"Moment   {moment.describe(preview.now)}", indent=9)
         if moment.words:
             yield Line(f"         {moment.words}")
         if moment.date_only:
             yield Line("         A date alone means its first instant.")
-        yield Line("         What was applied at or after it goes, what was applied before it stays.")
-    if choices.steps is not None:
-        yield Line(f"         Of that, only the newest go: {number_of(choices.steps, 'step')} at the most.")
+        yield Line("Unapplies what was applied at or after this moment. Keeps everything older.")
+    if newest is not None:
+        yield Line(f"Of these, unapplies only the newest {f'{newest} steps' if newest > 1 else 'step'} (--steps).")
 
 
 def _nothing_to_do(preview: Preview) -> Line:
     newest = preview.plan.newest
     if newest is None:
         return Line("Nothing to do: no migration was ever applied here.")
-    when = f"{_local(newest.applied, preview.moment)} {preview.moment.zone_name}"
+    when = f"{local(newest.applied, preview.moment.zone)} {preview.moment.zone_name}"
     reason = "is left alone" if preview.plan.basis.cut.is_late(newest) else preview.plan.basis.cut.early
     return Line(f"Nothing to do: the newest migration, {newest.key} of {when}, {reason}.", "SUCCESS")
 
@@ -98,89 +97,47 @@ def _nothing_to_do(preview: Preview) -> Line:
 def _deployments(preview: Preview) -> Iterator[Line]:
     """The last two kept and the first two undone, and how many there are beyond."""
     plan = preview.plan
-    stays = [group for group in plan.basis.deployments if not all(map(plan.takes, group.records))]
-    goes = [group for group in plan.basis.deployments if any(map(plan.takes, group.records))]
+    kept = [group for group in plan.basis.deployments if not all(map(plan.takes, group.records))]
+    undone = [group for group in plan.basis.deployments if any(map(plan.takes, group.records))]
     by_time = plan.basis.cut.kept is None and plan.basis.choices.steps is None
-    cut = Line("  CUT    ", "WARNING") if by_time else Line("  partly ")
+    cut = ("CUT", "WARNING") if by_time else ("partly", "")
     yield Line()
     yield Line(f"Deployments around it, in {preview.moment.zone_name}", "MIGRATE_LABEL")
-    if len(stays) > 2:
-        yield Line(f"  stays  ({len(stays) - 2} more before)")
-    for group in stays[-2:]:
-        if group not in goes:
-            yield Line(f"  stays  {_deployment(group, preview.moment)}")
-    for group in goes[:2]:
-        if group in stays:
-            yield Line(f"{cut.text}{_deployment(group, preview.moment)}", cut.style)
-        else:
-            yield Line(f"  goes   {_deployment(group, preview.moment)}")
-    if len(goes) > 2:
-        yield Line(f"  goes   ({len(goes) - 2} more after)")
+    if len(kept) > 2:
+        yield Line(f"  kept    ({len(kept) - 2} more before)")
+    for group in kept[-2:]:
+        if group not in undone:
+            yield _deployment("kept", group, preview.moment)
+    for group in undone[:2]:
+        word, style = cut if group in kept else ("undone", "")
+        yield _deployment(word, group, preview.moment, style)
+    if len(undone) > 2:
+        yield Line(f"  undone  ({len(undone) - 2} more after)")
 
 
-def _deployment(group: Deployment, moment: Moment) -> str:
+def _deployment(word: str, group: Deployment, moment: Moment, style: str = "") -> Line:
     apps = sorted({row.key.app for row in group.records})
-    shown = ", ".join(apps[:6]) + (", …" if len(apps) > 6 else "")
+    shown = ", ".join(apps[:6]) + (f" and {len(apps) - 6} more" if len(apps) > 6 else "")
     end = f" to {group.end.astimezone(moment.zone):%H:%M:%S}" if group.end != group.start else ""
-    return f"{_local(group.start, moment)}{end}, {number_of(len(group.records), 'migration')}: {shown}"
+    when = f"{local(group.start, moment.zone)}{end}"
+    return Line(f"  {word:<6}  {when}, {number_of(len(group.records), 'migration')}: {shown}", style, 10)
 
 
-def _targets(plan: Plan) -> Iterator[Line]:
-    if not plan.stays.targets:
+def _targets(plan: Plan, in_full: bool) -> Iterator[Line]:
+    targets = sorted(plan.stays.targets.items())
+    if not targets:
         return
     yield Line()
     yield Line("Each app goes back to", "MIGRATE_LABEL")
-    for app, targets in sorted(plan.stays.targets.items()):
-        yield Line(f"  {app}: {' and '.join(key.name for key in targets) or 'zero'}")
+    shown = targets if in_full or len(targets) <= SHOWN_APPS else targets[: SHOWN_APPS - 1]
+    for app, names in shown:
+        yield Line(f"  {app}: {_target(names)}", indent=4)
+    if len(shown) < len(targets):
+        yield Line(f"  and {len(targets) - len(shown)} more apps, see -v 2")
 
 
-def _steps(preview: Preview, all_steps: bool) -> Iterator[Line]:
-    plan = preview.plan
-    yield Line()
-    if not plan.steps:
-        yield Line("No migration is unapplied, and no data is touched.", "MIGRATE_LABEL")
-    elif len(plan.steps) <= SHOWN_STEPS or all_steps:
-        yield Line(f"{number_of(len(plan.steps), 'step')}, newest first", "MIGRATE_LABEL")
-        for index, step in enumerate(plan.steps, start=1):
-            yield from _step(index, step, preview)
-    else:
-        yield Line(f"{len(plan.steps)} steps; -v 2 shows each", "MIGRATE_LABEL")
-        for app in sorted(plan.stays.targets):
-            yield Line(f"  {app}: {number_of(sum(step.key.app == app for step in plan.steps), 'step')}")
-    for row in plan.squashes:
-        yield Line(f"  Deletes the row of {row.key}: a note that its originals are applied, which they stay.")
-
-
-def _step(index: int, step: Step, preview: Preview) -> Iterator[Line]:
-    style = "WARNING" if step.fake else ""
-    fake = "  FAKED: only its row is deleted" if step.fake else ""
-    yield Line(f"  {index}. {step.key}  applied {_local(step.applied, preview.moment)}{fake}", style)
-    if step.because:
-        yield Line(f"       goes because it depends on {step.because[0]}")
-    for words in dict.fromkeys(_worded(step, preview.findings)):
-        yield Line(f"       {words}")
-
-
-def _worded(step: Step, findings: Sequence[Finding]) -> Iterator[str]:
-    """What undoing the step does; where data is lost, the finding says it better."""
-    lost = {
-        finding.facts["effect"]: finding.text.removesuffix(".")
-        for finding in findings
-        if finding.id == "rollback.W001" and finding.about == str(step.key)
-    }
-    for effect in step.effects:
-        yield lost.get(effect.words, effect.words)
-    if not step.effects:
-        yield "nothing in the database"
-
-
-def _findings(preview: Preview) -> Iterator[Line]:
-    for finding in preview.findings:
-        badge, style = _BADGES[finding.level]
-        about = f"{finding.about}: " if finding.id == "rollback.W001" else ""
-        yield Line(f"{badge} {about}{finding.text} [{finding.id}]", style)
-        if finding.hint:
-            yield Line(f"    {finding.hint}")
+def _target(keys: Sequence[Any]) -> str:
+    return " and ".join(key.name for key in keys) or "zero"
 
 
 def _data(preview: Preview) -> dict[str, Any]:
@@ -233,7 +190,3 @@ def _deployment_data(group: Deployment, plan: Plan) -> dict[str, Any]:
         "migrations": [str(row.key) for row in group.records],
         "fate": "goes" if late == len(group.records) else "cut" if late else "stays",
     }
-
-
-def _local(at: datetime, moment: Moment) -> str:
-    return f"{at.astimezone(moment.zone):%Y-%m-%d %H:%M:%S}"

@@ -8,7 +8,7 @@ from typing import Any
 from rollback_app.history import Key, Outcome, Record, Run
 from rollback_app.safety import Comparison, Difference
 
-from .base import Line, Report, forward, number_of, seconds, stamp, utc
+from .base import Line, Report, forward, number_of, said, seconds, stamp, utc
 
 
 def of_result(
@@ -27,12 +27,11 @@ def of_result(
         Line(f"Done: {number} unapplied on {alias} in {seconds(total)}." if steps else f"Done on {alias}.", "SUCCESS")
     ]
     if deleted:
-        lines.append(Line(f"{number_of(len(deleted), 'row')} of squash migrations deleted."))
+        lines.append(Line(f"Forgot {number_of(len(deleted), 'squash', 'squashes')}."))
     if steps:
-        lines.append(
-            Line("Next: start the older release. Do not run migrate from this one: it would apply them again.")
-        )
-        lines.append(Line(f"To go forward again later: {forward(release, alias)}."))
+        lines.append(Line("Next: start the older release. Do not run migrate from this one: it would apply"))
+        lines.append(Line("these migrations again."))
+        lines += forward(release, alias)
     return Report(
         tuple(lines),
         {
@@ -43,10 +42,10 @@ def of_result(
     )
 
 
-def of_verdict(comparison: Comparison) -> Report:
-    """Are the tables after a run what the migrations at the target say?"""
+def of_verdict(comparison: Comparison, *, in_full: bool = False) -> Report:
+    """Are the tables after a run what the migrations at the target say? in_full: list also what was so before."""
     return Report(
-        tuple(_verdict(comparison)),
+        tuple(_verdict(comparison, in_full)),
         {
             "tables": comparison.tables,
             "new": [_difference(difference) for difference in comparison.new],
@@ -57,7 +56,7 @@ def of_verdict(comparison: Comparison) -> Report:
     )
 
 
-def _verdict(comparison: Comparison) -> Iterator[Line]:
+def _verdict(comparison: Comparison, in_full: bool) -> Iterator[Line]:
     if comparison.why_not:
         yield Line(f"Not verified: no tables could be made to compare with: {comparison.why_not}", "WARNING")
     elif comparison.new:
@@ -73,9 +72,12 @@ def _verdict(comparison: Comparison) -> Iterator[Line]:
             "SUCCESS",
         )
     for difference in comparison.left_over:
-        yield Line(f"  {difference}: that is how Django itself undoes it, and harmless.")
-    for difference in comparison.known:
-        yield Line(f"  {difference}: that was so before.")
+        yield Line(f"  {difference}: that is how Django itself undoes it, and harmless.", indent=4)
+    if in_full:
+        for difference in comparison.known:
+            yield Line(f"  {difference}: that was so before.", indent=4)
+    elif comparison.known:
+        yield Line(f"  {number_of(len(comparison.known), 'difference')} from before the run, see -v 2.")
 
 
 def _difference(difference: Difference) -> dict[str, Any]:
@@ -98,10 +100,10 @@ def of_rehearsal(
     told = list(steps)
     total = sum(spent for _, spent, _, _ in told)
     number = number_of(len(told), "migration")
-    lines = [Line(f"Rehearsed on {alias}, and taken back: {number} in {seconds(total)}.", "SUCCESS")]
+    lines = [Line(f"Rehearsed on {alias}: {number} in {seconds(total)}. Nothing was changed.", "SUCCESS")]
     for key, spent, rows, statements in told:
         lines.append(Line(f"  {key}: {seconds(spent)}, {number_of(rows, 'row')}", "MIGRATE_LABEL"))
-        lines += [Line(f"    {statement}") for statement in statements]
+        lines += [Line(f"    {statement}", whole=True) for statement in statements]
     if locks:
         lines.append(Line("The strongest lock on each table, held to the end of the run", "MIGRATE_LABEL"))
         lines += [Line(f"  {table}: {mode}{_blocks(mode)}") for table, mode in locks.items()]
@@ -150,15 +152,18 @@ def _record(record: Run, alias: str) -> Iterator[Line]:
     done = f"{record.steps_done} of {number_of(len(record.steps), 'step')} undone"
     yield Line(f"{record.number}. {utc(record.started)}{who} on {record.host}: {end}, {done}", style)
     yield Line(f"   back to  {utc(record.moment) if record.moment else 'a set of migrations: see the command'}")
-    yield Line(f"   command  {record.command or '(through the Python API)'}")
+    yield Line("   command" if record.command else "   command  (through the Python API)")
+    if record.command:
+        yield Line(f"     {record.command}", whole=True)
     yield Line(f"   digest   {record.digest}" + (f", took {seconds(record.seconds)}" if record.finished else ""))
     for index, (key, applied) in enumerate(record.steps, start=1):
         mark = "undone" if index <= record.steps_done else "left"
-        yield Line(f"   {mark:<7}  {key}, which was applied {utc(applied)}")
-    for line in record.error.splitlines():
-        yield Line(f"   error    {line}")
+        yield Line(f"   {mark:<7}  {key}, which was applied {utc(applied)}", indent=12)
+    if record.error:
+        yield Line("   error")
+        yield from said(record.error, indent=5)
     if record.steps_done:
-        yield Line(f"   forward  {forward(record.release, alias)}")
+        yield from forward(record.release, alias, indent=3)
 
 
 def _record_data(record: Run) -> dict[str, Any]:

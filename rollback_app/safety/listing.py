@@ -16,9 +16,11 @@ from .findings import Finding
 
 @dataclass(frozen=True)
 class Listed:
-    """number: 1 is the newest. marks: what is unusual about its records, in words. blockers: of a rollback to before it."""
+    """number: 1 is the newest. start: the moment to give to go back before it. marks: what is unusual about its records, in
+    words. blockers: of a rollback to before it."""
 
     number: int
+    start: datetime
     deployment: Deployment
     marks: tuple[str, ...]
     blockers: tuple[Finding, ...]

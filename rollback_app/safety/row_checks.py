@@ -36,7 +36,14 @@ def loss(judged: Judged) -> Iterator[Finding]:
             and judged.plan.earlier.resumes.key == step.key
         ):
             continue  # gone already
-        facts = {"table": table, "column": column, "rows": count and count.number, "effect": effect.words}
+        exact = bool(count and count.number and not count.more)
+        facts = {
+            "table": table,
+            "column": column,
+            "rows": count and count.number,
+            "exact": exact,
+            "effect": effect.words,
+        }
         yield Finding(
             "rollback.W001", Level.LOSS, str(step.key), f"{effect.words}{_lost(count, column, judged)}.", "", facts
         )

@@ -110,7 +110,7 @@ class Command(RollbackCommand):
 
     def _rehearse_and_print(self, previews: Sequence[Preview], options: dict[str, Any]) -> None:
         """Nothing is asked, since nothing is lost."""
-        rehearsals = self._rehearse(previews, options, Printed(self, options["verbosity"]))
+        rehearsals = self._rehearse(previews, options, Printed(self, options["verbosity"], "Rehearsing"))
         if options["verbosity"]:
             for rehearsal in rehearsals:
                 self.show(rehearsal)
@@ -178,7 +178,7 @@ class Command(RollbackCommand):
         return True
 
     def _print_what_to_type(self, previews: Sequence[Preview], options: dict[str, Any]) -> None:
-        self.stdout.write(f"\nTo run it: {given.line(options, previews)}")
+        self.stdout.write(f"\nTo run it:\n  {given.line(options, previews)}")
 
 
 def _plans(previews: Sequence[Preview], options: dict[str, Any]) -> Report:

@@ -1,0 +1,59 @@
+"""The first lines of a plan: what will happen, in two sentences or three."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from rollback_app.planner import Plan
+from rollback_app.safety import Finding, Level, Preview
+
+from .base import Line, number_of
+from .findings import CONSENT
+
+
+def summary(preview: Preview) -> Iterator[Line]:
+    blockers, losses = len(preview.of_level(Level.BLOCKER)), preview.of_level(Level.LOSS)
+    yield Line()
+    yield Line(" ".join([*_undoes(preview.plan), *_loses(losses)]))
+    consent = "Needs your consent. " if losses else ""
+    if blockers:
+        yield Line(f"{consent}BLOCKED by {number_of(blockers, 'finding')}, listed below.", "ERROR")
+    else:
+        yield Line(f"{consent}Nothing blocks.", "WARNING" if losses else "SUCCESS")
+
+
+def _undoes(plan: Plan) -> Iterator[str]:
+    apps = {step.key.app for step in plan.steps}
+    faked = sum(step.fake for step in plan.steps)
+    only = f", {faked} of them in the records only" if faked else ""
+    if plan.steps:
+        yield f"Undoes {number_of(len(plan.steps), 'migration')} of {number_of(len(apps), 'app')}{only}."
+    else:
+        yield "Undoes no migration."
+    if plan.squashes:
+        yield f"Forgets {number_of(len(plan.squashes), 'squash', 'squashes')}."
+
+
+def _loses(losses: Sequence[Finding]) -> Iterator[str]:
+    dropped = [finding for finding in losses if finding.id == "rollback.W001"]
+    cut = [finding for finding in losses if finding.id == "rollback.W010"]
+    others = len([finding for finding in losses if finding.id not in CONSENT]) - len(dropped) - len(cut)
+    if dropped:
+        yield f"Destroys {_dropped(dropped)}."
+    if cut:
+        yield f"Cuts or rounds values in {number_of(len(cut), 'place')}."
+    if others:
+        yield f"Loses {number_of(others, 'other thing')}, listed below."
+    if not losses:
+        yield "Nothing is lost."
+
+
+def _dropped(dropped: Sequence[Finding]) -> str:
+    columns = sum(bool(finding.facts["column"]) for finding in dropped)
+    numbers = [(len(dropped) - columns, "table"), (columns, "column")]
+    what = " and ".join(number_of(count, word) for count, word in numbers if count)
+    rows = sum(finding.facts["rows"] or 0 for finding in dropped)
+    if not rows:
+        return f"{what} (rows not counted)"
+    at_least = "" if all(finding.facts["exact"] for finding in dropped) else "at least "
+    return f"{what} ({at_least}{number_of(rows, 'row')})"
