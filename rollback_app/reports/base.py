@@ -46,8 +46,8 @@ def as_text(report: Report, paint: Paint) -> str:
     )
 
 
-# What stays on one line: a quotation, since it may be something to paste.
-_QUOTED = re.compile(r""""[^"\n]*"|`[^`\n]*`|'python [^'\n]*'""")
+# What stays on one line: a quotation, since it may be something to paste, and a distance in time.
+_QUOTED = re.compile(r""""[^"\n]*"|`[^`\n]*`|'python [^'\n]*'|\d+ \w+( \d+ \w+)? ago""")
 _GAP = "\0"
 
 

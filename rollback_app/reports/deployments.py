@@ -46,7 +46,7 @@ def _listed(listed: Listed, listing: Listing) -> Iterator[Line]:
     for mark in listed.marks:
         yield Line(f"   ! {mark}", indent=5)
     if not listed.blockers:
-        yield Line("   can be rolled back, together with all that is newer")
+        yield Line("   can be rolled back, together with everything newer")
     for finding in listed.blockers[:3]:
         yield Line(f"   BLOCKED {finding.text} [{finding.id}]", "ERROR", 5)
     if len(listed.blockers) > 3:

@@ -7,6 +7,7 @@ import io
 import json
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.core.management import call_command
@@ -60,23 +61,24 @@ def test_the_list(shop: Database) -> None:
 Database default: SQLite, FILE
 3 deployments, newest first, in Europe/Berlin; 3 shown
 
-1. 2024-05-03 10:00:00  guessed
-   UTC 2024-05-03 08:00:00 to 2024-05-03 08:00:00, LONG ago
-   1 migration in N s: a 1
-   can be rolled back, together with all that is newer
-   before it: python manage.py rollbackmigrationsafter "2024-05-03 08:00:00+00:00" --plan
+1. 2024-05-03 10:00:00 (not recorded; grouped by pauses)
+   LONG ago, 1 migration in N s: a 1
+   can be rolled back, together with everything newer
+   to go back before it:
+     python manage.py rollbackmigrationsafter "2024-05-03 10:00:00+02:00" --plan
 
-2. 2024-05-02 10:00:00 to 10:00:01  release 1.1  guessed
-   UTC 2024-05-02 08:00:00 to 2024-05-02 08:00:01, LONG ago
-   2 migrations in N s: a 1, b 1
-   can be rolled back, together with all that is newer
-   before it: python manage.py rollbackmigrationsafter "2024-05-02 08:00:00+00:00" --plan
+2. 2024-05-02 10:00:00 to 10:00:01, release 1.1 (not recorded; grouped by
+   pauses)
+   LONG ago, 2 migrations in N s: a 1, b 1
+   can be rolled back, together with everything newer
+   to go back before it:
+     python manage.py rollbackmigrationsafter "2024-05-02 10:00:00+02:00" --plan
 
-3. 2024-05-01 10:00:00  guessed
-   UTC 2024-05-01 08:00:00 to 2024-05-01 08:00:00, LONG ago
-   1 migration in N s: a 1
-   can be rolled back, together with all that is newer
-   before it: python manage.py rollbackmigrationsafter "2024-05-01 08:00:00+00:00" --plan
+3. 2024-05-01 10:00:00 (not recorded; grouped by pauses)
+   LONG ago, 1 migration in N s: a 1
+   can be rolled back, together with everything newer
+   to go back before it:
+     python manage.py rollbackmigrationsafter "2024-05-01 10:00:00+02:00" --plan
 """
     )
 
@@ -85,7 +87,7 @@ def test_the_commands_of_the_list_can_be_run(shop: Database) -> None:
     listed = call("showdeployments", database=shop.alias, format="json").json["deployments"]
     words = listed[1]["command"].split('"')
     suffix = "" if shop.alias == "default" else f" --database {shop.alias}"
-    assert words == ["python manage.py rollbackmigrationsafter ", "2024-05-02 08:00:00+00:00", f"{suffix} --plan"]
+    assert words == ["python manage.py rollbackmigrationsafter ", "2024-05-02 10:00:00+02:00", f"{suffix} --plan"]
     said = roll_back(shop, words[1])
     assert said.status == 0
     assert keys(shop.alias) == [("a", "0001_t")]
@@ -119,7 +121,7 @@ def test_the_list_as_json(shop: Database) -> None:
         "marks": [],
         "can_be_rolled_back": True,
         "blockers": [],
-        "command": 'python manage.py rollbackmigrationsafter "2024-05-02 08:00:00+00:00" --plan',
+        "command": 'python manage.py rollbackmigrationsafter "2024-05-02 17:00:00+09:00" --plan',
     }
 
 
@@ -153,7 +155,7 @@ def test_a_gap_is_part_of_the_command(database: Database, project: Project) -> N
     set_applied(database.alias, {("a", "0001_t"): DAYS[0], ("a", "0002_x"): DAYS[0] + timedelta(minutes=2)})
     assert len(call("showdeployments", format="json").json["deployments"]) == 1
     newest, _ = call("showdeployments", "--gap", "1.5", format="json").json["deployments"]
-    assert newest["command"].endswith('"2024-05-01 08:02:00+00:00" --gap 1.5 --plan')
+    assert newest["command"].endswith('"2024-05-01 10:02:00+02:00" --gap 1.5 --plan')
     assert roll_back(database, newest["start"]).status == 3
     assert roll_back(database, "last", gap=1.5).status == 0
     assert keys(database.alias) == [("a", "0001_t")]
@@ -270,7 +272,7 @@ def test_what_counts_from_the_newest_is_refused_after_a_run_that_broke_off(
     assert said.status == 2
     assert said.error.startswith("A run broke off half-way")
     assert (
-        f'rollbackmigrationsafter "2024-05-04 08:00:00+00:00" --database {broken_off.alias} --step-by-step'
+        f'rollbackmigrationsafter "2024-05-04 10:00:00+02:00" --database {broken_off.alias} --step-by-step'
         in said.error
     )
     assert len(keys(broken_off.alias)) == 5
@@ -298,7 +300,7 @@ def test_the_last_line_says_with_which_release_to_go_forward(shop: Database) -> 
     said = roll_back(shop, "2024-05-02")
     suffix = "" if shop.alias == "default" else f" --database {shop.alias}"
     assert said.out.endswith(
-        f"To go forward again later: start release 1.1 and run python manage.py migrate{suffix}.\n"
+        f"To go forward again later, start release 1.1 and run:\n  python manage.py migrate{suffix}\n"
     )
 
 
@@ -313,16 +315,16 @@ def test_a_migration_in_the_middle_is_refused_as_a_time_would_be(shop: Database)
 def test_the_line_to_run_means_the_same_after_another_deployment(shop: Database, project: Project) -> None:
     line = roll_back(shop, "last", plan=True, gap=1.5).out.splitlines()[-1]
     assert line == (
-        'To run it: python manage.py rollbackmigrationsafter "2024-05-03 08:00:00+00:00" --database default --gap 1.5'
+        '  python manage.py rollbackmigrationsafter "2024-05-03 10:00:00+02:00" --database default --gap 1.5'
     )
-    assert roll_back(shop, "all:", plan=True).out.splitlines()[-1].split()[6] == "all:"
+    assert roll_back(shop, "all:", plan=True).out.splitlines()[-1].split()[3] == "all:"
 
 
 def test_two_databases_have_no_time_in_common(shop: Database, other_database: Database) -> None:
     migrate(other_database.alias)
     aliases = [shop.alias, other_database.alias]
     line = roll_back(shop, "last", plan=True, database=aliases).out.splitlines()[-1]
-    assert line.startswith("To run it: python manage.py rollbackmigrationsafter last --database ")
+    assert line.startswith("  python manage.py rollbackmigrationsafter last --database ")
 
 
 @on_sqlite
@@ -330,9 +332,9 @@ def test_the_plan_of_a_kind(shop: Database) -> None:
     said = roll_back(shop, "deployment:2", plan=True)
     assert masked(said.out).startswith("""\
 Database default: SQLite, FILE
-Moment   2024-05-02 10:00:00 Europe/Berlin = 2024-05-02 08:00:00 UTC, LONG ago
+Moment   2024-05-02 10:00:00 Europe/Berlin = 08:00:00 UTC, LONG ago
          Deployment 2 began then; it goes, with all that is newer.
-         What was applied at or after it goes, what was applied before it stays.
+Unapplies what was applied at or after this moment. Keeps everything older.
 """)
     data = roll_back(shop, "deployment:2", plan=True, format="json").json["plans"][0]
     assert data["moment"] == {
@@ -395,8 +397,8 @@ def test_one_at_a_time(shop: Database) -> None:
 @on_sqlite
 def test_the_plan_of_one_at_a_time(shop: Database) -> None:
     said = roll_back(shop, "2024-05-02", steps=2, plan=True)
-    assert "         Of that, only the newest go: 2 steps at the most.\n" in said.out
-    assert "  partly 2024-05-02 10:00:00 to 10:00:01, 2 migrations: a, b\n" in said.out
+    assert "Of these, unapplies only the newest 2 steps (--steps).\n" in said.out
+    assert "  partly  2024-05-02 10:00:00 to 10:00:01, 2 migrations: a, b\n" in said.out
     assert "[rollback.E004]" not in said.out
     assert said.out.endswith("rollbackmigrationsafter 2024-05-02 --database default --steps 2\n")
     fates = roll_back(shop, "2024-05-02", steps=2, plan=True, format="json").json["plans"][0]["deployments"]
@@ -479,18 +481,22 @@ def test_back_to_a_dump_of_the_table(shop: Database, tmp_path: Path) -> None:
 
 
 @on_sqlite
-def test_the_plan_of_a_manifest(shop: Database, tmp_path: Path) -> None:
-    path = tmp_path / "older.txt"
+def test_the_plan_of_a_manifest(shop: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = Path("older.txt")
     path.write_text("[X]  a.0001_t\n[X]  a.0002_x\n[X]  a.0003_y\n")
-    said = roll_back(shop, f"manifest:{path}", plan=True).out.replace(str(path), "older.txt")
-    assert said.splitlines()[1:10] == [
+    said = roll_back(shop, f"manifest:{path}", plan=True).out
+    assert said.splitlines()[1:13] == [
         "Keeps    what the manifest 'older.txt' lists: 3 migrations",
-        "         What is applied and not among it goes, whenever it was applied.",
+        "Unapplies everything that is not in the manifest, whatever its date.",
+        "",
+        "Undoes 1 migration of 1 app. Nothing is lost.",
+        "Nothing blocks.",
         "",
         "Deployments around it, in Europe/Berlin",
-        "  stays  (1 more before)",
-        "  stays  2024-05-03 10:00:00, 1 migration: a",
-        "  partly 2024-05-02 10:00:00 to 10:00:01, 2 migrations: a, b",
+        "  kept    (1 more before)",
+        "  kept    2024-05-03 10:00:00, 1 migration: a",
+        "  partly  2024-05-02 10:00:00 to 10:00:01, 2 migrations: a, b",
         "",
         "Each app goes back to",
     ]
@@ -578,29 +584,27 @@ def test_what_was_rolled_back_is_shown_as_such(shop: Database, project: Project)
     assert roll_back(shop, "deployment:2").status == 0
     listed = call("showdeployments", database=shop.alias)
     suffix = "" if shop.alias == "default" else f" --database {shop.alias}"
-    when = datetime.now(timezone.utc)
+    when = datetime.now(ZoneInfo("Europe/Berlin"))
     assert "1 deployment, newest first, in Europe/Berlin; 1 shown" in listed.out
     blocks = [block.splitlines() for block in listed.out.split("\n\n")[1:]]
     assert [block[0] for block in blocks] == [
-        "-. 2024-05-03 10:00:00  release 1.2  ROLLED BACK",
-        "-. 2024-05-02 10:00:00 to 10:00:01  ROLLED BACK",
-        "1. 2024-05-01 10:00:00  guessed",
+        "-. 2024-05-03 10:00:00, release 1.2, ROLLED BACK",
+        "-. 2024-05-02 10:00:00 to 10:00:01, ROLLED BACK",
+        "1. 2024-05-01 10:00:00 (not recorded; grouped by pauses)",
     ]
-    assert blocks[1][2].endswith(": a 1, b 1")
-    assert blocks[1][3].startswith(f"   by rollback 1 of {when:%Y-%m-%d} ")
-    assert blocks[1][3].endswith(" UTC; 'python manage.py showrollbacks' tells more")
-    newer = f"start the newer release and run python manage.py migrate{suffix}"
-    assert blocks[0][4] == f"   to go forward again: {newer.replace('the newer release', 'release 1.2')}"
-    assert blocks[1][4] == f"   to go forward again: {newer}"
-    assert (
-        f"   forward  {newer.replace('the newer release', 'release 1.2')}"
-        in call("showrollbacks", database=shop.alias).out.splitlines()
-    )
+    assert blocks[1][1].endswith(": a 1, b 1")
+    assert blocks[1][2].startswith(f"   by rollback 1 of {when:%Y-%m-%d %H:}")
+    assert blocks[1][2].endswith("; `showrollbacks` shows more")
+    newer = ["   To go forward again later, start the newer release and run:", f"     python manage.py migrate{suffix}"]
+    marked = [newer[0].replace("the newer release", "release 1.2"), newer[1]]
+    assert blocks[0][3:] == marked
+    assert blocks[1][3:] == newer
+    assert call("showrollbacks", database=shop.alias).out.splitlines()[-2:] == marked
 
     migrate(shop.alias)
     again = call("showdeployments", database=shop.alias).out
     assert "   applied again since: a.0002_x, b.0001_u" in again
-    assert "to go forward again" not in again
+    assert "To go forward again" not in again
     data = call("showdeployments", database=shop.alias, format="json").json["rolled_back"]
     assert data[1] == {
         "start": "2024-05-02T08:00:00+00:00",

@@ -53,16 +53,17 @@ def test_a_rehearsal(shop: Database) -> None:
         masked(said.out).split("DIGEST\n")[1]
         == """\
 
-  Unapplying b.0001_u... OK (N s)
-  Unapplying a.0002_x... OK (N s)
+  Rehearsing b.0001_u... OK (N s)
+  Rehearsing a.0002_x... OK (N s)
 Verified: 2 tables are as the migrations at the target say.
-Rehearsed on default, and taken back: 2 migrations in N s.
+Rehearsed on default: 2 migrations in N s. Nothing was changed.
   b.0001_u: N s, 0 rows
     DROP TABLE "b_u"
   a.0002_x: N s, 0 rows
     ALTER TABLE "a_t" DROP COLUMN "x"
 
-To run it: python manage.py rollbackmigrationsafter 2024-05-02T08:00:00+00:00 --database default --destroy-data
+To run it:
+  python manage.py rollbackmigrationsafter 2024-05-02T08:00:00+00:00 --database default --destroy-data
 """
     )
     execute(shop, "UPDATE a_t SET x = NULL")

@@ -69,10 +69,12 @@ def test_a_run_that_is_done(shop: Database) -> None:
     assert said.out.splitlines()[2:] == [
         f"1. {record.started:%Y-%m-%d %H:%M:%S} UTC by {getpass.getuser()} on {socket.gethostname()}: done, 1 of 1 step undone",
         "   back to  2024-05-02 08:00:00 UTC",
-        f'   command  python manage.py rollbackmigrationsafter "2024-05-02 10:00" --database {shop.alias}',
+        "   command",
+        f'     python manage.py rollbackmigrationsafter "2024-05-02 10:00" --database {shop.alias}',
         f"   digest   {record.digest}, took {record.seconds:.2f} s",
         "   undone   a.0002_x, which was applied 2024-05-02 08:00:00 UTC",
-        "   forward  start the newer release and run python manage.py migrate" + here(shop),
+        "   To go forward again later, start the newer release and run:",
+        "     python manage.py migrate" + here(shop),
     ]
     data = call("showrollbacks", database=shop.alias, format="json").json
     assert data["schema"] == 1

@@ -140,8 +140,10 @@ def test_refuses_what_is_outside_of_the_calendar() -> None:
 def test_describes_zone_utc_and_distance() -> None:
     moment = parse("2024-05-01 10:00", default_zone=BERLIN, now=NOW)
     assert moment.describe(utc(2024, 5, 1, 11, 12)) == (
-        "2024-05-01 10:00:00 Europe/Berlin = 2024-05-01 08:00:00 UTC, 3 h 12 min ago"
+        "2024-05-01 10:00:00 Europe/Berlin = 08:00:00 UTC, 3 h 12 min ago"
     )
+    midnight = parse("2024-05-01", default_zone=BERLIN, now=NOW).describe(utc(2024, 5, 1))
+    assert midnight == "2024-05-01 00:00:00 Europe/Berlin = 2024-04-30 22:00:00 UTC, 2 h ago"
     in_utc = parse("2024-05-01 10:00Z", default_zone=BERLIN, now=NOW)
     assert in_utc.describe(utc(2024, 5, 1, 10)) == "2024-05-01 10:00:00 UTC, 0 s ago"
     offset = parse("2024-05-01 10:00-03:30", default_zone=BERLIN, now=NOW)

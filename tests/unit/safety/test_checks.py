@@ -177,7 +177,13 @@ def test_loss_is_counted_once_a_table() -> None:
         "drops column a_t.x: 2 rows have a value.",
     ]
     assert facts.asked == [("a_t", ["x", "y"])]
-    assert findings[0].facts == {"table": "a_t", "column": "y", "rows": 1, "effect": "drops column a_t.y"}
+    assert findings[0].facts == {
+        "table": "a_t",
+        "column": "y",
+        "rows": 1,
+        "exact": True,
+        "effect": "drops column a_t.y",
+    }
 
 
 def test_what_is_empty_is_no_loss() -> None:
