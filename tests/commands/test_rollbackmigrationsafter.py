@@ -572,7 +572,7 @@ def at_a_terminal(**options: object) -> tuple[int, list[str]]:
         )
     except CommandError as error:
         status = error.returncode
-    return status, [line.strip() for line in re.split(r"[\r\n]", out.getvalue()) if line.strip().startswith("[")]
+    return status, [line.strip() for line in re.split(r"[\r\n]", out.getvalue()) if re.match(r"\s*\[[#.]", line)]
 
 
 @pytest.fixture
