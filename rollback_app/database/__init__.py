@@ -15,8 +15,9 @@ from .base import Database, Timeouts, first_line
 from .mysql import MySQL
 from .postgresql import PostgreSQL
 from .sqlite import SQLite
+from .transactions import Mark, mark
 
-__all__ = ["KINDS", "Database", "Timeouts", "first_line", "get"]
+__all__ = ["KINDS", "Database", "Mark", "Timeouts", "first_line", "get", "mark"]
 
 _DEFAULT_TIMEOUTS = Timeouts()
 # By the name that Django gives its connections (`connection.vendor`).

@@ -6,6 +6,11 @@ from dataclasses import dataclass
 
 INTERRUPTED = "If you still want this rollback, {again}."
 TRACEBACK = "--traceback shows where the code failed. Fix the code, or the rows that it read, then {again}."
+ENDED = "Remove what ends the transaction, or give up all-or-nothing with --step-by-step, then {again}."
+DURABLE = (
+    "The code wants a transaction of its own (durable=True). With atomic = False in its migration, --step-by-step gives it"
+    " one."
+)
 UNKNOWN = "Fix the problem named above, then {again}."
 
 
@@ -69,6 +74,11 @@ KINDS = (
         ("connection is closed", "connection is lost", "closed the connection"),
     ),
 )
+
+
+def about_code(error: BaseException) -> str:
+    """What to do when Python code raised."""
+    return DURABLE if isinstance(error, RuntimeError) and "durable atomic block" in str(error) else TRACEBACK
 
 
 def about(error: BaseException) -> str:

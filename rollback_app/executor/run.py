@@ -15,6 +15,7 @@ from django.db import transaction
 from django.db.migrations.operations import RenameModel
 
 from rollback_app.database import Database
+from rollback_app.history import Record
 from rollback_app.planner import Kind, Plan, Step
 from rollback_app.safety import Comparison, Refused
 from rollback_app.states import States, Undo
@@ -54,7 +55,7 @@ def run(
     Errors: Locked; Refused, if the history changed since `expected` was planned; StepFailed, which says what state the
     database is in.
     """
-    watch = Watch(database, progress, verify=verify)
+    watch = Watch(database, progress, verify=verify, one_transaction=one_transaction)
     with _old_objects_aside(), database.connection.execute_wrapper(watch):
         if one_transaction:
             done = _in_one_transaction(database, expected, prepare, watch, bookmark, before_rollback)
@@ -86,22 +87,36 @@ def _in_one_transaction(
     try:
         with watch.failures(None, "outside its steps"), database.all_or_nothing():
             plan = _same(expected, prepare())
+            watch.mark_transaction()
             watch.progress.started(plan)
             with signals(database, plan, watch) as states, _no_new_orphans(database, None):
+                watch.check_transaction(None, "in the receivers of pre_migrate")
                 watch.prepare_to_verify(plan, states)
-                for step, undos in _walk(plan, states):
-                    with _nothing_lost_in_silence(database, plan, step):
-                        done.append(undo(database, step, undos, watch))
-                database.delete_records(plan.deleted)
+                _undo_all(database, plan, states, watch, done)
             watch.verify(stays=False)
             bookmark.finished()
+            watch.check_transaction(None, "before the commit")
             if before_rollback:
                 before_rollback()
                 transaction.set_rollback(True, using=database.alias)
     except StepFailed as error:
-        error.settle(*after_all_or_nothing(database, expected, error))
+        error.settle(*after_all_or_nothing(database, expected, error, watch.mark))
         raise
     return done
+
+
+def _undo_all(database: Database, plan: Plan, states: States, watch: Watch, done: list[Done]) -> None:
+    """Undo all steps and delete the records. Should SQL or code commit, which cannot be known before, then the records tell which
+    steps were done."""
+    waiting: list[Record] = []
+    for step, undos in _walk(plan, states):
+        if _is_opaque(step):
+            database.delete_records(waiting)
+            waiting.clear()
+        with _nothing_lost_in_silence(database, plan, step):
+            done.append(undo(database, step, undos, watch))
+        waiting += step.records
+    database.delete_records([*waiting, *plan.squashes])
 
 
 def _step_by_step(
@@ -124,7 +139,7 @@ def _step_by_step(
             watch.verify(stays=True)
             bookmark.finished()
     except StepFailed as error:
-        error.settle(*after_some_steps(database, expected, done, error))
+        error.settle(*after_some_steps(database, expected, done, error, watch.mark))
         raise
     return done
 
@@ -142,10 +157,12 @@ def _one_step(
     gone = {row.id for finished in done for row in finished.step.records}
     expected = {row.id for row in plan.basis.records} - gone
     in_transaction = database.can_undo_ddl and step.migration.atomic
+    watch.mark = None
     with watch.failures(step, "outside its operations"), ExitStack() as stack:
         if in_transaction:
             stack.enter_context(transaction.atomic(using=database.alias, durable=True))
             database.lock()
+            watch.mark_transaction()
             stack.enter_context(_no_new_orphans(database, step))
             stack.enter_context(_nothing_lost_in_silence(database, plan, step))
         if {row.id for row in database.records()} != expected:
@@ -168,19 +185,16 @@ def _no_new_orphans(database: Database, step: Step | None) -> Iterator[None]:
         raise StepFailed(step, "checking foreign keys", f"{rows} not exist")
 
 
-_OPAQUE = (Kind.CODE, Kind.RUNS_SQL, Kind.UNKNOWN)  # these may drop anything
+def _is_opaque(step: Step) -> bool:
+    """May it do anything?"""
+    return any(effect.kind in (Kind.CODE, Kind.RUNS_SQL, Kind.UNKNOWN) for effect in step.effects)
 
 
 @contextmanager
 def _nothing_lost_in_silence(database: Database, plan: Plan, step: Step) -> Iterator[None]:
     """A table that is remade loses what the states do not know: what a faked step made may still be in it."""
     renames = any(isinstance(operation, RenameModel) for operation in step.migration.operations)
-    if (
-        renames
-        or not plan.basis.choices.fake
-        or not database.remakes_tables
-        or any(e.kind in _OPAQUE for e in step.effects)
-    ):
+    if renames or not plan.basis.choices.fake or not database.remakes_tables or _is_opaque(step):
         yield
         return
     before = database.columns()

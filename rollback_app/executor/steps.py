@@ -12,7 +12,7 @@ from django.db.migrations.operations import RunPython, RunSQL
 from django.db.migrations.operations.base import Operation
 
 from rollback_app.database import Database
-from rollback_app.planner import Step, is_concurrent, name_of_code
+from rollback_app.planner import Step, is_concurrent, name_of_code, without_concurrently
 from rollback_app.states import Undo, leaves
 
 from .progress import Done
@@ -27,8 +27,9 @@ def undo(database: Database, step: Step, undos: list[Undo], watch: Watch) -> Don
     for nested in leaves(undos, step.key.app):
         with watch.failures(step, in_words(nested.operation)):
             watch.changed_rows = isinstance(nested.operation, (RunPython, RunSQL))
-            concurrent = is_concurrent(type(nested.operation))
-            backwards(nested, step, editor, _plain_twin(nested.operation) if concurrent else None)
+            backwards(nested, step, editor, _plain_twin(nested.operation))
+            if not _is_known(nested.operation):
+                watch.check_transaction(step, in_words(nested.operation))
             if watch.changed_rows:
                 database.check_rows()  # PostgreSQL alters no table with pending trigger events
         if nested.rendered_everything:
@@ -46,6 +47,11 @@ def new_editor(database: Database) -> BaseDatabaseSchemaEditor:
     # Never left with __exit__: on SQLite that checks constraints even after an error, which hides the error.
     editor.__enter__()
     return editor
+
+
+def _plain_sql(operation: Any, *args: Any) -> None:
+    operation.reverse_sql = without_concurrently(operation.reverse_sql)
+    operation.database_backwards(*args)
 
 
 def backwards(undo: Undo, step: Step, editor: BaseDatabaseSchemaEditor, twin: Any = None) -> None:
@@ -68,8 +74,18 @@ def in_words(operation: Operation) -> str:
     return f"undoing '{operation.describe()}'"
 
 
+def _is_known(operation: Operation) -> bool:
+    """Is it one of Django's own, which says what it does?"""
+    return type(operation).__module__.startswith("django.") and not isinstance(operation, (RunPython, RunSQL))
+
+
 def _plain_twin(operation: Operation) -> Any:
-    """The reverse of AddIndex for AddIndexConcurrently, and so on: the nearest class that may run in a transaction."""
+    """What undoes the operation inside a transaction. The reverse of AddIndex for AddIndexConcurrently, and so on: the nearest
+    class that may run in one."""
+    if isinstance(operation, RunSQL):
+        return _plain_sql
+    if not is_concurrent(type(operation)):
+        return type(operation).database_backwards
     return next(
         vars(base)["database_backwards"]
         for base in type(operation).__mro__

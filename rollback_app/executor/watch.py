@@ -9,7 +9,7 @@ from typing import Any
 from django.db.utils import DatabaseError, InterfaceError
 
 from rollback_app.bookkeeping import RUNS_TABLE
-from rollback_app.database import Database, first_line
+from rollback_app.database import Database, Mark, first_line, mark
 from rollback_app.errors import Locked, RollbackError
 from rollback_app.planner import Plan, Step
 from rollback_app.safety import Comparison
@@ -25,12 +25,14 @@ class Watch:
     """Watches each statement of a run: remembers the last one for the message, whether rows were changed, and which tables were
     touched, to verify them."""
 
-    def __init__(self, database: Database, progress: Progress, *, verify: bool) -> None:
+    def __init__(self, database: Database, progress: Progress, *, verify: bool, one_transaction: bool) -> None:
         self.database = database
         self.progress = progress
         self.sql = ""
         self.changed_rows = False
         self.comparison: Comparison | None = None
+        self.mark: Mark | None = None  # of the transaction of the run, or of a step
+        self._one_transaction = one_transaction
         self._wanted = verify
         self._verifier: Verifier | None = None
 
@@ -46,6 +48,16 @@ class Watch:
             self.progress.verified(self.comparison)
             if self.comparison.new:
                 raise NotAsExpected(self.comparison, stays=stays)
+
+    def mark_transaction(self) -> None:
+        self.mark = mark(self.database.connection)
+
+    def check_transaction(self, step: Step | None, doing: str) -> None:
+        """Errors: StepFailed, if the run is one transaction, and somebody has ended that."""
+        sql = self.sql if step else ""
+        if self._one_transaction and self.mark and not self.mark.is_open():
+            words = "this ended the transaction of the run"
+            raise StepFailed(step, doing, words, sql=sql, ended=True, what_to_do=advice.ENDED)
 
     @contextmanager
     def failures(self, step: Step | None, doing: str) -> Iterator[None]:
@@ -70,7 +82,7 @@ class Watch:
                     step, doing, words, sql=self.sql, locked=locked, doubtful=doubtful, what_to_do=what_to_do
                 ) from error
             words = f"{type(error).__name__}: {first_line(error)}"
-            raise StepFailed(step, doing, words, what_to_do=advice.TRACEBACK) from error
+            raise StepFailed(step, doing, words, what_to_do=advice.about_code(error)) from error
 
     def __call__(self, execute: Any, sql: str, params: Any, many: bool, context: dict[str, Any]) -> Any:
         if RUNS_TABLE in sql:

@@ -10,6 +10,7 @@ from .effects import Effect, Kind, is_concurrent, name_of_code
 from .names import Names
 from .plan import Basis, EarlierRun, Obstacles, Plan, Stays, Step, plan
 from .requirements import Need, Requirement, is_filled
+from .sql_statements import without_concurrently
 
 __all__ = [
     "DEFAULT_GAP",
@@ -37,4 +38,5 @@ __all__ = [
     "name_of_code",
     "plan",
     "rights",
+    "without_concurrently",
 ]

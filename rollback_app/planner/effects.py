@@ -19,6 +19,7 @@ from rollback_app.states import Undo, database_operations
 
 from .names import Names
 from .requirements import Requirement, freed, requirements
+from .sql_statements import in_transaction
 
 
 def is_concurrent(kind: type) -> bool:
@@ -53,8 +54,9 @@ class Effect:
 
     words: for a person, a verb first. table, column, field: what is dropped, made or renamed, as the database names it before.
     renamed_to: the name that the table or column has afterwards, if it changes. index: the operation's place in its migration,
-    from 0. twin_locks: the table that the plain twin of a concurrent operation locks. touches: the table that is changed in
-    another way. requirements: what must be true before, or it fails. frees: the name of the index or constraint that is dropped.
+    from 0. twin_waits: what waits for the plain twin of a concurrent operation, as "writes to a_t". ends_transaction,
+    refuses_transaction: the words of an SQL statement that does so. touches: the table that is changed in another way.
+    requirements: what must be true before, or it fails. frees: the name of the index or constraint that is dropped.
     """
 
     kind: Kind
@@ -67,7 +69,9 @@ class Effect:
     requirements: tuple[Requirement, ...] = field(default=(), compare=False, repr=False)
     field: Field[Any, Any] | None = field(default=None, compare=False, repr=False)
     renamed_to: str = ""
-    twin_locks: str = ""
+    twin_waits: str = ""
+    ends_transaction: str = ""
+    refuses_transaction: str = ""
 
 
 def effects(undo: Undo, app_label: str, names: Names) -> list[Effect]:
@@ -271,10 +275,15 @@ def _on_table(words: str) -> Callable[[Undo, str, Names], Iterator[Effect]]:
         name = getattr(operation, "model_name", None) or operation.name
         model = _model(undo.from_state, app_label, name)
         table = names.table(model)
-        twin = table if is_concurrent(type(operation)) else ""
+        waits = (
+            f"reads and writes of {table}"
+            if isinstance(operation, django_operations.AddIndex)
+            else f"writes to {table}"
+        )
+        twin = waits if is_concurrent(type(operation)) else ""
         text = words.format(table=table, op=operation)
         if names.lives_here(model):
-            yield Effect(Kind.CHANGES, text, undo.index, touches=table, twin_locks=twin)
+            yield Effect(Kind.CHANGES, text, undo.index, touches=table, twin_waits=twin)
         else:
             yield _nothing(undo)
 
@@ -294,7 +303,15 @@ def _run_sql(undo: Undo, app_label: str, names: Names) -> Iterator[Effect]:
     if undo.operation.reverse_sql in ("", [], ()):  # type: ignore[attr-defined]
         yield Effect(Kind.NOOP, "reverses nothing: what its SQL did stays", undo.index)
     else:
-        yield Effect(Kind.RUNS_SQL, "runs SQL of its own", undo.index)
+        sql = in_transaction(undo.operation.reverse_sql)  # type: ignore[attr-defined]
+        yield Effect(
+            Kind.RUNS_SQL,
+            "runs SQL of its own",
+            undo.index,
+            twin_waits=sql.waits,
+            ends_transaction=sql.ends,
+            refuses_transaction=sql.refuses,
+        )
 
 
 def _no_effect(undo: Undo, app_label: str, names: Names) -> Iterator[Effect]:

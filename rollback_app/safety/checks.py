@@ -21,6 +21,8 @@ def judge(plan: Plan, inspector: Inspector, *, one_transaction: bool, count: boo
 
 CHECKS: tuple[Check, ...] = (
     reverse_checks.irreversible,
+    reverse_checks.ends_the_transaction,
+    reverse_checks.refuses_a_transaction,
     history_checks.ghosts,
     history_checks.dependants,
     history_checks.split_deployment,

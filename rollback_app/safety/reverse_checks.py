@@ -36,10 +36,33 @@ def cannot_be_judged(judged: Judged) -> Iterator[Finding]:
 def plain_twins(judged: Judged) -> Iterator[Finding]:
     for step in judged.plan.steps if judged.one_transaction else ():
         for effect in step.effects:
-            if effect.twin_locks:
-                text = f"{step.key} {effect.words} without CONCURRENTLY: writes to {effect.twin_locks} wait meanwhile."
+            if effect.twin_waits:
+                text = f"{step.key} {effect.words} without CONCURRENTLY: {effect.twin_waits} wait meanwhile."
                 hint = "To run it concurrently, give up all-or-nothing with --step-by-step."
                 yield Finding("rollback.I006", Level.REMARK, str(step.key), text, hint)
+
+
+def ends_the_transaction(judged: Judged) -> Iterator[Finding]:
+    for step in judged.plan.steps if judged.one_transaction else ():
+        for effect in step.effects:
+            if effect.ends_transaction:
+                text = (
+                    f"{step.key} runs SQL with {effect.ends_transaction}, which would end the transaction of the run"
+                    " half-way."
+                )
+                hint = "Remove it from the reverse SQL, or give up all-or-nothing with --step-by-step."
+                yield Finding("rollback.E030", Level.BLOCKER, str(step.key), text, hint)
+
+
+def refuses_a_transaction(judged: Judged) -> Iterator[Finding]:
+    """Without `atomic = False` it fails step by step too, and so it does with `migrate`."""
+    for step in judged.plan.steps if judged.inspector.can_undo_ddl else ():
+        for effect in step.effects:
+            if effect.refuses_transaction and (judged.one_transaction or step.migration.atomic):
+                text = f"{step.key} runs SQL with {effect.refuses_transaction}, which cannot run inside a transaction."
+                atomic = "Set atomic = False in this migration, and give" if step.migration.atomic else "Give"
+                hint = f"{atomic} up all-or-nothing with --step-by-step."
+                yield Finding("rollback.E031", Level.BLOCKER, str(step.key), text, hint)
 
 
 def _effects(plan: Plan, kind: Kind) -> Iterator[tuple[Step, Effect]]:

@@ -227,8 +227,8 @@ def test_concurrent_operations_name_the_table_that_their_twins_lock() -> None:
     assert is_concurrent(AddIndexConcurrently)
     assert not is_concurrent(migrations.AddIndex)
     add, remove = AddIndexConcurrently("Book", SHORT), RemoveIndexConcurrently("Book", "short")
-    assert [effect.twin_locks for effect in undone(add, remove)] == ["a_book", "a_book"]
-    assert [effect.twin_locks for effect in undone(migrations.AddIndex("Book", SHORT))] == [""]
+    assert [effect.twin_waits for effect in undone(add, remove)] == ["writes to a_book", "reads and writes of a_book"]
+    assert [effect.twin_waits for effect in undone(migrations.AddIndex("Book", SHORT))] == [""]
 
 
 def test_a_many_to_many_may_have_a_table_of_its_own_name() -> None:

@@ -283,7 +283,7 @@ def test_not_all_or_nothing_is_said_before() -> None:
 def test_plain_twins_name_what_they_lock() -> None:
     index = AddIndexConcurrently("T", models.Index(fields=["id"], name="i"))
     assert of("I006", undoing(index)) == [
-        "a.2 drops index i of a_t without CONCURRENTLY: writes to a_t wait meanwhile."
+        "a.2 drops index i of a_t without CONCURRENTLY: reads and writes of a_t wait meanwhile."
     ]
     assert of("I006", undoing(index, one_transaction=False)) == []
 
@@ -438,3 +438,15 @@ def test_refused_carries_what_it_found() -> None:
     (finding,) = undoing(RunSQL("SELECT 1"))
     refused = safety.Refused("No.", hint="Do something else.", findings=[finding])
     assert (refused.returncode, refused.findings, str(refused)) == (3, (finding,), "No.\nDo something else.")
+
+
+def test_sql_that_ends_or_refuses_a_transaction() -> None:
+    ends, refuses = RunSQL("", "DELETE FROM t; COMMIT"), RunSQL("", "VACUUM")
+    assert of("E030", undoing(ends)) == [
+        "a.2 runs SQL with COMMIT, which would end the transaction of the run half-way."
+    ]
+    assert of("E030", undoing(ends, one_transaction=False)) == []
+    assert of("E031", undoing(refuses)) == ["a.2 runs SQL with VACUUM, which cannot run inside a transaction."]
+    # Its migration has not set atomic = False: then it fails step by step too.
+    assert of("E031", undoing(refuses, one_transaction=False)) == of("E031", undoing(refuses))
+    assert of("E031", undoing(refuses, one_transaction=False, facts=Facts(can_undo_ddl=False))) == []
