@@ -15,7 +15,7 @@ from django.db.utils import DatabaseError
 from rollback_app.database import Database
 from rollback_app.history import Position
 from rollback_app.planner import Plan, Step, is_concurrent
-from rollback_app.states import Undo, leaves
+from rollback_app.states import Undo, acts_as, leaves
 
 from .failures import StepFailed
 from .progress import Bookmark, Done
@@ -104,7 +104,8 @@ def _collected(database: Database, undo: Undo, step: Step) -> tuple[str, ...] | 
     """The statements of an operation. None for code, for operations that are not Django's, for one that reads what its own
     statements would have made, and for one that runs in a transaction of its own (see `_alone`) and needs no notes."""
     operation = undo.operation
-    known = type(operation).__module__.startswith("django.db.migrations.") and not isinstance(operation, RunPython)
+    kind = acts_as(operation)
+    known = kind not in (None, RunPython) and str(getattr(kind, "__module__", "")).startswith("django.db.migrations.")
     if not known or (database.can_undo_ddl and not isinstance(operation, RunSQL)):
         return None
     collector: Any = database.connection.schema_editor(collect_sql=True, atomic=False)

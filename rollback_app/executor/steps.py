@@ -13,7 +13,7 @@ from django.db.migrations.operations.base import Operation
 
 from rollback_app.database import Database
 from rollback_app.planner import Step, is_concurrent, name_of_code, without_concurrently
-from rollback_app.states import Undo, leaves
+from rollback_app.states import Undo, acts_as, leaves
 
 from .progress import Done
 from .watch import Watch
@@ -63,9 +63,9 @@ def backwards(undo: Undo, step: Step, editor: BaseDatabaseSchemaEditor, twin: An
     run(operation, step.key.app, editor, undo.from_state, undo.to_state)
 
 
-def _is_kept_away(operation: Operation, app_label: str, alias: str) -> bool:
+def _is_kept_away(operation: Any, app_label: str, alias: str) -> bool:
     """Does a router keep this code away from the database? Then it never ran there, and need not have a reverse."""
-    return isinstance(operation, (RunPython, RunSQL)) and not router.allow_migrate(alias, app_label, **operation.hints)
+    return acts_as(operation) in (RunPython, RunSQL) and not router.allow_migrate(alias, app_label, **operation.hints)
 
 
 def in_words(operation: Operation) -> str:
@@ -75,8 +75,8 @@ def in_words(operation: Operation) -> str:
 
 
 def _is_known(operation: Operation) -> bool:
-    """Is it one of Django's own, which says what it does?"""
-    return type(operation).__module__.startswith("django.") and not isinstance(operation, (RunPython, RunSQL))
+    """Is it undone by code of Django's alone, of which we know what it does?"""
+    return acts_as(operation) not in (None, RunPython, RunSQL)
 
 
 def _plain_twin(operation: Operation) -> Any:

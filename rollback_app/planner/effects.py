@@ -15,7 +15,7 @@ from django.db.migrations.operations.base import Operation
 from django.db.migrations.state import ModelState, ProjectState
 from django.db.models import Field
 
-from rollback_app.states import Undo, database_operations
+from rollback_app.states import Undo, acts_as, database_operations, inner_operations
 
 from .names import Names
 from .requirements import Requirement, freed, requirements
@@ -108,14 +108,26 @@ def _judge(undo: Undo, app_label: str, names: Names) -> list[Effect]:
     for kind, judge in _JUDGES.items():
         if isinstance(operation, kind):
             first, *others = judge(undo, app_label, names)
-            return [replace(first, requirements=requirements(undo, app_label, names), frees=freed(undo)), *others]
+            first = replace(first, requirements=requirements(undo, app_label, names), frees=freed(undo))
+            return [first, *others, *_ways_of_its_own(undo)]
+    if isinstance(operation, django_operations.SeparateDatabaseAndState):
+        inner = [_judge(nested, app_label, names) for nested in inner_operations(undo, app_label)]
+        return [*(effect for judged in inner for effect in judged), *_ways_of_its_own(undo)]
     return [Effect(Kind.UNKNOWN, f"undoes: {operation.describe()}", undo.index)]
+
+
+def _ways_of_its_own(undo: Undo) -> Iterator[Effect]:
+    """What the class of an operation, which inherits one of Django's, may do besides."""
+    kind = type(undo.operation)
+    if acts_as(undo.operation) is None:
+        words = f"undoes '{undo.operation.describe()}' with code of its own: {kind.__module__}.{kind.__qualname__}"
+        yield Effect(Kind.UNKNOWN, words, undo.index)
 
 
 def _is_kept_away(undo: Undo, app_label: str, names: Names) -> bool:
     """Is it code or SQL that does not run on this database in either direction?"""
     operation: Any = undo.operation
-    is_code = isinstance(operation, (django_operations.RunPython, django_operations.RunSQL))
+    is_code = acts_as(operation) in (django_operations.RunPython, django_operations.RunSQL)
     return is_code and not names.allowed(app_label, operation.hints)
 
 

@@ -22,10 +22,21 @@ from django.db.migrations.state import ModelState, ProjectState
 from django.utils.functional import cached_property
 
 from .neighbourhood import what_it_sees
+from .operation_kinds import acts_as
 from .relations import Model, Relations, key_of, targets_of
 from .rendering import Asked, State, is_whole
 
-__all__ = ["State", "States", "Undo", "class_of", "database_operations", "leaves", "number_of_leaves"]
+__all__ = [
+    "State",
+    "States",
+    "Undo",
+    "acts_as",
+    "class_of",
+    "database_operations",
+    "inner_operations",
+    "leaves",
+    "number_of_leaves",
+]
 
 
 @dataclass(frozen=True)
@@ -134,17 +145,23 @@ class States:
 def database_operations(undo: Undo, app_label: str) -> list[Undo]:
     """What really runs on the database, last first: the operation itself, or those inside a SeparateDatabaseAndState, at any
     depth, each with its own states (as SeparateDatabaseAndState.database_backwards computes them)."""
-    if not isinstance(undo.operation, SeparateDatabaseAndState):
+    if acts_as(undo.operation) is not SeparateDatabaseAndState:
         states = what_it_sees(undo.operation, undo.from_state, undo.to_state, app_label)
         return [Undo(undo.index, undo.operation, *states)]
+    return inner_operations(undo, app_label)
+
+
+def inner_operations(undo: Undo, app_label: str) -> list[Undo]:
+    """The `database_operations` of a SeparateDatabaseAndState, last first, as above."""
+    operation: Any = undo.operation
     inner = []
     state = undo.to_state
-    for operation in undo.operation.database_operations:
-        models, before = _forwards(state.models, operation, app_label, state.known)
+    for nested in operation.database_operations:
+        models, before = _forwards(state.models, nested, app_label, state.known)
         after = State(models, state.real_apps, state.known) if before else state
-        inner.append(Undo(undo.index, operation, from_state=after, to_state=state))
+        inner.append(Undo(undo.index, nested, from_state=after, to_state=state))
         state = after
-    return [found for nested in reversed(inner) for found in database_operations(nested, app_label)]
+    return [found for each in reversed(inner) for found in database_operations(each, app_label)]
 
 
 def class_of(model: ModelState, states: Iterable[State]) -> Any:
@@ -159,11 +176,11 @@ def leaves(undos: Iterable[Undo], app_label: str) -> list[Undo]:
     return [nested for undo in undos for nested in database_operations(undo, app_label)]
 
 
-def number_of_leaves(operations: Iterable[Operation]) -> int:
+def number_of_leaves(operations: Iterable[Any]) -> int:
     """How many operations `leaves` gives for these, without their states."""
     return sum(
-        number_of_leaves(operation.database_operations) if isinstance(operation, SeparateDatabaseAndState) else 1
-        for operation in operations
+        number_of_leaves(nested.database_operations) if acts_as(nested) is SeparateDatabaseAndState else 1
+        for nested in operations
     )
 
 

@@ -11,7 +11,8 @@ from django.db.migrations.utils import resolve_relation
 from django.db.models import Field, ForeignKey
 from django.utils.functional import cached_property
 
-from .relations import Model, is_table, key_of, targets_of
+from .operation_kinds import acts_as
+from .relations import Model, is_table, key_of, targets_of, well_known
 from .rendering import Apps, Asked, State
 
 
@@ -24,7 +25,11 @@ class _Neighbourhood(State):
 
     @cached_property
     def apps(self) -> StateApps:
-        return Apps([], self.rendered)
+        try:
+            return Apps([], self.rendered)
+        # Fields and base classes of others may ask for more than is here, and raise anything. Django renders everything.
+        except Exception:  # noqa: BLE001
+            return self.anew(State).apps
 
 
 # Undone by looking at their own model, its parents, and the columns that its relations point to. RenameModel is not among
@@ -43,18 +48,17 @@ def what_it_sees(operation: Any, before: State, after: State, app_label: str) ->
     """These states, of which only that is rendered which the operation is known to look at."""
     # Always new ones, so that both are rendered for this operation, in the order in which it looks at them: SQLite's schema
     # editor sorts the columns of a table that it remakes by when their fields were made.
+    kind = acts_as(operation)
     everything = before.anew(State), after.anew(State)
-    kind = type(operation)
-    if kind is RunPython:
-        return before.anew(Asked), after.anew(State)
-    if kind.__name__ not in _LOCAL or not kind.__module__.startswith("django."):
+    if kind is RunPython:  # code, which asks for what it wants
+        return before.anew(Asked), everything[1]
+    if kind is None or kind.__name__ not in _LOCAL:
         return everything
     key = app_label, str(getattr(operation, "model_name", None) or operation.name).lower()
     names = {"AlterField": ("name", "name"), "RenameField": ("new_name", "old_name")}.get(kind.__name__, ())
-    if not all(
-        _plain(state.models[key].fields[getattr(operation, name)])
-        for state, name in zip((before, after), names, strict=False)
-    ):
+    models = [state.models.get(key) for state in (before, after)]
+    fields = [model and model.fields.get(getattr(operation, name)) for model, name in zip(models, names, strict=False)]
+    if not all(map(_plain, fields)):
         return everything
     name = str(getattr(operation, "name", ""))
     rendered = [_neighbourhood(state.models, key, name) if key in state.models else {} for state in (before, after)]
@@ -63,9 +67,9 @@ def what_it_sees(operation: Any, before: State, after: State, app_label: str) ->
     return _Neighbourhood(before, rendered[0]), _Neighbourhood(after, rendered[1])
 
 
-def _plain(field: Field[Any, Any]) -> bool:
-    """Can no other table have a column that follows this one?"""
-    return not field.unique and (not field.is_relation or type(field) is ForeignKey)
+def _plain(field: Field[Any, Any] | None) -> bool:
+    """Can no other table have a column that follows this one? None: a field that others' operations keep to themselves."""
+    return field is not None and not field.unique and (not field.is_relation or type(field) is ForeignKey)
 
 
 def _neighbourhood(models: Mapping[Model, ModelState], focus: Model, name: str) -> dict[Model, ModelState] | None:
@@ -78,10 +82,12 @@ def _neighbourhood(models: Mapping[Model, ModelState], focus: Model, name: str) 
     while whole:
         key = whole.pop()
         model = models.get(key)
-        if model is None or any(is_table(base) for base in model.bases):
+        if model is None:
             return None
         if name.lower() != model.name_lower:
             model = _without_other_tables(model, name)
+        if not well_known(model):
+            return None
         found[key] = model
         whole += [resolve_relation(base, key[0]) for base in model.bases if isinstance(base, str)]
         stubs |= _pointed(model, wanted)
@@ -92,6 +98,8 @@ def _neighbourhood(models: Mapping[Model, ModelState], focus: Model, name: str) 
         if model is None or any(isinstance(base, str) for base in model.bases) or _composite(model):
             return None
         found[key] = stub = _stub(model, wanted[key])
+        if not well_known(stub):
+            return None
         stubs |= _pointed(stub, wanted)
     return found
 
@@ -123,10 +131,12 @@ def _composite(model: ModelState) -> bool:
 
 
 def _stub(model: ModelState, wanted: set[str]) -> ModelState:
-    """A model with only the columns that a foreign key points to, and what says where it lives."""
+    """A model with only the columns that a foreign key points to, what says where it lives, and the bases without a table, which
+    fields of others may look for."""
     return ModelState(
         model.app_label,
         model.name,
         [(name, field) for name, field in model.fields.items() if field.unique or name in wanted],
         {name: value for name, value in model.options.items() if name in ("db_table", "managed", "swappable")},
+        tuple(base for base in model.bases if not is_table(base)),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any
@@ -36,9 +37,20 @@ class Relations:
 def well_known(model: ModelState) -> bool:
     """Are its relations all of Django's own kinds, and its bases all among the states?"""
     relations = [field for field in model.fields.values() if field.is_relation]
-    return not any(is_table(base) for base in model.bases) and all(
-        type(field).__module__.startswith("django.db.models.") for field in relations
-    )
+    return not any(is_table(base) for base in model.bases) and all(_is_djangos(type(field)) for field in relations)
+
+
+# What a field's class may have of its own without changing what it does to the models that it connects.
+_HARMLESS = {
+    *("__module__", "__qualname__", "__doc__", "__init__", "__firstlineno__", "__static_attributes__"),
+    *("deconstruct", "clone", "formfield", "check", "description", "validate", "clean", "get_limit_choices_to"),
+}
+
+
+def _is_djangos(kind: Any) -> bool:
+    """Is this class of a relation field Django's own, or one that only looks different to people?"""
+    others = itertools.takewhile(lambda base: not base.__module__.startswith("django.db.models."), kind.__mro__)
+    return all(vars(base).keys() <= _HARMLESS for base in others)
 
 
 def key_of(model: ModelState) -> Model:

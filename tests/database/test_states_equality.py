@@ -16,6 +16,7 @@ from django.db.migrations import Migration
 from django.db.migrations import operations as o
 from django.db.migrations.operations.base import Operation
 from django.db.migrations.state import ProjectState
+from django.db.models.signals import class_prepared
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
@@ -288,6 +289,79 @@ class LabelKey(models.ForeignKey):
     """A third party's relation: nobody knows what it does to what it points to."""
 
 
+class Marked:
+    """What must be inherited to be pointed to by MarkedKey, as tags of a reusable app must be tags."""
+
+
+class MarkedKey(models.ForeignKey):
+    """A third party's relation that insists on the class of its target."""
+
+    def contribute_to_related_class(self: Any, cls: Any, related: Any) -> None:
+        models.ForeignKey.contribute_to_related_class(self, cls, related)
+        assert issubclass(cls, Marked)
+
+
+class MarkedOne(models.OneToOneField):
+    """The same, as a key."""
+
+    contribute_to_related_class = MarkedKey.contribute_to_related_class
+
+
+class Plainer(models.ForeignKey):
+    """A third party's relation that only looks different in a form."""
+
+    def formfield(self, **kwargs: Any) -> None:
+        """None at all."""
+
+
+class Slug(models.CharField):
+    """A third party's field that insists on others of its model."""
+
+    def contribute_to_class(self, cls: Any, name: str, **options: Any) -> None:
+        super().contribute_to_class(cls, name, **options)
+        class_prepared.connect(self.check_neighbours, sender=cls)
+
+    def check_neighbours(self, sender: Any, **signal: Any) -> None:
+        sender._meta.get_field("title")
+
+
+class Quietly(o.AddField):
+    """A third party's operation of which undoing it is Django's."""
+
+    def describe(self) -> str:
+        return "Quietly add"
+
+    def database_forwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
+        super().database_forwards(app_label, schema_editor, from_state, to_state)
+
+
+class Rewrite(o.AlterField):
+    """A third party's operation that does something first."""
+
+    def database_backwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
+        table_name = schema_editor.quote_name(f"{app_label}_{self.model_name_lower}")
+        schema_editor.execute(f"UPDATE {table_name} SET id = id")
+        super().database_backwards(app_label, schema_editor, from_state, to_state)
+
+
+class Only(o.SeparateDatabaseAndState):
+    """A third party's operation that leaves it to others what it does, and does something itself."""
+
+    def database_backwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
+        schema_editor.execute("UPDATE a_book SET id = id")
+        super().database_backwards(app_label, schema_editor, from_state, to_state)
+
+
+class Hidden(o.AlterField):
+    """A third party's operation that changes its column in the database alone, the first time that it is about it."""
+
+    def state_forwards(self, app_label: str, state: Any) -> None:
+        """Nothing."""
+
+    def database_backwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
+        """Nothing."""
+
+
 class Retire(o.DeleteModel):
     """A third party's operation that goes its own ways through the state."""
 
@@ -307,6 +381,26 @@ def third_party() -> list[Migration]:
         [o.RunPython(nothing, only_column)],
         [Forget("author", "extra", text()), o.AddField("author", "more", text())],
         [Retire("Shop"), o.AddField("book", "extent", text())],
+        [Quietly("book", "quiet", text()), Quietly("author", "quiet", fk("a.Book", null=True, related_name="+"))],
+        [Only([o.AddField("book", "only", text())], [o.AddField("book", "only", text())])],
+        [Hidden("book", "pages", models.BigIntegerField(null=True))],
+    )
+
+
+def third_party_fields() -> list[Migration]:
+    tag = o.CreateModel("Tag", [pk(), ("name", text(unique=True))], bases=(Marked, models.Model))
+    note = table("Note", ("title", text()), ("slug", Slug(max_length=20, unique=True)))
+    return chain(
+        [tag, note, table("Item", ("title", text()))],
+        [o.AddField("item", "tag", MarkedKey("a.Tag", models.CASCADE, null=True, related_name="+"))],
+        [o.AddField("item", "other", fk("a.Tag", null=True, related_name="+"))],
+        [o.AddField("item", "plain", Plainer("a.Note", models.CASCADE, null=True, related_name="+"))],
+        [o.AddField("item", "size", models.IntegerField(null=True)), o.AlterField("item", "title", text(null=True))],
+        [o.AddField("note", "slim", text()), o.AddIndex("note", models.Index(fields=["slim"], name="by_slim"))],
+        ("b", [o.CreateModel("Badge", [("tag", MarkedOne("a.Tag", models.CASCADE, primary_key=True))])]),
+        ("b", [table("Pin", ("badge", fk("b.Badge"))), o.AddField("pin", "size", models.IntegerField(null=True))]),
+        ("b", [table("Card", ("note", fk("a.Note")), ("size", models.IntegerField(null=True)))]),
+        ("b", [o.AddField("card", "extent", text()), o.AlterField("card", "size", models.BigIntegerField(null=True))]),
     )
 
 
@@ -360,7 +454,8 @@ def swapped() -> list[Migration]:
 SCENARIOS: dict[str, Callable[[], list[Migration]]] = {
     made.__name__: made
     for made in (
-        columns, keys, inheritance, many_to_many, renames, indexes, composite, code, third_party, unmigrated, separate, swapped,
+        columns, keys, inheritance, many_to_many, renames, indexes, composite, code, third_party, third_party_fields,
+        unmigrated, separate, swapped,
     )
 }  # fmt: skip
 
@@ -437,14 +532,15 @@ class Growing:
     def add(self) -> tuple[str, list[Operation]]:
         key, name = self.some(), self.name("text")
         self.models[key][name] = "plain"
-        return key[0], [o.AddField(key[1], name, text(unique=self.draw.random() < 0.2, null=True, default=None))]
+        kind = self.draw.choice([o.AddField, Quietly, Forget])
+        return key[0], [kind(key[1], name, text(unique=self.draw.random() < 0.2, null=True, default=None))]
 
     def alter(self) -> tuple[str, list[Operation]]:
         key = self.some()
         if not (name := self.field(key, "plain")):
             return self.add()
         return key[0], [
-            o.AlterField(
+            self.draw.choice([o.AlterField, Rewrite])(
                 key[1], name, text(null=True, db_index=self.draw.random() < 0.5, unique=self.draw.random() < 0.3)
             )
         ]

@@ -223,6 +223,63 @@ def test_operations_of_others() -> None:
     assert [effect.kind for effect in undone(Contrary())] == [Kind.IRREVERSIBLE]
 
 
+class Quiet(migrations.AddField):
+    """Undoing it is Django's."""
+
+    def state_forwards(self, app_label: str, state: Any) -> None:
+        super().state_forwards(app_label, state)
+
+
+class Loud(migrations.AddField):
+    def database_backwards(self, *args: Any) -> None:
+        super().database_backwards(*args)
+
+
+class Wide(migrations.AlterUniqueTogether):
+    """Undoing it calls this."""
+
+    def database_forwards(self, *args: Any) -> None:
+        super().database_forwards(*args)
+
+
+class Apart(migrations.SeparateDatabaseAndState):
+    def database_backwards(self, *args: Any) -> None:
+        super().database_backwards(*args)
+
+
+class OwnSQL(migrations.RunSQL):
+    def _run_sql(self, *args: Any) -> None:
+        """What it does instead."""
+
+
+def test_operations_of_others_that_inherit_djangos() -> None:
+    """They are judged as Django's; and if they bring code of their own, so it is said."""
+    number = models.IntegerField(null=True)
+    drops = (Kind.DROPS_COLUMN, "drops column a_book.x")
+
+    def own(name: str, doing: str) -> tuple[Kind, str]:
+        return Kind.UNKNOWN, f"undoes '{doing}' with code of its own: {__name__}.{name}"
+
+    for operation, expected in [
+        (Quiet("Book", "x", number), [drops]),
+        (Loud("Book", "x", number), [drops, own("Loud", "Add field x to Book")]),
+        (Apart([Quiet("Book", "x", number)]), [drops, own("Apart", "Custom state/database change combination")]),
+        (
+            OwnSQL("SELECT 1", ""),
+            [(Kind.NOOP, "reverses nothing: what its SQL did stays"), own("OwnSQL", "Raw SQL operation")],
+        ),
+    ]:
+        assert [(effect.kind, effect.words) for effect in undone(operation)] == expected
+    assert [effect.kind for effect in undone(Wide("Book", {("id",)}))] == [Kind.CHANGES, Kind.UNKNOWN]
+
+
+def test_what_others_do_instead_of_djangos_code_is_not_kept_away() -> None:
+    """A router is asked by Django's code, which they may not run."""
+    names = Names(allowed=lambda app, hints: False)
+    assert [effect.kind for effect in undone(migrations.RunSQL("SELECT 1", ""), names=names)] == [Kind.NO_EFFECT]
+    assert [effect.kind for effect in undone(OwnSQL("SELECT 1", ""), names=names)] == [Kind.NOOP, Kind.UNKNOWN]
+
+
 def test_concurrent_operations_name_the_table_that_their_twins_lock() -> None:
     assert is_concurrent(AddIndexConcurrently)
     assert not is_concurrent(migrations.AddIndex)
