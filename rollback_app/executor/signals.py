@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from importlib import import_module
 from io import StringIO
@@ -140,8 +140,11 @@ class _Errors:
 
 
 def _go_on(database: Database, watch: Watch, receiver: str, error: Exception, then: str) -> None:
-    """Warn of a receiver whose changes were rolled back. If they were not, the error is raised again."""
+    """Warn of a receiver whose changes were rolled back. If they were not, that fails the run."""
     if database.connection.needs_rollback:
+        transaction.set_rollback(False, using=database.alias)
+        with suppress(DatabaseError, InterfaceError):  # the connection may be closed
+            watch.check_transaction(None, f"in {receiver.rstrip(',')}")
         raise error
     words = str(error) if isinstance(error, _LeftBroken) else f"failed: {type(error).__name__}: {first_line(error)}"
     rolled_back = "Its changes were rolled back, and the" if database.connection.in_atomic_block else "The"
