@@ -33,6 +33,7 @@ class Deployment(models.Model):
         apps = Apps()
         app_label = "rollback_app"
         db_table = TABLE
+        auto_created = True  # Django sends no signals for such models; receivers of any model know nothing of this one
 
     def __str__(self) -> str:
         return f"{self.release or '?'} from {self.start} to {self.end}"

@@ -57,6 +57,7 @@ class RunEntry(models.Model):
         apps = Apps()
         app_label = "rollback_app"
         db_table = TABLE
+        auto_created = True  # Django sends no signals for such models; receivers of any model know nothing of this one
 
     def __str__(self) -> str:
         return f"{self.pk}: {self.outcome}"

@@ -11,13 +11,13 @@ from django.utils.connection import ConnectionDoesNotExist
 
 from rollback_app.errors import UsageError
 
-from .base import Database, Timeouts, first_line
+from .base import Database, Timeouts, details, first_line, sqlstate
 from .mysql import MySQL
 from .postgresql import PostgreSQL
 from .sqlite import SQLite
 from .transactions import Mark, mark
 
-__all__ = ["KINDS", "Database", "Mark", "Timeouts", "first_line", "get", "mark"]
+__all__ = ["KINDS", "Database", "Mark", "Timeouts", "details", "first_line", "get", "mark", "sqlstate"]
 
 _DEFAULT_TIMEOUTS = Timeouts()
 # By the name that Django gives its connections (`connection.vendor`).

@@ -47,6 +47,19 @@ def first_line(error: BaseException) -> str:
     return next((line.strip() for line in text.splitlines() if line.strip()), type(error).__name__)
 
 
+def details(error: BaseException) -> list[str]:
+    """What the server says besides, as PostgreSQL does: which rows, which view, and what it advises."""
+    said = getattr(error.__cause__, "diag", None)
+    found = {"Detail": getattr(said, "message_detail", None), "The server's hint": getattr(said, "message_hint", None)}
+    return [f"{name}: {text}" for name, text in found.items() if text]
+
+
+def sqlstate(error: BaseException) -> str:
+    """PostgreSQL's code of an error; empty, if there is none."""
+    cause = error.__cause__
+    return getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None) or ""  # of psycopg, and of psycopg2
+
+
 class Database(ABC):
     """One database of the project, by its alias.
 
@@ -293,11 +306,13 @@ class Database(ABC):
         return ""
 
     def delete_records(self, records: Collection[Record]) -> None:
-        """Delete rows from `django_migrations`, whichever router the project has."""
+        """Delete rows from `django_migrations`, whichever router the project has. No signals are sent: a receiver for any model
+        might look at tables that are gone."""
         recorder = MigrationRecorder(self.connection)
         ids = sorted(record.id for record in records)
         for start in range(0, len(ids), 500):  # a statement takes only so many parameters: 999 on an old SQLite
-            recorder.migration_qs.filter(id__in=ids[start : start + 500]).delete()
+            some = recorder.migration_qs.filter(id__in=ids[start : start + 500])
+            some._raw_delete(self.alias)  # noqa: SLF001  # Django's own way to delete without signals
 
 
 def whole_number(row: tuple[Any]) -> int | None:

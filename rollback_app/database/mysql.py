@@ -129,7 +129,7 @@ class MySQL(Database):
             return [str(row[0]) for row in cursor.fetchall()]
 
     def is_lock_timeout(self, error: BaseException) -> bool:
-        return error.args[:1] == (1205,)  # ER_LOCK_WAIT_TIMEOUT
+        return error.args[:1] in ((1205,), (1213,))  # ER_LOCK_WAIT_TIMEOUT, ER_LOCK_DEADLOCK
 
     def made(self, table: str) -> str:
         with self.connection.cursor() as cursor:

@@ -10,7 +10,7 @@ from django.db.utils import OperationalError
 
 from rollback_app.planner import Right
 
-from .base import Database, whole_number
+from .base import Database, sqlstate, whole_number
 
 # The upper half of an advisory lock's key; the lower half is the history table, of which each schema may have one.
 _OURS = 1_919_118_435
@@ -153,7 +153,7 @@ class PostgreSQL(Database):
             return [str(row[0]) for row in cursor.fetchall()]
 
     def is_lock_timeout(self, error: BaseException) -> bool:
-        return getattr(error.__cause__, "sqlstate", None) == "55P03"  # lock_not_available
+        return sqlstate(error) in ("55P03", "40P01")  # lock_not_available, deadlock_detected
 
     def drop_invalid_index(self, name: str) -> None:
         # https://www.postgresql.org/docs/current/sql-createindex.html#SQL-CREATEINDEX-CONCURRENTLY
@@ -170,9 +170,9 @@ class PostgreSQL(Database):
 
     def is_answer(self, error: BaseException) -> bool:
         # connection_exception, admin_shutdown and its like
-        return not (getattr(error.__cause__, "sqlstate", None) or "08").startswith(("08", "57P"))
+        return not (sqlstate(error) or "08").startswith(("08", "57P"))
 
     def is_done_already(self, error: BaseException) -> bool:
         # undefined_object, duplicate_table (https://www.postgresql.org/docs/current/errcodes-appendix.html): the only
         # statements that are not in a transaction drop and make indexes.
-        return getattr(error.__cause__, "sqlstate", None) in ("42704", "42P07")
+        return sqlstate(error) in ("42704", "42P07")

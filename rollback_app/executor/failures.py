@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 
 from django.db.utils import DatabaseError, InterfaceError
@@ -17,8 +18,8 @@ from .progress import Done
 
 class StepFailed(RollbackError):
     """A run broke off. Facts: the step (None outside of one), what the run was doing (words), its SQL (empty if no statement
-    failed), the database's or Python's own words, the state of the database now; doubtful: may the statement have been executed
-    after all? ended: was the transaction of the run ended inside it?"""
+    failed), the database's or Python's own words, lines with what the server says besides, the state of the database now;
+    doubtful: may the statement have been executed after all? ended: was the transaction of the run ended inside it?"""
 
     def __init__(
         self,
@@ -27,12 +28,14 @@ class StepFailed(RollbackError):
         words: str,
         *,
         sql: str = "",
+        details: Sequence[str] = (),
         locked: bool = False,
         doubtful: bool = False,
         ended: bool = False,
         what_to_do: str = "",
     ) -> None:
         self.step, self.doing, self.words, self.sql, self.advice = step, doing, words, sql, what_to_do
+        self.details = tuple(details)
         self.doubtful, self.ended = doubtful, ended
         self.state = ""
         self.returncode = Locked.returncode if locked else RollbackError.returncode
@@ -41,16 +44,17 @@ class StepFailed(RollbackError):
     def settle(self, state: str, hint: str) -> None:
         """Say what state the database is in and what to do next, once that is known."""
         at = f" at {self.step.key}" if self.step else ""
+        besides = "".join(f"\n{line}" for line in self.details)
         statement = f"\nThe statement was: {self.sql}" if self.sql else ""
-        self.message = f"The rollback failed{at}, {self.doing}: {self.words}{statement}\n{state}"
-        faked = ""
-        if self.step and not self.advice:  # the reason is not known
-            faked = f" If {self.step.key} was recorded without ever being run, add --fake {self.step.key}."
-        self.state, self.hint = state, hint + faked
+        self.message = f"The rollback failed{at}, {self.doing}: {self.words}{besides}{statement}\n{state}"
+        self.state, self.hint = state, hint
 
     def fix(self, again: str) -> str:
         """What to do about it. again: words for running the command again."""
-        return (self.advice or advice.UNKNOWN).format(again=again)
+        words = self.advice or advice.UNKNOWN
+        if "{step}" in words and self.step is None:
+            words = advice.UNKNOWN
+        return words.format(again=again, step=self.step and self.step.key)
 
 
 class NotAsExpected(StepFailed):

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from django.db import transaction
 from django.db.utils import DatabaseError, InterfaceError
 
 from rollback_app.bookkeeping import RUNS_TABLE
-from rollback_app.database import Database, Mark, first_line, mark
+from rollback_app.database import Database, Mark, details, first_line, mark, sqlstate
 from rollback_app.errors import Locked, RollbackError
 from rollback_app.planner import Plan, Step
 from rollback_app.safety import Comparison
@@ -33,6 +35,8 @@ class Watch:
         self.comparison: Comparison | None = None
         self.mark: Mark | None = None  # of the transaction of the run, or of a step
         self._one_transaction = one_transaction
+        # Of the last statements that failed. Code may catch such errors, many times.
+        self._failed: deque[tuple[Exception, str]] = deque(maxlen=5)
         self._wanted = verify
         self._verifier: Verifier | None = None
 
@@ -74,22 +78,44 @@ class Watch:
             raise StepFailed(step, doing, "it was interrupted", doubtful=True, what_to_do=advice.INTERRUPTED) from error
         # Reverse code and signal receivers may raise anything.
         except Exception as error:
-            if isinstance(error, (DatabaseError, InterfaceError)):
-                locked = self.database.is_lock_timeout(error)
-                words, what_to_do = first_line(error), advice.about(error)
-                doubtful = not self.database.is_answer(error)
-                raise StepFailed(
-                    step, doing, words, sql=self.sql, locked=locked, doubtful=doubtful, what_to_do=what_to_do
-                ) from error
+            raise self._failure(step, doing, error) from error
+
+    def _failure(self, step: Step | None, doing: str, error: Exception) -> StepFailed:
+        cause, sql = self._cause(error)
+        if not isinstance(error, (DatabaseError, InterfaceError)):
             words = f"{type(error).__name__}: {first_line(error)}"
-            raise StepFailed(step, doing, words, what_to_do=advice.about_code(error)) from error
+            return StepFailed(step, doing, words, sql=sql, what_to_do=advice.about_code(error))
+        earlier = [f"The statement before it had failed: {first_line(cause)}"] if _is_consequence(error) else []
+        return StepFailed(
+            step,
+            doing,
+            first_line(error if earlier else cause),
+            sql=sql,
+            details=[*earlier, *details(cause)],
+            locked=self.database.is_lock_timeout(cause),
+            doubtful=not self.database.is_answer(error),
+            what_to_do=advice.about(error if earlier else cause),
+        )
+
+    def _cause(self, error: BaseException) -> tuple[BaseException, str]:
+        """The error of the statement that failed, and that. A statement that Django sends later, to clean up, may have failed
+        because of it; and code may have gone on after it."""
+        if _is_consequence(error) and self._failed:
+            return self._failed[-1]
+        chain = list(_chain(error))
+        return next(((failed, sql) for failed, sql in reversed(self._failed) if failed in chain), (error, ""))
 
     def __call__(self, execute: Any, sql: str, params: Any, many: bool, context: dict[str, Any]) -> Any:
         if RUNS_TABLE in sql:
             return execute(sql, params, many, context)  # our own notes
         self.sql = sql
         self.changed_rows = self.changed_rows or sql.split(None, 1)[:1] not in _NO_ROWS
-        result = execute(sql, params, many, context)
+        try:
+            result = execute(sql, params, many, context)
+        except (DatabaseError, InterfaceError) as error:
+            if not _is_consequence(error) and not sql.startswith(_CLEANS_UP):
+                self._failed.append((error, sql))
+            raise
         if self._verifier:
             self._verifier.saw(sql)
         if self.progress.shows_sql:
@@ -98,4 +124,17 @@ class Watch:
         return result
 
 
+def _is_consequence(error: BaseException) -> bool:
+    """Was the statement refused only because an earlier one of its transaction failed?"""
+    return isinstance(error, transaction.TransactionManagementError) or sqlstate(error) == "25P02"
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """An error, and those that it was raised from or while handling."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+_CLEANS_UP = ("PRAGMA", "RELEASE", "ROLLBACK", "SAVEPOINT")
 _NO_ROWS = (["ALTER"], ["CREATE"], ["DROP"], ["COMMENT"], ["SET"], ["SELECT"], ["PRAGMA"])
