@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from argparse import ArgumentTypeError
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from rollback_app.errors import RollbackError
-from rollback_app.reports import FORMATS, Report
+from rollback_app.errors import RollbackError, UsageError
+from rollback_app.reports import FORMATS, Report, as_message, of_error
+
+from .output import lenient, lenient_streams
 
 
 def positive(text: str) -> int:
@@ -30,17 +34,59 @@ def minutes(text: str) -> float:
 
 
 class RollbackCommand(BaseCommand):
-    """Parses, calls, prints. A RollbackError leaves it as a CommandError that ends with what to do next."""
+    """Parses, calls, prints. A RollbackError leaves it as a CommandError that ends with what to do next; with --format json it is
+    also told in the one object that is printed then."""
 
     requires_system_checks: tuple[
         str, ...
     ] = ()  # a rollback must not be stopped by what the newer code complains about
+    at_command_line = False
+    for_a_program = False  # is the one object of --format json wanted, also if the rest cannot be understood?
+
+    def __init__(self, stdout: Any = None, stderr: Any = None, **options: Any) -> None:
+        super().__init__(lenient(stdout or sys.stdout), lenient(stderr or sys.stderr), **options)
+        self.object: dict[str, Any] = {}  # what is known, should an error end it
+        self.findings_shown = False
+
+    def run_from_argv(self, argv: list[str]) -> None:
+        self.at_command_line = True
+        self.for_a_program = "--format=json" in argv or "--format json" in " ".join(argv)
+        with lenient_streams():
+            try:
+                super().run_from_argv(argv)
+            except CommandError as error:
+                if isinstance(error.__cause__, RollbackError):
+                    raise  # --traceback
+                self.show(Report((), of_error(UsageError(str(error).removeprefix("Error: ")))), "json")
+                self.stderr.write(str(error))
+                sys.exit(UsageError.returncode)
+
+    def create_parser(self, prog_name: str, subcommand: str, **options: Any) -> CommandParser:
+        parser = super().create_parser(prog_name, subcommand, **options)
+        if self.for_a_program:
+            parser.called_from_command_line = False  # so that what it does not understand comes here as an error
+        return parser
 
     def execute(self, *args: Any, **options: Any) -> str | None:
+        for name in ("stdout", "stderr"):
+            if options.get(name):
+                options[name] = lenient(options[name])
+        if os.environ.get("NO_COLOR") and not options["force_color"]:
+            options["no_color"] = True
         try:
             return super().execute(*args, **options)
         except RollbackError as error:
-            raise CommandError(str(error), returncode=error.returncode) from error
+            if options.get("format") == "json":
+                self.show(Report((), {**self.object, **of_error(error)}), "json")
+            raise CommandError(self._message(error), returncode=error.returncode) from error
+
+    def _message(self, error: RollbackError) -> str:
+        """Without what the terminal shows already, and not too wide for it."""
+        if not self.at_command_line:
+            return str(error)
+        name = f"{CommandError.__name__}: "  # which Django puts in front of it
+        brief = getattr(error, "brief", "") if self.findings_shown else ""
+        return as_message(f"{name}{brief or error.message}\n{error.hint}").removeprefix(name)
 
     def show(self, report: Report, format: str = "text") -> None:
         """Print a report in a format to stdout."""

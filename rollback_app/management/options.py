@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import shlex
-from argparse import ArgumentParser
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from django.core.management.base import DjangoHelpFormatter
 from django.db import DEFAULT_DB_ALIAS
 
 from rollback_app import reports
@@ -22,34 +23,63 @@ if TYPE_CHECKING:
     from argparse import _ArgumentGroup
 
 
+HELP = """\
+Takes the database back to a moment: unapplies, in one run over all apps, every
+migration that was applied at or after it, and nothing else. Shows the plan
+before it changes anything.
+
+Examples:
+  python manage.py rollbackmigrationsafter "2024-05-01 10:00" --plan
+  python manage.py rollbackmigrationsafter last
+
+If you do not know the moment, `python manage.py showdeployments` lists the
+deployments, each with the command that goes back before it."""
+
+STATUSES = """\
+Exit statuses:
+  0  done, nothing to do, or a plan that nothing blocks
+  1  failed; the message says what state the database is in
+  2  wrong usage
+  3  refused: something blocks, or consent is missing, or the history changed
+  4  somebody else holds a lock"""
+
+
+class HelpFormatter(DjangoHelpFormatter, RawDescriptionHelpFormatter):
+    """Keeps the lines of the description and of the exit statuses; Django's own options come last."""
+
+
 def add(parser: ArgumentParser) -> None:
     """Tell a parser about all of them."""
-    parser.add_argument(
+    parser.formatter_class = HelpFormatter
+    parser.usage = "%(prog)s MOMENT [options]"
+    parser.epilog = STATUSES
+    _where(parser.add_argument_group("Where to go back to"))
+    _what(parser.add_argument_group("What to include"))
+    _before(parser.add_argument_group("Before it runs"))
+    _how(parser.add_argument_group("How it runs"))
+    groups = parser._action_groups  # noqa: SLF001 (argparse has no other way to have Django's own options come last)
+    groups.append(groups.pop(groups.index(parser._optionals)))  # noqa: SLF001
+
+
+def _where(group: _ArgumentGroup) -> None:
+    others = ", ".join(kinds.EXAMPLES.values())
+    group.add_argument(
         "moment",
         nargs="*",
         metavar="MOMENT",
-        help='The date and time to go back to, as "2024-05-01 10:00" or "2024-05-01T10:00:00+02:00". What was applied at '
-        "or after it goes. A date alone means its first instant. Or another kind of moment: "
-        + ", ".join(kinds.EXAMPLES.values())
-        + ".",
+        help='A date and time, such as "2024-05-01 10:00" or "2024-05-01T10:00:00+02:00". Unapplies what was applied at or '
+        f"after it. A date alone means its first instant. Or one of: {others}.",
     )
-    _which(parser.add_argument_group("which database, and to when"))
-    _what(parser.add_argument_group("what goes"))
-    _consent(parser.add_argument_group("looking and agreeing"))
-    _how(parser.add_argument_group("how it runs"))
-
-
-def _which(group: _ArgumentGroup) -> None:
     group.add_argument(
         "--timezone",
         metavar="ZONE",
-        help="The zone of a moment without an offset, as Europe/Berlin. Default: the project's TIME_ZONE.",
+        help="The time zone of a moment without an offset, such as Europe/Berlin. Default: the project's TIME_ZONE.",
     )
     group.add_argument(
         "--database",
         action="append",
         metavar="ALIAS",
-        help=f"The database to take back, by its alias in DATABASES; may be repeated. Default: {DEFAULT_DB_ALIAS}.",
+        help=f"The alias of the database in DATABASES. Repeatable. Default: {DEFAULT_DB_ALIAS}.",
     )
 
 
@@ -59,19 +89,19 @@ def _what(group: _ArgumentGroup) -> None:
         action="append",
         default=[],
         metavar="APP[.NAME]",
-        help="Keep this app or migration applied; may be repeated.",
+        help="Keep this app or migration applied. Repeatable.",
     )
     group.add_argument(
         "--fake",
         action="append",
         default=[],
         metavar="APP.NAME",
-        help="Delete the row of this step without undoing it, for a migration that was never really run; may be repeated.",
+        help="Delete the record of this migration without undoing it: for one that never really ran. Repeatable.",
     )
     group.add_argument(
         "--cascade",
         action="store_true",
-        help="Also unapply older migrations that depend on what goes.",
+        help="Also unapply older migrations that depend on those of the plan.",
     )
     group.add_argument(
         "--split-deployment",
@@ -83,80 +113,78 @@ def _what(group: _ArgumentGroup) -> None:
         type=minutes,
         default=5.0,
         metavar="MINUTES",
-        help="A pause longer than this begins a new deployment. Default: 5.",
+        help="Where deployments were not recorded, a pause longer than this begins a new one. Default: 5.",
     )
     group.add_argument(
         "--steps",
         type=positive,
         metavar="NUMBER",
-        help="Undo only so many of the newest migrations of the plan.",
+        help="Unapply only this many of the newest migrations of the plan.",
     )
 
 
-def _consent(group: _ArgumentGroup) -> None:
+def _before(group: _ArgumentGroup) -> None:
     group.add_argument(
         "--plan",
         "--dry-run",
         action="store_true",
-        help="Show what would be done and what speaks against it; change nothing, ask nothing. Exit status 3 if "
-        "something blocks.",
+        help="Show the plan and stop. Changes nothing and asks nothing.",
+    )
+    group.add_argument(
+        "--rehearse",
+        action="store_true",
+        help="Run everything, verification included, and roll it back. Shows the SQL, the seconds and the changed rows of "
+        "each step, and the locks, which are those of the run and are held while it lasts. Not on MariaDB and MySQL.",
     )
     group.add_argument(
         "--destroy-data",
         action="store_true",
-        help="Agree that the rows and values that the plan names are lost.",
+        help="Consent to losing the rows and values that the plan names.",
     )
     group.add_argument(
         "--no-input",
         "--noinput",
         action="store_false",
         dest="interactive",
-        help="Ask nothing; if data would be lost, only --destroy-data agrees to it.",
+        help="Ask nothing. If data would be lost, --destroy-data is needed.",
     )
     group.add_argument(
         "--no-count",
         action="store_false",
         dest="count",
-        help="Do not look at live rows; every drop then counts as a loss.",
+        help="Do not look at rows. Every drop then counts as a loss.",
     )
     group.add_argument(
         "--format",
         choices=sorted(reports.FORMATS),
         default="text",
-        help="text for a person; json for a program; commands for the migrate commands that do the same (implies --plan).",
+        help="text for people, json for programs, commands for the equivalent migrate commands (implies --plan).",
     )
 
 
 def _how(group: _ArgumentGroup) -> None:
     group.add_argument(
-        "--rehearse",
-        action="store_true",
-        help="Do all of it, verification included, and take it back; show the SQL, the seconds and the rows of each step, "
-        "and which tables are locked. Needs no consent. Not on MariaDB and MySQL.",
-    )
-    group.add_argument(
         "--step-by-step",
         action="store_true",
-        help="Give up all-or-nothing: a transaction for each migration, as migrate does.",
+        help="Run each migration in a transaction of its own, as migrate does, instead of all in one.",
     )
     group.add_argument(
         "--start-over",
         action="store_true",
-        help="Do not go on where an earlier run broke off inside a migration: that one is whole again, from a backup or "
-        "mended by hand.",
+        help="Do not continue where an earlier run broke off inside a migration. For when you have restored or repaired it.",
     )
     group.add_argument(
         "--no-verify",
         action="store_false",
         dest="verify",
-        help="Do not compare the tables at the end with what the migrations at the target say.",
+        help="Do not compare the tables with the migrations at the end.",
     )
     group.add_argument(
         "--no-journal",
         action="store_false",
         dest="journal",
-        help="Do not note the run in the table rollback_app_run. On MariaDB and MySQL a run that breaks off inside a "
-        "migration can then not be continued.",
+        help="Do not note the run in the table rollback_app_run. A run on MariaDB or MySQL then cannot be continued after a "
+        "failure.",
     )
     group.add_argument(
         "--lock-timeout",
@@ -176,7 +204,7 @@ def _how(group: _ArgumentGroup) -> None:
         type=int,
         default=0,
         metavar="N",
-        help="How often to try again, with growing pauses, when somebody else holds a lock. Default: 0.",
+        help="How often to try again, after growing pauses, when somebody else holds a lock. Default: 0.",
     )
 
 
@@ -185,7 +213,7 @@ def moment(options: dict[str, Any]) -> str:
     given = options["moment"]
     if not given:
         raise UsageError(
-            "It is not said to which moment to go back.",
+            'Which moment? Give a date and time, or "last". `showdeployments` lists them.',
             hint='For example: python manage.py rollbackmigrationsafter "2024-05-01 10:00" --plan',
         )
     return given if isinstance(given, str) else " ".join(given)
@@ -217,6 +245,15 @@ def retries(options: dict[str, Any]) -> int:
     if options["retries"] < 0:
         raise UsageError("--retries takes a number from 0 on.", hint="For example: --retries 5")
     return int(options["retries"])
+
+
+def check(options: dict[str, Any]) -> None:
+    """Errors: UsageError, for options that do not go together."""
+    if options["rehearse"] and options["format"] == "commands":
+        raise UsageError(
+            "--format commands prints commands and runs nothing, so it cannot rehearse.",
+            hint="Leave out --rehearse, or --format commands.",
+        )
 
 
 def line(options: dict[str, Any], previews: Sequence[Preview]) -> str:

@@ -5,7 +5,7 @@ A result knows only how to become a Report, a format sees only a Report: M forma
 
 from __future__ import annotations
 
-from .base import FORMATS, Line, Paint, Report, as_message, as_text, joined, number_of, said, seconds
+from .base import FORMATS, Line, Paint, Report, as_message, as_text, joined, number_of, of_error, said, seconds
 from .deployments import of_listing
 from .plan import of_commands, of_findings, of_preview
 from .runs import of_records, of_rehearsal, of_result, of_verdict
@@ -22,6 +22,7 @@ __all__ = [
     "joined",
     "number_of",
     "of_commands",
+    "of_error",
     "of_findings",
     "of_listing",
     "of_preview",

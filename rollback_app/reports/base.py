@@ -11,6 +11,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone, tzinfo
 from typing import Any
 
+from rollback_app.errors import RollbackError
+from rollback_app.safety import Refused
+
 SCHEMA = 1
 WIDTH = 80  # columns, at most, where no single name or command is longer
 
@@ -92,6 +95,12 @@ def as_json(report: Report, paint: Paint) -> str:
 
 def as_commands(report: Report, paint: Paint) -> str:
     return "\n".join(report.commands)
+
+
+def of_error(error: RollbackError) -> dict[str, Any]:
+    """What a program is told of an error; schema 1."""
+    outcome = "refused" if error.returncode == Refused.returncode else "failed"
+    return {"outcome": outcome, "error": {"message": error.message, "hint": error.hint, "status": error.returncode}}
 
 
 FORMATS: dict[str, Callable[[Report, Paint], str]] = {"text": as_text, "json": as_json, "commands": as_commands}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .findings import Finding, Level, Preview, Refused
+from .findings import Level, Preview, Refused
 
 
 def check_can_be_taken_back(previews: Sequence[Preview]) -> None:
@@ -22,7 +22,7 @@ def check_nothing_blocks(previews: Sequence[Preview]) -> None:
     blockers = [finding for preview in previews for finding in preview.of_level(Level.BLOCKER)]
     if blockers:
         raise Refused(
-            f"Refused. Nothing was changed. {_listed(blockers)}",
+            "Refused. Nothing was changed.",
             hint="Follow the hint below each blocker in the plan, or choose another moment.",
             findings=blockers,
         )
@@ -33,12 +33,7 @@ def check_nothing_lost(previews: Sequence[Preview], *, agreed: bool) -> None:
     losses = [] if agreed else [finding for preview in previews for finding in preview.of_level(Level.LOSS)]
     if losses:
         raise Refused(
-            f"Refused: this would destroy data. Nothing was changed. {_listed(losses)}",
+            "Refused: this would destroy data. Nothing was changed.",
             hint="Take a backup. Then, if this data may be destroyed, add --destroy-data",
             findings=losses,
         )
-
-
-def _listed(findings: Sequence[Finding]) -> str:
-    more = f" And {len(findings) - 3} more." if len(findings) > 3 else ""
-    return " ".join(finding.text for finding in findings[:3]) + more

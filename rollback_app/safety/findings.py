@@ -35,13 +35,15 @@ class Finding:
 
 
 class Refused(RollbackError):
-    """The plan may not run, because of blockers or missing consent. `findings` says why."""
+    """The plan may not run, because of blockers or missing consent. `findings` says why; the message is `brief`, and the first of
+    them."""
 
     returncode = 3
 
-    def __init__(self, message: str, *, hint: str = "", findings: Sequence[Finding] = ()) -> None:
-        super().__init__(message, hint=hint)
-        self.findings = tuple(findings)
+    def __init__(self, brief: str, *, hint: str = "", findings: Sequence[Finding] = ()) -> None:
+        more = [f"And {len(findings) - 3} more."] if len(findings) > 3 else []
+        super().__init__(" ".join([brief, *(finding.text for finding in findings[:3]), *more]), hint=hint)
+        self.brief, self.findings = brief, tuple(findings)
 
 
 @dataclass(frozen=True)

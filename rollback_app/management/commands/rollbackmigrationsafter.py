@@ -4,32 +4,31 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
 from django.core.management.base import CommandParser, no_translations
 
 from rollback_app import reports, safety, workflow
-from rollback_app.errors import RollbackError
 from rollback_app.executor import Progress, Retries
 from rollback_app.management import options as given
 from rollback_app.management.base import RollbackCommand
+from rollback_app.management.output import hangups_ignored
 from rollback_app.management.progress import Printed, Silent, printer
 from rollback_app.reports import Report
 from rollback_app.safety import Level, Preview, Refused
 
 
 class Command(RollbackCommand):
-    help = (
-        "Takes the database back to where it was at a moment: unapplies, in one run over all apps, every migration that was "
-        "applied at or after it, and nothing else. Shows the plan first; --plan stops there and changes nothing."
-    )
+    help = given.HELP
 
     def add_arguments(self, parser: CommandParser) -> None:
         given.add(parser)
 
     @no_translations
     def handle(self, *args: Any, **options: Any) -> None:
+        given.check(options)
         previews = self._look(options)
         if options["format"] == "commands":
             self._print_commands(previews, options["verbosity"])
@@ -68,32 +67,35 @@ class Command(RollbackCommand):
         self.show(report, "commands")
 
     def _print_plan(self, previews: Sequence[Preview], options: dict[str, Any]) -> None:
-        self.show(_plans(previews, options), options["format"])
+        report = _plans(previews, options)
+        if options["format"] == "json":
+            self.object = report.data
+            safety.check_nothing_blocks(previews)
+            self.show(report, "json")
+            return
+        self._show_plan(report)
         safety.check_nothing_blocks(previews)
-        if options["format"] == "text" and not _nothing_to_do(previews):
+        if not _nothing_to_do(previews):
             self._print_what_to_type(previews, options)
+
+    def _show_plan(self, report: Report) -> None:
+        self.show(report)
+        self.findings_shown = True
 
     def _run_and_print_one_object(self, previews: Sequence[Preview], options: dict[str, Any]) -> None:
         """The plans and what became of them."""
-        data = dict(_plans(previews, options).data)
-        key, outcome = ("rehearsals", "rehearsed") if options["rehearse"] else ("results", "done")
-        try:
-            if options["rehearse"]:
-                results = self._rehearse(previews, options, Silent(self))
-            else:
-                results = self._run(previews, options, Silent(self), destroy_data=options["destroy_data"])
-            data[key] = reports.joined(results, key).data[key]
-            data["outcome"] = outcome
-        except RollbackError as error:
-            data["outcome"] = "refused" if isinstance(error, Refused) else "failed"
-            data["error"] = {"message": error.message, "hint": error.hint, "status": error.returncode}
-            raise
-        finally:
-            self.show(Report((), data), "json")
+        self.object = _plans(previews, options).data
+        if options["rehearse"]:
+            key, outcome = "rehearsals", "rehearsed"
+            results = self._rehearse(previews, options, Silent(self))
+        else:
+            key, outcome = "results", "done"
+            results = self._run(previews, options, Silent(self), destroy_data=options["destroy_data"])
+        self.show(Report((), {**self.object, **reports.joined(results, key).data, "outcome": outcome}), "json")
 
     def _print_ask_and_run(self, previews: Sequence[Preview], options: dict[str, Any]) -> None:
         if options["verbosity"]:
-            self.show(_plans(previews, options))
+            self._show_plan(_plans(previews, options))
         safety.check_nothing_blocks(previews)
         if _nothing_to_do(previews):
             return
@@ -133,16 +135,17 @@ class Command(RollbackCommand):
     def _run(
         self, previews: Sequence[Preview], options: dict[str, Any], progress: Progress, *, destroy_data: bool
     ) -> list[Report]:
-        results = workflow.roll_back(
-            previews,
-            destroy_data=destroy_data,
-            progress=progress,
-            timeouts=given.timeouts(options),
-            retries=self._retries(options),
-            journal=options["journal"],
-            command=given.line(options, previews),
-            verify=options["verify"],
-        )
+        with hangups_ignored() if self.at_command_line else nullcontext():
+            results = workflow.roll_back(
+                previews,
+                destroy_data=destroy_data,
+                progress=progress,
+                timeouts=given.timeouts(options),
+                retries=self._retries(options),
+                journal=options["journal"],
+                command=given.line(options, previews),
+                verify=options["verify"],
+            )
         return [
             reports.of_result(
                 result.preview.alias,

@@ -437,7 +437,8 @@ def test_every_check_is_listed_once() -> None:
 def test_refused_carries_what_it_found() -> None:
     (finding,) = undoing(RunSQL("SELECT 1"))
     refused = safety.Refused("No.", hint="Do something else.", findings=[finding])
-    assert (refused.returncode, refused.findings, str(refused)) == (3, (finding,), "No.\nDo something else.")
+    assert (refused.returncode, refused.brief, refused.findings) == (3, "No.", (finding,))
+    assert str(refused) == f"No. {finding.text}\nDo something else."
 
 
 def test_sql_that_ends_or_refuses_a_transaction() -> None:
