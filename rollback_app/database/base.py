@@ -22,8 +22,8 @@ from django.db.utils import DatabaseError, InterfaceError
 
 from rollback_app.errors import CodeUnusable, DatabaseUnusable, Locked
 from rollback_app.history import Key, Record
-from rollback_app.planner import Names, Requirement, Right
-from rollback_app.safety import Count, Violations
+from rollback_app.planner import Known, Names, Requirement, Right, TableChange
+from rollback_app.safety import Count, ListedObject, Object, Violations
 
 from . import violations
 
@@ -214,6 +214,14 @@ class Database(ABC):
     def violations(self, requirement: Requirement) -> Violations | None:
         """See `safety.Inspector`."""
         return violations.find(self.connection, requirement, self._tables, COUNTED_ROWS)
+
+    @abstractmethod
+    def objects(self, changes: Sequence[TableChange], known: Known) -> Sequence[tuple[TableChange, Object]]:
+        """See `safety.Inspector`."""
+
+    @abstractmethod
+    def listing(self, known: Known) -> Collection[ListedObject]:
+        """All views, triggers, indexes and so on that the migrations do not know, to compare before and after a run."""
 
     def missing_rights(self, needed: Collection[tuple[str, Right]]) -> Sequence[str]:
         """See `safety.Inspector`. Here the file's rights are all there are."""

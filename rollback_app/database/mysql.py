@@ -10,8 +10,10 @@ from contextlib import contextmanager, suppress
 from django.db.migrations.recorder import MigrationRecorder
 from django.db.utils import DatabaseError, InterfaceError
 
-from rollback_app.planner import Right
+from rollback_app.planner import Known, Right, TableChange
+from rollback_app.safety import ListedObject, Object
 
+from . import objects_mysql
 from .base import Database, whole_number
 
 _GRANT = re.compile(r"GRANT (?P<rights>.+?) ON (?:TABLE )?(?P<scope>\S+) TO ")
@@ -36,6 +38,12 @@ class MySQL(Database):
                 [table],
             )
             return whole_number(cursor.fetchone())
+
+    def objects(self, changes: Sequence[TableChange], known: Known) -> Sequence[tuple[TableChange, Object]]:
+        return objects_mysql.objects(self.connection, changes, known, self._tables)
+
+    def listing(self, known: Known) -> Collection[ListedObject]:
+        return objects_mysql.listing(self.connection, known)
 
     def columns(self) -> frozenset[tuple[str, str]]:
         with self.connection.cursor() as cursor:

@@ -8,9 +8,11 @@ from contextlib import contextmanager
 from django.db import transaction
 from django.db.utils import OperationalError
 
-from rollback_app.planner import Right
+from rollback_app.planner import Known, Right, TableChange
+from rollback_app.safety import ListedObject, Object
 
-from .base import Database, sqlstate, whole_number
+from . import objects_postgresql
+from .base import COUNTED_ROWS, Database, sqlstate, whole_number
 
 # The upper half of an advisory lock's key; the lower half is the history table, of which each schema may have one.
 _OURS = 1_919_118_435
@@ -49,6 +51,12 @@ class PostgreSQL(Database):
                 [table],
             )
             return whole_number(cursor.fetchone())
+
+    def objects(self, changes: Sequence[TableChange], known: Known) -> Sequence[tuple[TableChange, Object]]:
+        return objects_postgresql.objects(self.connection, changes, known, COUNTED_ROWS)
+
+    def listing(self, known: Known) -> Collection[ListedObject]:
+        return objects_postgresql.listing(self.connection, known)
 
     def missing_rights(self, needed: Collection[tuple[str, Right]]) -> Sequence[str]:
         tables = sorted({table for table, right in needed if right is not Right.CREATE})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -10,7 +10,10 @@ from django.db.utils import OperationalError
 
 from rollback_app.errors import DatabaseUnusable
 from rollback_app.history import Record
+from rollback_app.planner import Known, TableChange
+from rollback_app.safety import ListedObject, Object
 
+from . import objects_sqlite
 from .base import Database
 
 
@@ -61,6 +64,12 @@ class SQLite(Database):
             if not self.is_lock_timeout(error):
                 raise
             raise self.held() from error
+
+    def objects(self, changes: Sequence[TableChange], known: Known) -> Sequence[tuple[TableChange, Object]]:
+        return objects_sqlite.objects(self.connection, changes, known)
+
+    def listing(self, known: Known) -> Collection[ListedObject]:
+        return objects_sqlite.listing(self.connection, known)
 
     def columns(self) -> frozenset[tuple[str, str]]:
         with self.connection.cursor() as cursor:

@@ -7,20 +7,24 @@ from .choice import DEFAULT_GAP, NO_CHOICES, Choices, Pull
 from .commands import Commands, migrate_commands
 from .current_names import Right, all_requirements, drops, rights
 from .effects import Effect, Kind, is_concurrent, name_of_code
+from .known import Known, known
 from .names import Names
 from .plan import Basis, EarlierRun, Obstacles, Plan, Stays, Step, plan
 from .requirements import Need, Requirement, is_filled
 from .sql_statements import without_concurrently
+from .table_changes import Change, TableChange, table_changes
 
 __all__ = [
     "DEFAULT_GAP",
     "NO_CHOICES",
     "Basis",
+    "Change",
     "Choices",
     "Commands",
     "EarlierRun",
     "Effect",
     "Kind",
+    "Known",
     "Names",
     "Need",
     "Obstacles",
@@ -30,13 +34,16 @@ __all__ = [
     "Right",
     "Stays",
     "Step",
+    "TableChange",
     "all_requirements",
     "drops",
     "is_concurrent",
     "is_filled",
+    "known",
     "migrate_commands",
     "name_of_code",
     "plan",
     "rights",
+    "table_changes",
     "without_concurrently",
 ]

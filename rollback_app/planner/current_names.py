@@ -120,7 +120,8 @@ def all_requirements(plan: Plan) -> Iterator[tuple[Step, Requirement, bool]]:
         # The operations of a step that broke off are done in part.
         broken_off = plan.earlier.resumes is not None and plan.earlier.resumes.key == step.key
         for requirement in () if broken_off else effect.requirements:
-            if found := today.requirement(requirement):
+            # No row meets or breaks the last need: see `table_changes`.
+            if requirement.need is not Need.TYPE_CHANGES and (found := today.requirement(requirement)):
                 yield step, found, today.unsure
         today.happens(effect)
 

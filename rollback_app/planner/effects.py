@@ -13,13 +13,13 @@ from typing import Any
 from django.db.migrations import operations as django_operations
 from django.db.migrations.operations.base import Operation
 from django.db.migrations.state import ModelState, ProjectState
-from django.db.models import Field
+from django.db.models import Field, UniqueConstraint
 
 from rollback_app.states import Undo, acts_as, database_operations, inner_operations
 
 from .names import Names
 from .requirements import Requirement, freed, requirements
-from .sql_statements import in_transaction
+from .sql_statements import in_transaction, texts
 
 
 def is_concurrent(kind: type) -> bool:
@@ -56,7 +56,8 @@ class Effect:
     renamed_to: the name that the table or column has afterwards, if it changes. index: the operation's place in its migration,
     from 0. twin_waits: what waits for the plain twin of a concurrent operation, as "writes to a_t". ends_transaction,
     refuses_transaction: the words of an SQL statement that does so. touches: the table that is changed in another way.
-    requirements: what must be true before, or it fails. frees: the name of the index or constraint that is dropped.
+    requirements: what must be true before, or it fails. frees: the name of the index or constraint that is dropped. remakes:
+    does SQLite make the table anew, of the columns that the model has? sql: what RunSQL runs.
     """
 
     kind: Kind
@@ -72,6 +73,8 @@ class Effect:
     twin_waits: str = ""
     ends_transaction: str = ""
     refuses_transaction: str = ""
+    remakes: bool = False
+    sql: str = ""
 
 
 def effects(undo: Undo, app_label: str, names: Names) -> list[Effect]:
@@ -205,7 +208,10 @@ def _add_field(undo: Undo, app_label: str, names: Names) -> Iterator[Effect]:
         table = names.table(model)
         words = f"drops column {table}.{column}"
         # The operation's own field knows the default that the existing rows were given, the state's may not.
-        yield Effect(Kind.DROPS_COLUMN, words, undo.index, table=table, column=column, field=operation.field)
+        remakes = _has_rules(operation.field)
+        yield Effect(
+            Kind.DROPS_COLUMN, words, undo.index, table=table, column=column, field=operation.field, remakes=remakes
+        )
     else:
         yield _nothing(undo)
 
@@ -221,7 +227,8 @@ def _remove_field(undo: Undo, app_label: str, names: Names) -> Iterator[Effect]:
     elif column := names.column(operation.name, model_field):
         table = names.table(model)
         words = f"adds column {table}.{column} again, without its values"
-        yield Effect(Kind.MAKES, words, undo.index, table=table, column=column, field=model_field)
+        remakes = not model_field.null or model_field.unique or model_field.has_default()
+        yield Effect(Kind.MAKES, words, undo.index, table=table, column=column, field=model_field, remakes=remakes)
     else:
         yield _nothing(undo)
 
@@ -239,16 +246,33 @@ def _alter_field(undo: Undo, app_label: str, names: Names) -> Iterator[Effect]:
     if not names.lives_here(model):
         yield _nothing(undo)
     elif before and after and before != after:
-        yield Effect(Kind.CHANGES, words, undo.index, table=names.table(model), column=before, renamed_to=after)
+        remakes = _in_database(model.fields[operation.name], "db_column") != _in_database(operation.field, "db_column")
+        yield Effect(
+            Kind.CHANGES,
+            words,
+            undo.index,
+            table=names.table(model),
+            column=before,
+            renamed_to=after,
+            remakes=remakes or operation.field.is_relation,
+        )
     else:
         altered = _in_database(model.fields[operation.name]) != _in_database(operation.field)
-        yield Effect(Kind.CHANGES, words, undo.index, touches=(old_table or names.table(model)) if altered else "")
+        touches = (old_table or names.table(model)) if altered else ""
+        yield Effect(Kind.CHANGES, words, undo.index, touches=touches, remakes=altered)
 
 
-def _in_database(model_field: Any) -> tuple[Any, ...]:
+def _in_database(model_field: Any, *but: str) -> tuple[Any, ...]:
     """What of a field the database knows of: not its choices, its help text, ..."""
     _, path, args, kwargs = model_field.deconstruct()
-    return path, args, {name: value for name, value in kwargs.items() if name not in model_field.non_db_attrs}
+    left_out = {*model_field.non_db_attrs, *but}
+    return path, args, {name: value for name, value in kwargs.items() if name not in left_out}
+
+
+def _has_rules(model_field: Any) -> bool:
+    """Has its column a key, an index or a foreign key, without which SQLite could drop it by itself?"""
+    points = model_field.is_relation and model_field.db_constraint
+    return bool(model_field.primary_key or model_field.unique or model_field.db_index or points)
 
 
 def _rename_field(undo: Undo, app_label: str, names: Names) -> Iterator[Effect]:
@@ -279,6 +303,18 @@ def _alter_order(undo: Undo, app_label: str, names: Names) -> Iterator[Effect]:
         yield Effect(Kind.MAKES, words, undo.index, table=table, column="_order")
 
 
+def _is_in_table(undo: Undo, app_label: str) -> bool:
+    """Is it about a constraint that is a part of CREATE TABLE on SQLite, and not an index?"""
+    operation: Any = undo.operation
+    constraint: Any = getattr(operation, "constraint", None)
+    if isinstance(operation, django_operations.RemoveConstraint):
+        constraints = _model(undo.to_state, app_label, operation.model_name).options["constraints"]
+        constraint = next(each for each in constraints if each.name == operation.name)
+    special = ("condition", "contains_expressions", "include", "deferrable")
+    index = isinstance(constraint, UniqueConstraint) and any(getattr(constraint, each) for each in special)
+    return constraint is not None and not index
+
+
 def _on_table(words: str) -> Callable[[Undo, str, Names], Iterator[Effect]]:
     """For operations on one table that take no data with them. `words` may use {table} and the operation as {op}."""
 
@@ -295,7 +331,8 @@ def _on_table(words: str) -> Callable[[Undo, str, Names], Iterator[Effect]]:
         twin = waits if is_concurrent(type(operation)) else ""
         text = words.format(table=table, op=operation)
         if names.lives_here(model):
-            yield Effect(Kind.CHANGES, text, undo.index, touches=table, twin_waits=twin)
+            remakes = _is_in_table(undo, app_label)
+            yield Effect(Kind.CHANGES, text, undo.index, touches=table, twin_waits=twin, remakes=remakes)
         else:
             yield _nothing(undo)
 
@@ -323,6 +360,7 @@ def _run_sql(undo: Undo, app_label: str, names: Names) -> Iterator[Effect]:
             twin_waits=sql.waits,
             ends_transaction=sql.ends,
             refuses_transaction=sql.refuses,
+            sql=";\n".join(texts(undo.operation.reverse_sql)),  # type: ignore[attr-defined]
         )
 
 

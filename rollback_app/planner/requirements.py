@@ -29,6 +29,7 @@ class Need(str, Enum):
     KEPT = "values fit without being cut or rounded"
     POINTS = "rows to point to"
     CHECK = "a check holds"
+    TYPE_CHANGES = "nothing uses the type"
     FREE_TABLE = "no table of this name"
     FREE_COLUMN = "no column of this name"
     FREE_INDEX = "no index or constraint of this name"
@@ -183,6 +184,9 @@ def _alter_field(undo: Undo, app_label: str, names: Names) -> Iterator[Requireme
         yield Requirement(Need.UNIQUE, table, (column,), f"makes {what} unique again")
     if _points(after) and not (_points(before) and _target(before, app_label) == _target(after, app_label)):
         yield from _pointing(undo, app_label, names, table, column, after)
+    if not (before.is_relation or after.is_relation) and before.deconstruct()[1:] != after.deconstruct()[1:]:
+        words = f"changes the type of {what}"
+        yield Requirement(Need.TYPE_CHANGES, table, (column,), words, before=before, after=after)
     if not (before.is_relation or after.is_relation) and _size(before) != _size(after):
         for need in (Need.FITS, Need.KEPT, Need.CHECK):
             words = f"makes {what} a {_shown(after)} again"

@@ -9,17 +9,21 @@ from .consent import check_can_be_taken_back, check_nothing_blocks, check_nothin
 from .findings import Count, Finding, Inspector, Level, Preview, Refused, Violations, digits
 from .history_checks import clean_after, clean_before
 from .listing import Listed, Listing, RolledBack, marks, rolled_back
+from .objects import Fate, ListedObject, Object, gone, named
 
 __all__ = [
     "CHECKS",
     "Comparison",
     "Count",
     "Difference",
+    "Fate",
     "Finding",
     "Inspector",
     "Level",
     "Listed",
+    "ListedObject",
     "Listing",
+    "Object",
     "Preview",
     "Refused",
     "RolledBack",
@@ -30,7 +34,9 @@ __all__ = [
     "clean_after",
     "clean_before",
     "digits",
+    "gone",
     "judge",
     "marks",
+    "named",
     "rolled_back",
 ]

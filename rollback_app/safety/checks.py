@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 from rollback_app.planner import Plan
 
-from . import history_checks, reverse_checks, row_checks, server_checks
+from . import history_checks, object_checks, reverse_checks, row_checks, server_checks
 from .findings import Finding, Inspector, Judged, Level
 
 Check = Callable[[Judged], Iterator[Finding]]
@@ -35,6 +35,7 @@ CHECKS: tuple[Check, ...] = (
     history_checks.nothing_left,
     history_checks.asked_for_zero,
     row_checks.loss,
+    object_checks.objects,
     history_checks.apps_to_zero,
     reverse_checks.reverses_nothing,
     reverse_checks.cannot_be_judged,

@@ -10,7 +10,9 @@ from typing import Any, Protocol
 
 from rollback_app.errors import RollbackError
 from rollback_app.moments import Moment
-from rollback_app.planner import Plan, Requirement, Right
+from rollback_app.planner import Known, Names, Plan, Requirement, Right, TableChange
+
+from .objects import Object
 
 
 class Level(str, Enum):
@@ -114,6 +116,12 @@ class Inspector(Protocol):
 
     def violations(self, requirement: Requirement) -> Violations | None:
         """What does not meet a requirement. None, if there is no such table or column, or this database does not require it."""
+
+    def names(self) -> Names:
+        """How this database and this project name things."""
+
+    def objects(self, changes: Sequence[TableChange], known: Known) -> Sequence[tuple[TableChange, Object]]:
+        """What these changes do to objects that are not known, in the order of the changes."""
 
     def missing_rights(self, needed: Collection[tuple[str, Right]]) -> Sequence[str]:
         """A sentence for each of these rights to tables that the database's user lacks, as far as that can be told."""

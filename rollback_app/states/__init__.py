@@ -109,7 +109,7 @@ class States:
         """Have the migrations still the operations that they had? Receivers of pre_migrate add some."""
         return all(len(migration.operations) == len(changes) for migration, changes in self._journal)
 
-    def start(self) -> ProjectState:
+    def start(self) -> State:
         """The state before the run, everything applied, of which only what is asked for is rendered."""
         return Asked(self._models, self._real_apps, self._relations)
 

@@ -28,8 +28,8 @@ from django.db.migrations.operations.base import Operation
 
 from rollback_app import safety
 from rollback_app.history import Cut, Record
-from rollback_app.planner import Choices, Need, Requirement, Right, plan
-from rollback_app.safety import Count, Finding, Level, Violations, judge
+from rollback_app.planner import Choices, Known, Names, Need, Requirement, Right, TableChange, plan
+from rollback_app.safety import Count, Fate, Finding, Level, Object, Violations, judge
 from tests.support.plain import CUT, NOON, code, key, made, recorded
 
 ID = ("id", models.BigAutoField(primary_key=True))
@@ -50,6 +50,7 @@ class Facts:
     asked: list[tuple[str, list[str]]] = field(default_factory=list)
     demanded: list[Requirement] = field(default_factory=list)
     needed: set[tuple[str, Right]] = field(default_factory=set)
+    hanging: Mapping[str, Object] = field(default_factory=dict)
 
     def count(self, table: str, columns: Mapping[str, Any]) -> tuple[Count, dict[str, Count]] | None:
         self.asked.append((table, sorted(columns)))
@@ -62,6 +63,12 @@ class Facts:
     def violations(self, requirement: Requirement) -> Violations | None:
         self.demanded.append(requirement)
         return self.in_the_way.get(requirement.need)
+
+    def names(self) -> Names:
+        return Names()
+
+    def objects(self, changes: Sequence[TableChange], known: Known) -> Sequence[tuple[TableChange, Object]]:
+        return [(change, self.hanging[change.about]) for change in changes if change.about in self.hanging]
 
     def missing_rights(self, needed: Collection[tuple[str, Right]]) -> Sequence[str]:
         self.needed.update(needed)
@@ -451,3 +458,47 @@ def test_sql_that_ends_or_refuses_a_transaction() -> None:
     # Its migration has not set atomic = False: then it fails step by step too.
     assert of("E031", undoing(refuses, one_transaction=False)) == of("E031", undoing(refuses))
     assert of("E031", undoing(refuses, one_transaction=False, facts=Facts(can_undo_ddl=False))) == []
+
+
+def test_objects_that_hang_on_what_goes() -> None:
+    view = Object("view", "s.v", Fate.GOES, "SELECT x FROM a_t")
+    (finding,) = [each for each in undoing(X, facts=Facts(hanging={"a_t.x": view})) if each.id == "rollback.W020"]
+    assert finding.text == "a.2 drops column a_t.x: view s.v goes along."
+    assert finding.level is Level.LOSS
+    assert finding.facts == {
+        "kind": "view",
+        "name": "s.v",
+        "on": "a_t.x",
+        "definition": "SELECT x FROM a_t",
+        "rows": None,
+    }
+
+
+@pytest.mark.parametrize(
+    ("object", "words"),
+    [
+        (Object("partition", "p", Fate.GOES, rows=1), "W020 partition p goes along, with its 1 row."),
+        (Object("partition", "p", Fate.GOES, rows=1200), "W020 partition p goes along, with its 1 200 rows."),
+        (Object("view", "v", Fate.BREAKS), "W021 view v stays, but is broken."),
+        (Object("index", "i", Fate.GOES, what="it uses y"), "W020 index i goes along: it uses y."),
+    ],
+)
+def test_what_happens_to_objects(object: Object, words: str) -> None:
+    findings = undoing(X, facts=Facts(hanging={"a_t.x": object}))
+    id, text = words.split(" ", 1)
+    assert of(id, findings) == [f"a.2 drops column a_t.x: {text}"]
+
+
+def test_an_object_that_would_make_a_step_fail_blocks_and_is_told_once() -> None:
+    goes, stops = Object("view", "v", Fate.GOES), Object("view", "v", Fate.STOPS, what="it is in the way")
+    facts = Facts(hanging={"a_t.x": stops, "a_t.y": goes})
+    findings = undoing(X, AddField("T", "y", models.IntegerField(null=True)), facts=facts)
+    assert of("W020", findings) == []
+    assert of("E020", findings) == ["a.2 drops column a_t.x, which view v prevents: it is in the way."]
+
+
+def test_objects_are_not_looked_for_where_the_states_cannot_be_known() -> None:
+    facts = Facts(hanging={"a_t.x": Object("view", "v", Fate.GOES)})
+    findings = found([made("a.1", operations=[T]), made("a.2", "a.1", operations=[X])], recorded(late=["a.2"]), facts)
+    assert len(of("E007", findings)) == 1
+    assert of("W020", findings) == []

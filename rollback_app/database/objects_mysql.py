@@ -1,0 +1,174 @@
+"""What hangs on tables of MariaDB and MySQL, read from the information schema and from the text of views and triggers."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import starmap
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from rollback_app.planner import Change, Known, TableChange
+from rollback_app.safety import Fate, ListedObject, Object
+
+from .objects_by_text import Written, of, type_changes, users, uses
+
+_WRITTEN = """
+SELECT 'view', table_name, table_name, view_definition, view_definition
+FROM information_schema.views WHERE table_schema = database()
+UNION ALL
+SELECT 'trigger', trigger_name, event_object_table, action_statement, concat('CREATE TRIGGER `', trigger_name, '` ',
+    action_timing, ' ', event_manipulation, ' ON `', event_object_table, '` FOR EACH ROW ', action_statement)
+FROM information_schema.triggers WHERE trigger_schema = database()
+UNION ALL
+SELECT 'generated column', concat(table_name, '.', column_name), table_name, generation_expression, generation_expression
+FROM information_schema.columns WHERE table_schema = database() AND generation_expression <> ''
+UNION ALL
+"""
+_MARIADB_CHECKS = """
+SELECT 'check', constraint_name, table_name, check_clause, check_clause
+FROM information_schema.check_constraints WHERE constraint_schema = database()
+"""
+# MySQL tells the table of a check elsewhere; there the names of checks are unique in a schema.
+_MYSQL_CHECKS = """
+SELECT 'check', constraint_name, table_name, check_clause, check_clause
+FROM information_schema.check_constraints c JOIN information_schema.table_constraints t
+USING (constraint_schema, constraint_name) WHERE constraint_schema = database()
+"""
+_KEYS = """
+SELECT 'index', index_name, table_name, group_concat(coalesce(column_name, '') ORDER BY seq_in_index), '', ''
+FROM information_schema.statistics s WHERE table_schema = database() AND index_name <> 'PRIMARY'
+AND NOT EXISTS (SELECT 1 FROM information_schema.referential_constraints r
+    WHERE r.constraint_schema = database() AND r.table_name = s.table_name AND r.constraint_name = s.index_name)
+GROUP BY table_name, index_name
+UNION ALL
+SELECT 'foreign key', constraint_name, table_name, group_concat(column_name ORDER BY ordinal_position),
+    referenced_table_name, group_concat(referenced_column_name ORDER BY ordinal_position)
+FROM information_schema.key_column_usage WHERE table_schema = database() AND referenced_table_name IS NOT NULL
+GROUP BY table_name, constraint_name, referenced_table_name
+"""
+
+
+class _Key:
+    """An index or a foreign key that no migration knows. target, theirs: table and columns that it points to."""
+
+    def __init__(self, kind: str, name: str, table: str, columns: str, target: str, theirs: str) -> None:
+        self.kind, self.name, self.table, self.target = kind, name, table, target
+        self.columns, self.theirs = columns.split(","), theirs.split(",")
+
+    def object(self, fate: Fate, what: str = "") -> Object:
+        points = f" to {self.target} ({', '.join(self.theirs)})" if self.target else ""
+        definition = f"({', '.join(self.columns)}){points}"
+        return Object(self.kind, f"{self.table}.{self.name}", fate, definition, what=what)
+
+
+@dataclass(frozen=True)
+class _Catalog:
+    """What no migration knows. tables: all, with their columns. dropped: the tables that the plan drops."""
+
+    tables: Mapping[str, Collection[str]]
+    dropped: frozenset[str]
+    written: Sequence[Written]
+    keys: Sequence[_Key]
+
+    def with_table(self, table: str) -> Iterator[Object]:
+        belongings = of(table, self.written)
+        yield from (_object(each, Fate.GOES) for each in belongings if each.kind != "generated column")
+        yield from (_object(each, Fate.BREAKS) for each in users(table, self.written))
+        for key in self.keys:
+            if key.table == table:
+                yield key.object(Fate.GOES)
+            elif key.target == table and key.table not in self.dropped:
+                yield key.object(Fate.STOPS, "it points there")
+
+    def with_column(self, table: str, column: str) -> Iterator[Object]:
+        for each in of(table, self.written):
+            if uses(each, column):
+                yield self._on_column(each, column)
+        yield from (_object(each, Fate.BREAKS) for each in users(table, self.written, column))
+        for key in self.keys:
+            if key.target == table and column in key.theirs:
+                yield key.object(Fate.STOPS, "it points there")
+            elif key.table == table and column in key.columns:
+                yield _of_column(key, column)
+
+    def _on_column(self, each: Written, column: str) -> Object:
+        if each.kind == "trigger":
+            return _object(each, Fate.BREAKS)
+        # A check of this column alone goes with it.
+        others = each.words & {name.lower() for name in self.tables[each.table]} - {column.lower()}
+        if each.kind == "check" and not others:
+            return _object(each, Fate.GOES)
+        return _object(each, Fate.STOPS, f"it uses column {column}")
+
+    def with_type(self, table: str, column: str) -> Iterator[Object]:
+        """A foreign key keeps the types of both its ends. What else uses a column is made to fit the new type."""
+        for key in self.keys:
+            ends = (key.table, key.columns), (key.target, key.theirs)
+            if key.target and any(table == of and column in columns for of, columns in ends):
+                yield key.object(Fate.STOPS, "it keeps the types of both its ends")
+
+
+def objects(
+    connection: BaseDatabaseWrapper,
+    changes: Sequence[TableChange],
+    known: Known,
+    tables: Mapping[str, Collection[str]],
+) -> list[tuple[TableChange, Object]]:
+    """See `safety.Inspector`. tables: all, with their columns."""
+    dropped = frozenset(each.table for each in changes if each.change is Change.DROPS_TABLE)
+    catalog = _Catalog(tables, dropped, _written(connection, known), _keys(connection, known))
+    found: list[tuple[TableChange, Object]] = []
+    for change in changes:
+        hanging: Iterable[Object] = ()
+        if change.change is Change.DROPS_TABLE:
+            hanging = catalog.with_table(change.table)
+        elif change.change is Change.DROPS_COLUMN:
+            hanging = catalog.with_column(change.table, change.column)
+        elif change.change is Change.CHANGES_TYPE and type_changes(connection, change):
+            hanging = catalog.with_type(change.table, change.column)
+        found += [(change, each) for each in hanging]
+    return found
+
+
+def _object(each: Written, fate: Fate, what: str = "") -> Object:
+    return Object(each.kind, each.name, fate, each.definition, what=what)
+
+
+def _of_column(key: _Key, column: str) -> Object:
+    if key.target or len(key.columns) > 1:
+        return key.object(Fate.STOPS, f"it is made of column {column}")  # an index of several would become another one
+    return key.object(Fate.GOES)
+
+
+def _written(connection: BaseDatabaseWrapper, known: Known) -> list[Written]:
+    checks = _MARIADB_CHECKS if connection.mysql_is_mariadb else _MYSQL_CHECKS  # type: ignore[attr-defined]
+    with connection.cursor() as cursor:
+        cursor.execute(_WRITTEN + checks)
+        return [each for each in starmap(Written, cursor.fetchall()) if not _is_known(each, known)]
+
+
+def _is_known(each: Written, known: Known) -> bool:
+    if each.kind == "check":
+        return known.has_name(each.name, each.table, each.words)
+    return each.kind == "generated column" and known.has_column(each.table, each.name.rpartition(".")[2])
+
+
+def _keys(connection: BaseDatabaseWrapper, known: Known) -> list[_Key]:
+    with connection.cursor() as cursor:
+        cursor.execute(_KEYS)
+        found = [_Key(*row) for row in cursor.fetchall()]
+    return [key for key in found if not known.has_name(key.name, key.table, key.columns)]
+
+
+def listing(connection: BaseDatabaseWrapper, known: Known) -> list[ListedObject]:
+    """See `Database.listing`."""
+    found = [
+        ListedObject(f"{each.kind} {each.name}", each.kind, each.name, each.table)
+        for each in _written(connection, known)
+        if each.kind != "generated column"
+    ]
+    for key in _keys(connection, known):
+        name = f"{key.table}.{key.name}"
+        found.append(ListedObject(f"{key.kind} {name}", key.kind, name, key.table))
+    return found

@@ -1,0 +1,414 @@
+"""What hangs on tables and no migration knows: named before the run, asked for, and never gone in silence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timezone
+
+import pytest
+
+from rollback_app import workflow
+from rollback_app.safety import Finding
+from tests.support.commands import roll_back
+from tests.support.databases import Database
+from tests.support.history import deploy, keys
+from tests.support.projects import Project
+
+DAY_1 = datetime(2024, 5, 1, 8, 0, tzinfo=timezone.utc)
+DAY_2 = datetime(2024, 5, 2, 8, 0, tzinfo=timezone.utc)
+ID = '("id", models.BigAutoField(primary_key=True))'
+EARLY = f"""
+    migrations.CreateModel("T", [{ID}, ("x", models.CharField(max_length=10, default="", unique=True))]),
+    migrations.CreateModel("Log", [{ID}, ("n", models.IntegerField(null=True))])"""
+LATE = f"""
+    migrations.AddField("T", "y", models.IntegerField(null=True, db_index=True)),
+    migrations.AddField("T", "z", models.PositiveIntegerField(default=1)),
+    migrations.AddField("T", "tags", models.ManyToManyField("a.Log")),
+    migrations.CreateModel("U", [{ID}, ("w", models.PositiveIntegerField(unique=True)), ("s", models.SlugField()),
+        ("t", models.ForeignKey("a.T", models.CASCADE))],
+        options={{"unique_together": {{("w", "t")}}, "indexes": [models.Index(fields=["w", "s"], name="i_w_s")],
+            "constraints": [models.CheckConstraint(condition=models.Q(w__gt=0), name="some")]}}),
+    migrations.AddField("Log", "u", models.ForeignKey("a.U", models.CASCADE, null=True)),
+    migrations.AddConstraint("T", models.UniqueConstraint(fields=["y", "x"], name="y_x")),
+    migrations.AddIndex("T", models.Index(fields=["y", "x"], name="i_y_x"))"""
+
+
+def deployed(
+    database: Database, project: Project, late: str = LATE, sql: Sequence[str] = (), early: str = EARLY
+) -> None:
+    project(a={"0001_early": early})
+    deploy(database.alias, DAY_1)
+    project(a={"0001_early": early, "0002_late": late})
+    deploy(database.alias, DAY_2)
+    execute(database, *sql)
+
+
+def execute(database: Database, *sql: str) -> None:
+    with database.connection.cursor() as cursor:
+        for statement in sql:
+            cursor.execute(statement)
+
+
+def found(database: Database) -> dict[str, Finding]:
+    """What is said of objects, by kind and name."""
+    (preview,) = workflow.preview(DAY_2.isoformat(), using=[database.alias])
+    return {f"{each.facts['kind']} {each.facts['name']}": each for each in preview.findings if "kind" in each.facts}
+
+
+def test_nothing_is_said_of_a_healthy_project(database: Database, project: Project) -> None:
+    deployed(database, project)
+    assert found(database) == {}
+    assert roll_back(database, DAY_2).status == 0
+
+
+POSTGRESQL: Mapping[str, tuple[Sequence[str], Mapping[str, str]]] = {
+    "a view of a column": (["CREATE VIEW v AS SELECT y FROM a_t"], {"view public.v": "a_t.y"}),
+    "a view of a view": (
+        ["CREATE VIEW v AS SELECT y FROM a_t", "CREATE MATERIALIZED VIEW m AS SELECT * FROM v"],
+        {"view public.v": "a_t.y", "materialized view public.m": "a_t.y"},
+    ),
+    "a view of a table": (["CREATE SCHEMA s", "CREATE VIEW s.v AS SELECT w FROM a_u"], {"view s.v": "a_u"}),
+    "a rule": (
+        ["CREATE RULE r AS ON INSERT TO a_log DO ALSO DELETE FROM a_log WHERE n IN (SELECT y FROM a_t)"],
+        {"rule r on public.a_log": "a_t.y"},
+    ),
+    "a policy": (["CREATE POLICY p ON a_t USING (y > 1)"], {"policy p on public.a_t": "a_t.y"}),
+    "a policy of another table": (
+        ["CREATE POLICY p ON a_log USING (EXISTS (SELECT FROM a_u WHERE w = n))"],
+        {"policy p on public.a_log": "a_u"},
+    ),
+    "a foreign key": (
+        ["CREATE TABLE other (u bigint REFERENCES a_u)"],
+        {"foreign key other_u_fkey on public.other": "a_u"},
+    ),
+    "a trigger": (
+        [
+            "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$",
+            "CREATE TRIGGER g BEFORE UPDATE OF y ON a_t FOR EACH ROW EXECUTE FUNCTION f()",
+            "CREATE TRIGGER g BEFORE UPDATE ON a_u FOR EACH ROW EXECUTE FUNCTION f()",
+            "CREATE TRIGGER h BEFORE UPDATE ON a_t FOR EACH ROW EXECUTE FUNCTION f()",
+        ],
+        {"trigger g on public.a_t": "a_t.y", "trigger g on public.a_u": "a_u"},
+    ),
+    "an inheriting table": (
+        ["CREATE TABLE kid (q int, CHECK (q > w)) INHERITS (a_u)", "CREATE INDEX ON kid (q)"],
+        {"inheriting table public.kid": "a_u"},
+    ),
+    "a generated column": (
+        ["ALTER TABLE a_t ADD double int GENERATED ALWAYS AS (y * 2) STORED"],
+        {"generated column public.a_t.double": "a_t.y"},
+    ),
+    "statistics": (["CREATE STATISTICS st ON y, x FROM a_t"], {"statistics public.st": "a_t.y"}),
+    "a publication": (["CREATE PUBLICATION pub FOR TABLE a_u"], {"publication public.a_u in publication pub": "a_u"}),
+    "a sequence": (
+        ["CREATE SEQUENCE sq OWNED BY a_t.y", "CREATE TABLE other (n int DEFAULT nextval('sq'))"],
+        {"sequence public.sq": "a_t.y", "default public.other.n": "a_t.y"},
+    ),
+    "rules made by hand": (
+        [
+            "ALTER TABLE a_t ADD CONSTRAINT less CHECK (y < length(x)), ADD CONSTRAINT two UNIQUE (x, y)",
+            "CREATE INDEX by_y ON a_t (id) WHERE y > 1",
+            "ALTER TABLE a_u ADD EXCLUDE (w WITH =)",
+        ],
+        {
+            "check less on public.a_t": "a_t.y",
+            "unique constraint two on public.a_t": "a_t.y",
+            "index public.by_y": "a_t.y",
+            "exclusion constraint a_u_w_excl on public.a_u": "a_u",
+        },
+    ),
+    "a function": (
+        ["CREATE FUNCTION f(a_u) RETURNS int LANGUAGE sql AS 'SELECT 1'", "CREATE TABLE other (u a_u)"],
+        {"function public.f(public.a_u)": "a_u", "column public.other.u": "a_u"},
+    ),
+}
+
+
+@pytest.mark.databases("postgresql")
+@pytest.mark.parametrize("name", POSTGRESQL)
+def test_what_cascade_takes_along(database: Database, project: Project, name: str) -> None:
+    sql, expected = POSTGRESQL[name]
+    deployed(database, project, sql=sql)
+    findings = found(database)
+    assert {key: each.facts["on"] for key, each in findings.items()} == expected
+    assert {each.id for each in findings.values()} == {"rollback.W020"}
+    said = roll_back(database, DAY_2, destroy_data=False)
+    assert said.status == 3
+    for each in expected:
+        assert each in said.out
+    assert roll_back(database, DAY_2).status == 0
+
+
+TYPES: Mapping[str, tuple[Sequence[str], set[str]]] = {
+    "a view": (["CREATE VIEW v AS SELECT x FROM a_t"], {"view public.v"}),
+    "a materialized view": (["CREATE MATERIALIZED VIEW v AS SELECT x FROM a_t"], {"materialized view public.v"}),
+    "a rule": (["CREATE RULE r AS ON UPDATE TO a_t WHERE NEW.x = '' DO NOTHING"], {"rule r on public.a_t"}),
+    "a policy": (["CREATE POLICY p ON a_t USING (x = '')"], {"policy p on public.a_t"}),
+    "a trigger": (
+        [
+            "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$",
+            "CREATE TRIGGER g BEFORE UPDATE OF x ON a_t FOR EACH ROW EXECUTE FUNCTION f()",
+        ],
+        {"trigger g on public.a_t"},
+    ),
+    "a generated column": (
+        ["ALTER TABLE a_t ADD long int GENERATED ALWAYS AS (length(x)) STORED"],
+        {"generated column public.a_t.long"},
+    ),
+    "a view of what points to it": (
+        ["CREATE VIEW v AS SELECT t_id FROM a_u"],
+        {"view public.v"},
+    ),
+}
+
+
+@pytest.mark.databases("postgresql")
+@pytest.mark.parametrize("name", TYPES)
+def test_what_keeps_a_type_from_changing(database: Database, project: Project, name: str) -> None:
+    sql, expected = TYPES[name]
+    early = f"""
+        migrations.CreateModel("T", [("id", models.AutoField(primary_key=True)),
+            ("x", models.CharField(max_length=10, default=""))]),
+        migrations.CreateModel("U", [{ID}, ("t", models.ForeignKey("a.T", models.CASCADE))])"""
+    late = """migrations.AlterField("T", "x", models.CharField(max_length=20, default="", db_index=True)),
+        migrations.AlterField("T", "id", models.BigAutoField(primary_key=True))"""
+    harmless = ["CREATE INDEX i ON a_t ((x || x)) WHERE x > ''", "CREATE STATISTICS st ON x, id FROM a_t"]
+    deployed(database, project, late, [*sql, *harmless, "ALTER TABLE a_t ADD CHECK (x < 'z')"], early)
+    findings = found(database)
+    assert findings.keys() == expected
+    assert {each.id for each in findings.values()} == {"rollback.E020"}
+    said = roll_back(database, DAY_2)
+    assert said.status == 3
+    assert all(each in said.error for each in expected)
+
+
+# The deployment of a small change, by what SQLite does to undo it: it remakes a table, drops a column alone, or renames.
+SMALL = f"""migrations.CreateModel("T", [{ID}, ("x", models.IntegerField(null=True))]),
+    migrations.CreateModel("Log", [{ID}, ("n", models.IntegerField(null=True))])"""
+REMAKE = 'migrations.AlterField("T", "x", models.IntegerField(default=3))'
+COLUMN = 'migrations.AddField("T", "y", models.IntegerField(null=True))'
+INDEXED = 'migrations.AddField("T", "y", models.IntegerField(null=True, db_index=True))'
+TABLE = f'migrations.CreateModel("U", [{ID}, ("w", models.IntegerField(null=True))])'
+
+SQLITE: Mapping[str, tuple[str, Sequence[str], Mapping[str, tuple[str, str]]]] = {
+    "a column with values": (
+        REMAKE,
+        ["ALTER TABLE a_t ADD extra text", "INSERT INTO a_t (x, extra) VALUES (1, 'e'), (2, NULL)"],
+        {"column a_t.extra": ("E020", "a_t")},
+    ),
+    "an empty column": (REMAKE, ["ALTER TABLE a_t ADD extra text"], {"column a_t.extra": ("W020", "a_t")}),
+    "a generated column": (
+        REMAKE,
+        ["ALTER TABLE a_t ADD double integer AS (x * 2)", "INSERT INTO a_t (x) VALUES (1)"],
+        {"generated column a_t.double": ("W020", "a_t")},
+    ),
+    "a view of a remade table": (REMAKE, ["CREATE VIEW v AS SELECT x FROM a_t"], {"view v": ("E020", "a_t")}),
+    "a view of such a view": (
+        REMAKE,
+        ["CREATE VIEW v AS SELECT x FROM a_t", "CREATE VIEW v2 AS SELECT x FROM v"],
+        {"view v": ("E020", "a_t"), "view v2": ("E020", "a_t")},
+    ),
+    "a trigger that writes to a remade table": (
+        REMAKE,
+        ["CREATE TRIGGER g AFTER INSERT ON a_log BEGIN INSERT INTO a_t (x) VALUES (1); END"],
+        {"trigger g": ("E020", "a_t")},
+    ),
+    "what is made again": (
+        REMAKE,
+        [
+            "CREATE INDEX i ON a_t (x) WHERE x > 1",
+            "CREATE TRIGGER g AFTER UPDATE ON a_t BEGIN INSERT INTO a_log (n) VALUES (NEW.x); END",
+        ],
+        {},
+    ),
+    "an index of a column": (COLUMN, ["CREATE INDEX i ON a_t (y)"], {"index i": ("E020", "a_t.y")}),
+    "a trigger that waits for a column": (
+        COLUMN,
+        ["CREATE TRIGGER g AFTER UPDATE OF y ON a_t BEGIN INSERT INTO a_log (n) VALUES (1); END"],
+        {"trigger g": ("W021", "a_t.y")},
+    ),
+    "a trigger that reads a column": (
+        COLUMN,
+        ["CREATE TRIGGER g AFTER UPDATE ON a_t BEGIN INSERT INTO a_log (n) VALUES (NEW.y); END"],
+        {"trigger g": ("E020", "a_t.y")},
+    ),
+    "a view of a column": (COLUMN, ["CREATE VIEW v AS SELECT y FROM a_t"], {"view v": ("E020", "a_t.y")}),
+    "a view of another column": (COLUMN, ["CREATE VIEW v AS SELECT x FROM a_t -- y"], {}),
+    "an index of a column that goes with a remake": (
+        INDEXED,
+        ["CREATE INDEX i ON a_t (y, x)", "CREATE INDEX j ON a_t (x)"],
+        {"index i": ("W020", "a_t.y")},
+    ),
+    "a view of a dropped table": (TABLE, ["CREATE VIEW v AS SELECT w FROM a_u"], {"view v": ("W021", "a_u")}),
+    "a view of a dropped table, before a remake": (
+        f"{REMAKE}, {TABLE}",
+        ["CREATE VIEW v AS SELECT w FROM a_u"],
+        {"view v": ("E020", "a_t")},
+    ),
+    "a view of a dropped table, after a remake": (
+        f"{TABLE}, {REMAKE}",
+        ["CREATE VIEW v AS SELECT w FROM a_u"],
+        {"view v": ("W021", "a_u")},
+    ),
+    "what belongs to a dropped table": (
+        TABLE,
+        ["CREATE INDEX i ON a_u (w)", "CREATE TRIGGER g AFTER UPDATE ON a_u BEGIN SELECT 1; END"],
+        {"index i": ("W020", "a_u"), "trigger g": ("W020", "a_u")},
+    ),
+}
+
+
+@pytest.mark.databases("sqlite")
+@pytest.mark.parametrize("name", SQLITE)
+def test_what_sqlite_drops_breaks_or_refuses(database: Database, project: Project, name: str) -> None:
+    late, sql, expected = SQLITE[name]
+    deployed(database, project, late, sql, SMALL)
+    said_of(database, expected)
+
+
+STRICT = ["STRICT", "WITHOUT ROWID"]
+
+
+@pytest.mark.databases("sqlite")
+def test_the_options_of_a_table_that_is_remade(database: Database, project: Project) -> None:
+    deployed(database, project, REMAKE, early=SMALL)
+    execute(
+        database,
+        "DROP TABLE a_t",
+        "CREATE TABLE a_t (id integer PRIMARY KEY, x integer NOT NULL) STRICT, WITHOUT ROWID",
+    )
+    said_of(database, {f"option {option} of table a_t": ("W020", "a_t") for option in STRICT})
+
+
+def said_of(database: Database, expected: Mapping[str, tuple[str, str]]) -> None:
+    """This is found, (its id, what it hangs on) by kind and name; with losses nothing runs without consent, with blockers
+    nothing at all, and else it runs."""
+    findings = found(database)
+    assert {key: (each.id[-4:], str(each.facts["on"])) for key, each in findings.items()} == expected
+    blocked = any(id.startswith("E") for id, _ in expected.values())
+    if expected:
+        said = roll_back(database, DAY_2, destroy_data=False)
+        assert said.status == 3
+        assert all(each in said.out for each in expected)
+    said = roll_back(database, DAY_2)
+    assert said.status == (3 if blocked else 0), said.all
+    assert (("a", "0002_late") in keys(database.alias)) == blocked
+
+
+MARIADB: Mapping[str, tuple[str, Sequence[str], Mapping[str, tuple[str, str]]]] = {
+    "a trigger of a table": (
+        TABLE,
+        ["CREATE TRIGGER g BEFORE UPDATE ON a_u FOR EACH ROW SET NEW.w = 1"],
+        {"trigger g": ("W020", "a_u")},
+    ),
+    "a trigger that writes to a table": (
+        TABLE,
+        ["CREATE TRIGGER g BEFORE UPDATE ON a_t FOR EACH ROW INSERT INTO a_u (w) VALUES (1)"],
+        {"trigger g": ("W021", "a_u")},
+    ),
+    "a trigger of a column": (
+        COLUMN,
+        ["CREATE TRIGGER g BEFORE UPDATE ON a_t FOR EACH ROW SET NEW.x = NEW.y"],
+        {"trigger g": ("W021", "a_t.y")},
+    ),
+    "a trigger of another column": (
+        COLUMN,
+        ["CREATE TRIGGER g BEFORE UPDATE ON a_t FOR EACH ROW SET NEW.x = 'y'"],
+        {},
+    ),
+    "views": (
+        COLUMN,
+        [
+            "CREATE VIEW v AS SELECT x, y FROM a_t",
+            "CREATE VIEW v2 AS SELECT x FROM v",
+            "CREATE VIEW w AS SELECT x FROM a_t",
+        ],
+        {"view v": ("W021", "a_t.y"), "view v2": ("W021", "a_t.y")},
+    ),
+    "a view of a table": (TABLE, ["CREATE VIEW v AS SELECT * FROM a_u"], {"view v": ("W021", "a_u")}),
+    "a generated column": (
+        COLUMN,
+        ["ALTER TABLE a_t ADD double_y int AS (y * 2) STORED"],
+        {"generated column a_t.double_y": ("E020", "a_t.y")},
+    ),
+    "checks": (
+        COLUMN,
+        ["ALTER TABLE a_t ADD CONSTRAINT one CHECK (y > 0)", "ALTER TABLE a_t ADD CONSTRAINT other CHECK (x > 0)"],
+        {"check one": ("W020", "a_t.y")},
+    ),
+    "a check of two columns": (
+        COLUMN,
+        ["ALTER TABLE a_t ADD CONSTRAINT two CHECK (y > x)"],
+        {"check two": ("E020", "a_t.y")},
+    ),
+    "indexes": (
+        COLUMN,
+        ["CREATE INDEX one ON a_t (y)", "CREATE INDEX two ON a_t (x, y)", "CREATE INDEX other ON a_t (x)"],
+        {"index a_t.one": ("W020", "a_t.y"), "index a_t.two": ("E020", "a_t.y")},
+    ),
+    "what belongs to a table": (
+        TABLE,
+        [
+            "ALTER TABLE a_u ADD CONSTRAINT c CHECK (w > 0), ADD INDEX i (w), ADD g int AS (w + 1) STORED",
+        ],
+        {"check c": ("W020", "a_u"), "index a_u.i": ("W020", "a_u")},
+    ),
+    "a foreign key to a table": (
+        TABLE,
+        ["CREATE TABLE other (u bigint, CONSTRAINT f FOREIGN KEY (u) REFERENCES a_u (id))"],
+        {"foreign key other.f": ("E020", "a_u")},
+    ),
+    "a foreign key to a column": (
+        COLUMN,
+        [
+            "ALTER TABLE a_t ADD UNIQUE INDEX k (y)",
+            "CREATE TABLE other (t int, CONSTRAINT f FOREIGN KEY (t) REFERENCES a_t (y))",
+        ],
+        {"index a_t.k": ("W020", "a_t.y"), "foreign key other.f": ("E020", "a_t.y")},
+    ),
+    "a foreign key of a column": (
+        'migrations.AddField("T", "y", models.BigIntegerField(null=True))',
+        ["ALTER TABLE a_t ADD CONSTRAINT f FOREIGN KEY (y) REFERENCES a_log (id)"],
+        {"foreign key a_t.f": ("E020", "a_t.y")},
+    ),
+    "a type": (
+        'migrations.AlterField("T", "x", models.BigIntegerField(null=True))',
+        [
+            "ALTER TABLE a_t ADD CONSTRAINT f FOREIGN KEY (x) REFERENCES a_log (id)",
+            "ALTER TABLE a_t ADD double_x int AS (x * 2) STORED",
+            "CREATE VIEW v AS SELECT x FROM a_t",
+        ],
+        {"foreign key a_t.f": ("E020", "a_t.x")},
+    ),
+    "the same type": ('migrations.AlterField("T", "x", models.IntegerField(null=True, help_text="x"))', [], {}),
+}
+
+
+@pytest.mark.databases("mariadb")
+@pytest.mark.parametrize("name", MARIADB)
+def test_what_mariadb_drops_breaks_or_refuses(database: Database, project: Project, name: str) -> None:
+    late, sql, expected = MARIADB[name]
+    deployed(database, project, late, sql, SMALL)
+    said_of(database, expected)
+
+
+DROPS_IT = 'migrations.RunSQL(migrations.RunSQL.noop, "DROP VIEW IF EXISTS v")'
+
+
+@pytest.mark.databases("postgresql")
+def test_what_sql_drops_before_is_not_in_the_way(database: Database, project: Project) -> None:
+    late = 'migrations.AlterField("T", "x", models.BigIntegerField(null=True))'
+    deployed(database, project, f"{late}, {DROPS_IT}", ["CREATE VIEW v AS SELECT x FROM a_t"], SMALL)
+    assert found(database) == {}
+    assert roll_back(database, DAY_2).status == 0
+
+
+@pytest.mark.databases("sqlite", "postgresql")
+@pytest.mark.parametrize("step_by_step", [False, True])
+def test_code_may_drop_what_is_in_the_way(database: Database, project: Project, step_by_step: bool) -> None:
+    late = f"""migrations.AlterField("T", "x", models.BigIntegerField(null=True)),
+        migrations.RunPython(migrations.RunPython.noop, lambda apps, editor: editor.execute("DROP VIEW v"))"""
+    deployed(database, project, late, ["CREATE VIEW v AS SELECT x FROM a_t"], SMALL)
+    said = roll_back(database, DAY_2, step_by_step=step_by_step)
+    assert said.status == (3 if step_by_step else 0)
+    assert ("unless code that runs before drops it" in said.out.replace("\n    ", " ")) != step_by_step
