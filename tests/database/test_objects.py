@@ -406,7 +406,7 @@ def test_what_sql_drops_before_is_not_in_the_way(database: Database, project: Pr
 @pytest.mark.databases("sqlite", "postgresql")
 @pytest.mark.parametrize("step_by_step", [False, True])
 def test_code_may_drop_what_is_in_the_way(database: Database, project: Project, step_by_step: bool) -> None:
-    late = f"""migrations.AlterField("T", "x", models.BigIntegerField(null=True)),
+    late = """migrations.AlterField("T", "x", models.BigIntegerField(null=True)),
         migrations.RunPython(migrations.RunPython.noop, lambda apps, editor: editor.execute("DROP VIEW v"))"""
     deployed(database, project, late, ["CREATE VIEW v AS SELECT x FROM a_t"], SMALL)
     said = roll_back(database, DAY_2, step_by_step=step_by_step)
