@@ -25,8 +25,9 @@ _LONGEST = 63  # PostgreSQL cuts a longer name
 
 @dataclass(frozen=True)
 class Known:
-    """tables: their columns, by their names without quotes, as "schema.table" of one that is named so; empty for one that only an operation names. names: of indexes and constraints that a model or
-    an operation names. rules: the columns (table, column) that have a rule of their own, which may have no name."""
+    """tables: their columns, by their names without quotes, as "schema.table" of one that is named so; empty for one that only
+    an operation names. names: of indexes and constraints that a model or an operation names. rules: the columns (table,
+    column) that have a rule of their own, which may have no name."""
 
     tables: Mapping[str, frozenset[str]]
     names: frozenset[str]
