@@ -58,11 +58,16 @@ class _Noted(Journal, Bookmark):
 class Unfinished(RollbackError):
     """A run over several databases broke off. results: the databases that are done; cause: what happened to the next."""
 
-    def __init__(self, cause: RollbackError, results: Sequence[Result], left: Sequence[Preview]) -> None:
+    def __init__(
+        self, cause: RollbackError, results: Sequence[Result], failed: Preview, left: Sequence[Preview]
+    ) -> None:
         done = ", ".join(result.preview.alias for result in results)
         names = ", ".join(preview.alias for preview in left)
+        here = f"Nothing was changed in {failed.alias}"  # and what about the others, the next sentence says
         summary = f"Databases rolled back before that: {done or 'none'}; not begun: {names or 'none'}."
-        super().__init__(f"{cause.message}\n{summary}", hint=cause.hint)
+        message, hint = (text.replace("Nothing was changed", here) for text in (cause.message, cause.hint))
+        rest = " ".join(f"--database {preview.alias}" for preview in [failed, *left])
+        super().__init__(f"{message}\n{summary}", hint=f"{hint} Name only the databases that are left: {rest}")
         self.cause, self.results, self.returncode = cause, tuple(results), cause.returncode
 
 
@@ -244,7 +249,7 @@ def roll_back(
         except RollbackError as error:
             if len(previews) == 1:
                 raise
-            raise Unfinished(error, results, previews[index + 1 :]) from error
+            raise Unfinished(error, results, looked_at, previews[index + 1 :]) from error
     return results
 
 
@@ -304,13 +309,14 @@ def _run(looked_at: Preview, progress: Progress, timeouts: Timeouts, command: st
 
 def _rehearse(looked_at: Preview, progress: Progress, timeouts: Timeouts, *, verify: bool) -> Rehearsal:
     database = databases.get(looked_at.alias, timeouts)
-    return executor.rehearse(
-        database,
-        looked_at.plan,
-        lambda: _plan(database, looked_at.moment, looked_at.plan.basis.choices),
-        progress,
-        verify=verify,
-    )
+    choices = looked_at.plan.basis.choices
+    try:
+        return executor.rehearse(
+            database, looked_at.plan, lambda: _plan(database, looked_at.moment, choices), progress, verify=verify
+        )
+    except RollbackError:
+        progress.broke_off()
+        raise
 
 
 def _begun(database: Database, looked_at: Preview, progress: Progress, command: str) -> _Noted | None:

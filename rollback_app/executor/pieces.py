@@ -56,6 +56,7 @@ def undo_in_pieces(
                 with _alone(database, undo.operation, step), _noting_statements(database, editor, bookmark, begun):
                     _backwards_and_deferred(undo, step, editor)
                     bookmark.operation_done(index + 1)
+                    watch.guard_callbacks()
         if undo.rendered_everything:
             watch.progress.rendered_everything(undo.operation)
     with _transaction(database):

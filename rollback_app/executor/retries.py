@@ -37,7 +37,7 @@ class Retries:
                 pause = min(2.0**count, LONGEST_PAUSE)
                 words = error.message.splitlines()[0]
                 self.tell(
-                    f"{words}\nNothing was changed. Trying again in {pause:.0f} s ({count + 1} of {self.number})."
+                    f"{words}\nThis attempt changed nothing. Trying again in {pause:.0f} s ({count + 1} of {self.number})."
                 )
                 self.sleep(pause)
         return attempt()

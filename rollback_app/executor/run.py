@@ -96,6 +96,7 @@ def _in_one_transaction(
             watch.verify(stays=False)
             bookmark.finished()
             watch.check_transaction(None, "before the commit")
+            watch.guard_callbacks()
             if before_rollback:
                 before_rollback()
                 transaction.set_rollback(True, using=database.alias)
@@ -172,6 +173,7 @@ def _one_step(
         found = undo(database, step, undos, watch)
         database.delete_records(step.records)
         bookmark.step_done(len(done) + 1)
+        watch.guard_callbacks()
         return found
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from django.db import transaction
@@ -13,7 +14,7 @@ from django.db.utils import DatabaseError, InterfaceError
 from rollback_app.bookkeeping import RUNS_TABLE
 from rollback_app.database import Database, Mark, details, first_line, mark, sqlstate
 from rollback_app.errors import Locked, RollbackError
-from rollback_app.planner import Plan, Step
+from rollback_app.planner import Plan, Step, name_of_code
 from rollback_app.safety import Comparison
 from rollback_app.states import States
 
@@ -62,6 +63,23 @@ class Watch:
         if self._one_transaction and self.mark and not self.mark.is_open():
             words = "this ended the transaction of the run"
             raise StepFailed(step, doing, words, sql=sql, ended=True, what_to_do=advice.ENDED)
+
+    def guard_callbacks(self) -> None:
+        """What reverse code registered with `on_commit` runs after the commit. If it raises then, the run is done all the same,
+        and a warning tells."""
+
+        def guarded(call: Callable[[], object]) -> None:
+            try:
+                call()
+            # Code of the project's, which may raise anything.
+            except Exception as error:  # noqa: BLE001
+                words = f"{name_of_code(call)}, registered with on_commit, failed: {type(error).__name__}"
+                self.progress.warned(f"{words}: {first_line(error)}. The rollback itself is committed.")
+
+        connection = self.database.connection
+        connection.run_on_commit = [
+            (entry[0], partial(guarded, entry[1]), *entry[2:]) for entry in connection.run_on_commit
+        ]
 
     @contextmanager
     def failures(self, step: Step | None, doing: str) -> Iterator[None]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from rollback_app.history import Deployment
 from rollback_app.moments import Moment
-from rollback_app.planner import Plan, migrate_commands
+from rollback_app.planner import Kind, Plan, migrate_commands
 from rollback_app.safety import Level, Preview
 
 from .base import Line, Report, local, number_of, stamp
@@ -65,6 +65,10 @@ def _lines(preview: Preview, in_full: bool) -> Iterator[Line]:
             yield Line("Runs as one transaction: everything is undone, or nothing is changed.")
         else:
             yield Line("Does not run as one transaction: each step is committed by itself.", "WARNING")
+        if any(
+            effect.kind in (Kind.CODE, Kind.RUNS_SQL) for step in plan.steps if not step.fake for effect in step.effects
+        ):
+            yield Line("Stop the application first: code or SQL of these migrations changes its rows.", "WARNING")
         yield Line(f"Digest of this plan: {plan.digest}")
 
 

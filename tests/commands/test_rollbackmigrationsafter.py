@@ -381,6 +381,10 @@ def test_a_failure_on_the_second_database_says_what_is_done(
     said = call("rollbackmigrationsafter", DAY_1.isoformat(), database=aliases, interactive=False, destroy_data=True)
     assert said.status == 1
     assert f"Databases rolled back before that: {database.alias}; not begun: none." in said.error
+    assert "Nothing was changed: " not in said.error
+    if database.vendor != "mariadb":
+        assert f"Nothing was changed in {other_database.alias}: " in said.error
+    assert said.error.endswith(f"Name only the databases that are left: --database {other_database.alias}")
     assert keys(database.alias) == []
     assert len(rows(other_database.alias)) == 2
 

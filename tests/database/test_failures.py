@@ -212,3 +212,56 @@ def test_rows_of_django_migrations_go_without_signals(database: Database, projec
     assert said.status == 0, said.error
     assert seen == []
     assert keys(database.alias) == [("a", "0001_t")]
+
+
+CALLBACKS = """
+from django.db import transaction
+
+def backwards(apps, schema_editor):
+    alias = schema_editor.connection.alias
+
+    def called():
+        from django.db.migrations.recorder import MigrationRecorder
+        names = [row.name for row in MigrationRecorder(schema_editor.connection).migration_qs]
+        raise ValueError(f"{schema_editor.connection.in_atomic_block} {names}")
+
+    transaction.on_commit(called, using=alias)
+    if FAILS:
+        raise ValueError("on purpose")
+"""
+
+
+@transactional
+@pytest.mark.parametrize("step_by_step", [False, True])
+@pytest.mark.parametrize("atomic", [False, True])
+def test_on_commit_runs_after_the_commit_and_fails_nothing(
+    database: Database, project: Project, capsys: pytest.CaptureFixture[str], step_by_step: bool, atomic: bool
+) -> None:
+    operation = "migrations.RunPython(migrations.RunPython.noop, backwards, atomic=True)"
+    late = migration(operation, [("a", "0001_t")], before=f"FAILS = False\n{CALLBACKS}", atomic=atomic)
+    project(a={"0001_t": T})
+    deploy(database.alias, DAY_1)
+    project(a={"0001_t": T, "0002_late": late})
+    deploy(database.alias, DAY_2)
+    said = roll_back(database, DAY_2, step_by_step=step_by_step)
+    assert said.status == 0, said.error
+    assert keys(database.alias) == [("a", "0001_t")]
+    there = ["0001_t"] if atomic or not step_by_step else ["0001_t", "0002_late"]
+    warning = "called, registered with on_commit, failed: ValueError: False "
+    assert f"{warning}{there}. The rollback itself is committed." in " ".join(capsys.readouterr().err.split())
+
+
+@transactional
+def test_on_commit_does_not_run_without_a_commit(
+    database: Database, project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    operation = "migrations.RunPython(migrations.RunPython.noop, backwards)"
+    project(a={"0001_t": T})
+    deploy(database.alias, DAY_1)
+    late = {fails: migration(operation, [("a", "0001_t")], before=f"FAILS = {fails}\n{CALLBACKS}") for fails in (0, 1)}
+    project(a={"0001_t": T, "0002_late": late[1]})
+    deploy(database.alias, DAY_2)
+    assert roll_back(database, DAY_2).status == 1
+    project(a={"0001_t": T, "0002_late": late[0]})
+    assert roll_back(database, DAY_2, rehearse=True).status == 0
+    assert "on_commit" not in capsys.readouterr().err

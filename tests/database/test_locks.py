@@ -179,7 +179,7 @@ def test_the_command_tries_again(shop: Database) -> None:
             stderr=said,
             no_color=True,
         )
-    assert said.getvalue().endswith("Nothing was changed. Trying again in 1 s (1 of 1).\n")
+    assert said.getvalue().endswith("This attempt changed nothing. Trying again in 1 s (1 of 1).\n")
     assert "Done: 2 migrations unapplied" in out.getvalue()
     assert keys(shop.alias) == AT_DAY_1
 

@@ -37,8 +37,8 @@ def test_the_pauses_grow_to_a_bound_and_each_is_told() -> None:
     told: list[str] = []
     assert Retries(7, pauses.append, told.append).run(locked(7)) == 8
     assert pauses == [1, 2, 4, 8, 16, 30, 30]
-    assert told[0] == "Somebody is at it.\nNothing was changed. Trying again in 1 s (1 of 7)."
-    assert told[-1] == "Somebody is at it.\nNothing was changed. Trying again in 30 s (7 of 7)."
+    assert told[0] == "Somebody is at it.\nThis attempt changed nothing. Trying again in 1 s (1 of 7)."
+    assert told[-1] == "Somebody is at it.\nThis attempt changed nothing. Trying again in 30 s (7 of 7)."
 
 
 def test_the_error_of_the_last_attempt_is_raised() -> None:
@@ -71,4 +71,6 @@ def test_a_step_that_waited_for_a_lock_in_vain_is_tried_again_where_asked_for() 
     error.settle("Nothing was changed.", "Try again.")
     told: list[str] = []
     assert Retries(1, lambda seconds: None, told.append).run(Attempts(error), again_after=(Locked, StepFailed)) == 2
-    assert told == ["The rollback failed, at it: waited in vain\nNothing was changed. Trying again in 1 s (1 of 1)."]
+    assert told == [
+        "The rollback failed, at it: waited in vain\nThis attempt changed nothing. Trying again in 1 s (1 of 1)."
+    ]
