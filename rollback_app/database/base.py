@@ -106,6 +106,7 @@ class Database(ABC):
         self.connection = connection
         self.alias = connection.alias
         self.timeouts = timeouts
+        self._seen: dict[Any, Any] = {}
 
     @property
     def vendor_name(self) -> str:
@@ -213,7 +214,7 @@ class Database(ABC):
 
     def violations(self, requirement: Requirement) -> Violations | None:
         """See `safety.Inspector`."""
-        return violations.find(self.connection, requirement, self._tables, COUNTED_ROWS)
+        return violations.find(self.connection, requirement, self._tables, COUNTED_ROWS, self._seen)
 
     @abstractmethod
     def objects(self, changes: Sequence[TableChange], known: Known) -> Sequence[tuple[TableChange, Object]]:

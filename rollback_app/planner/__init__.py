@@ -10,7 +10,7 @@ from .effects import Effect, Kind, is_concurrent, name_of_code
 from .known import Known, known
 from .names import Names
 from .plan import Basis, EarlierRun, Obstacles, Plan, Stays, Step, plan
-from .requirements import Need, Requirement, is_filled
+from .requirements import Need, Requirement, is_exclusion, is_filled
 from .sql_statements import without_concurrently
 from .table_changes import Change, TableChange, table_changes
 
@@ -38,6 +38,7 @@ __all__ = [
     "all_requirements",
     "drops",
     "is_concurrent",
+    "is_exclusion",
     "is_filled",
     "known",
     "migrate_commands",

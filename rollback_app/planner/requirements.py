@@ -26,10 +26,12 @@ class Need(str, Enum):
     NO_NULLS = "no null"
     UNIQUE = "no value twice"
     FITS = "values fit"
-    KEPT = "values fit without being cut or rounded"
+    KEPT = "values come out as they are"
+    READABLE = "values of the column's type"
     POINTS = "rows to point to"
     CHECK = "a check holds"
     TYPE_CHANGES = "nothing uses the type"
+    EXCLUDED = "no rows that exclude each other"
     FREE_TABLE = "no table of this name"
     FREE_COLUMN = "no column of this name"
     FREE_INDEX = "no index or constraint of this name"
@@ -180,17 +182,32 @@ def _alter_field(undo: Undo, app_label: str, names: Names) -> Iterator[Requireme
         yield _free_column(table, becomes)
     if before.null and not after.null:
         yield Requirement(Need.NO_NULLS, table, (column,), f"makes {what} NOT NULL again", before=before, after=after)
-    if after.unique and not before.unique:
-        yield Requirement(Need.UNIQUE, table, (column,), f"makes {what} unique again")
     if _points(after) and not (_points(before) and _target(before, app_label) == _target(after, app_label)):
         yield from _pointing(undo, app_label, names, table, column, after)
     if not (before.is_relation or after.is_relation) and before.deconstruct()[1:] != after.deconstruct()[1:]:
         words = f"changes the type of {what}"
         yield Requirement(Need.TYPE_CHANGES, table, (column,), words, before=before, after=after)
-    if not (before.is_relation or after.is_relation) and _size(before) != _size(after):
-        for need in (Need.FITS, Need.KEPT, Need.CHECK):
-            words = f"makes {what} a {_shown(after)} again"
-            yield Requirement(need, table, (column,), words, before=before, after=after)
+    yield from _type_again(undo, app_label, table, column, before, after)
+
+
+def _type_again(undo: Undo, app_label: str, table: str, column: str, before: Any, after: Any) -> Iterator[Requirement]:
+    """What is demanded of the values of a column that gets its old type back, or becomes unique again."""
+    what = f"column {table}.{column}"
+    was, becomes_again = _type_of(undo.from_state, app_label, before), _type_of(undo.to_state, app_label, after)
+    if was is None or becomes_again is None:
+        return
+    changes = _size(was) != _size(becomes_again)
+    if after.unique and (changes or not before.unique):
+        words = (
+            f"makes {what} unique again" if not before.unique else f"makes {what} {_a(after)} again, which is unique"
+        )
+        yield Requirement(Need.UNIQUE, table, (column,), words, before=was, after=becomes_again)
+    if changes:
+        words = f"makes {what} {_a(after)} again"
+        for need in (Need.FITS, Need.KEPT, Need.READABLE):
+            yield Requirement(need, table, (column,), words, before=was, after=becomes_again)
+        if not after.is_relation:
+            yield Requirement(Need.CHECK, table, (column,), words, before=was, after=becomes_again)
 
 
 def _points(model_field: Any) -> bool:
@@ -212,15 +229,38 @@ def _pointing(undo: Undo, app_label: str, names: Names, table: str, column: str,
             yield Requirement(Need.POINTS, table, (column,), words, target=there)
 
 
+def _type_of(state: ProjectState, app_label: str, model_field: Any) -> Any:
+    """The field that gives a column its type: of a foreign key the one that it points to. None, if it is not there."""
+    seen = []
+    while model_field is not None and model_field.is_relation:
+        seen.append(model_field)
+        key, name = _target(model_field, app_label)
+        model: ModelState | None = state.models.get(key)
+        fields = model.fields.items() if model else ()
+        app_label = key[0]
+        model_field = next(
+            (found for called, found in fields if called == name or (name is None and found.primary_key)), None
+        )
+        if model_field in seen:
+            return None
+    return model_field
+
+
+_NUMBERS = ("max_length", "max_digits", "decimal_places")
+
+
 def _size(model_field: Any) -> tuple[Any, ...]:
     """What the type of a column is made of."""
-    names = ("max_length", "max_digits", "decimal_places")
-    return type(model_field), *(getattr(model_field, name, None) for name in names)
+    numbers = (getattr(model_field, name, None) for name in (*_NUMBERS, "db_collation"))
+    inner = getattr(model_field, "base_field", None)  # of an array
+    return type(model_field), *numbers, inner and _size(inner)
 
 
-def _shown(model_field: Any) -> str:
-    numbers = [str(number) for number in _size(model_field)[1:] if number is not None]
-    return type(model_field).__name__ + (f"({', '.join(numbers)})" if numbers else "")
+def _a(model_field: Any) -> str:
+    """ "an IntegerField", "a DecimalField(5, 2)"."""
+    name = type(model_field).__name__
+    numbers = [str(number) for number in (getattr(model_field, name, None) for name in _NUMBERS) if number is not None]
+    return f"{'an' if name[0] in 'AEIOU' else 'a'} {name}" + (f"({', '.join(numbers)})" if numbers else "")
 
 
 def _rename_field(undo: Undo, app_label: str, names: Names) -> Iterator[Requirement]:
@@ -251,10 +291,10 @@ def _remove_constraint(undo: Undo, app_label: str, names: Names) -> Iterator[Req
     constraint = next(found for found in model.options["constraints"] if found.name == operation.name)
     table, words = names.table(model), f"makes constraint {operation.name} of {names.table(model)} again"
     yield replace(_free_index(table, operation.name), constraint=constraint)
-    if isinstance(constraint, (CheckConstraint, UniqueConstraint)):
+    if need := _need(constraint):
         fields = constraint.fields if isinstance(constraint, UniqueConstraint) else ()
         yield Requirement(
-            Need.CHECK if isinstance(constraint, CheckConstraint) else Need.UNIQUE,
+            need,
             table,
             tuple(names.column(field_name, model.fields[field_name]) or "" for field_name in fields),
             words,
@@ -262,6 +302,20 @@ def _remove_constraint(undo: Undo, app_label: str, names: Names) -> Iterator[Req
             # Rendered only when it is asked for: most plans have no such constraint.
             model=lambda: undo.to_state.apps.get_model(app_label, operation.model_name),
         )
+
+
+def _need(constraint: Any) -> Need | None:
+    if isinstance(constraint, CheckConstraint):
+        return Need.CHECK
+    if isinstance(constraint, UniqueConstraint):
+        return Need.UNIQUE
+    return Need.EXCLUDED if is_exclusion(constraint) else None
+
+
+def is_exclusion(constraint: Any) -> bool:
+    """Found by name: importing django.contrib.postgres needs psycopg, and who has such a constraint has imported it."""
+    kinds = [(base.__module__, base.__name__) for base in type(constraint).__mro__]
+    return ("django.contrib.postgres.constraints", "ExclusionConstraint") in kinds
 
 
 def _remove_index(undo: Undo, app_label: str, names: Names) -> Iterator[Requirement]:

@@ -76,10 +76,13 @@ def digits(number: int) -> str:
 
 @dataclass(frozen=True)
 class Violations:
-    """The rows or names that would make an operation fail. query: lists the rows; empty for a name that is taken."""
+    """The rows or names that would make an operation fail. query: lists the rows; empty for a name that is taken. partial: it
+    lists only some. why: the database's words, if no row matters."""
 
     count: Count
     query: str = ""
+    partial: bool = False
+    why: str = ""
 
 
 @dataclass(frozen=True)

@@ -71,13 +71,15 @@ _OFFENCES: dict[Need, tuple[str, str, str]] = {
     Need.FITS: ("rollback.E012", "holds a value that does not fit", "hold values that do not fit"),
     Need.POINTS: ("rollback.E013", "points to a row that does not exist", "point to rows that do not exist"),
     Need.CHECK: ("rollback.E014", "violates its condition", "violate its condition"),
+    Need.EXCLUDED: ("rollback.E011", "excludes another", "exclude each other"),
     Need.FREE_TABLE: ("rollback.E015", "", ""),
     Need.FREE_COLUMN: ("rollback.E015", "", ""),
     Need.FREE_INDEX: ("rollback.E015", "", ""),
-    Need.KEPT: (
-        "rollback.W010",
-        "holds a value that will be cut or rounded",
-        "hold values that will be cut or rounded",
+    Need.KEPT: ("rollback.W010", "holds a value that will be changed", "hold values that will be changed"),
+    Need.READABLE: (
+        "rollback.W011",
+        "holds a value that stays as it is, of another type",
+        "hold values that stay as they are, of another type",
     ),
 }
 
@@ -100,20 +102,24 @@ def _offence(step: Step, requirement: Requirement, violations: Violations, unsur
             "Rename or drop the object that has this name, unless Django made it. If Django did, this migration may never "
             "have run."
         )
+    elif violations.why:
+        text = f"{step.key} {requirement.words}, which the database refuses: {violations.why}."
+        hint = "Change the type of the column by SQL of your own, then run the same command again."
     elif not count.number:
         text = f"{step.key} {requirement.words}: the table is too large to check completely, so this may fail."
         return Finding("rollback.I020", Level.REMARK, str(step.key), text, f"To check it yourself: {violations.query}")
     else:
         rows, what = ("row", one) if count.found == "1" else ("rows", many)
         text = f"{step.key} {requirement.words}: {count.found} {rows} {what}."
-        hint = f"Fix these rows, then run the same command again. To list them: {violations.query}"
+        whom = "some of them" if violations.partial else "them"
+        hint = f"Fix these rows, then run the same command again. To list {whom}: {violations.query}"
     facts = {
         "table": requirement.today,
         "columns": list(requirement.columns),
         "rows": count.number,
         "query": violations.query,
     }
-    if requirement.need is Need.KEPT:
+    if requirement.need in (Need.KEPT, Need.READABLE):
         return Finding(id, Level.LOSS, str(step.key), text, hint, facts)
     if unsure:
         text = f"{text[:-1]}. The run fails unless code that runs before this fixes them."

@@ -334,13 +334,13 @@ def test_faked_steps_are_loud() -> None:
             AlterField("T", "x", models.BigIntegerField()),
             Need.FITS,
             "E012",
-            "makes column a_t.x a IntegerField again: 7 rows hold values that do not fit.",
+            "makes column a_t.x an IntegerField again: 7 rows hold values that do not fit.",
         ),
         (
             AlterField("T", "x", models.BigIntegerField()),
             Need.CHECK,
             "E014",
-            "makes column a_t.x a IntegerField again: 7 rows violate its condition.",
+            "makes column a_t.x an IntegerField again: 7 rows violate its condition.",
         ),
         (
             AlterField("T", "f", models.ForeignKey("a.T", models.CASCADE, db_constraint=False)),
@@ -411,9 +411,7 @@ def test_what_could_not_be_looked_through_is_a_remark() -> None:
 def test_values_that_are_cut_need_consent() -> None:
     finding = narrowing(2, need=Need.KEPT)
     assert (finding.id, finding.level) == ("rollback.W010", Level.LOSS)
-    assert (
-        finding.text == "a.2 makes column a_t.x a IntegerField again: 2 rows hold values that will be cut or rounded."
-    )
+    assert finding.text == "a.2 makes column a_t.x an IntegerField again: 2 rows hold values that will be changed."
 
 
 def test_what_code_may_mend_is_a_remark() -> None:
