@@ -294,9 +294,13 @@ class Database(ABC):
             "--retries 5 tries again by itself.",
         )
 
-    def others(self) -> list[str]:
-        """Whose transactions are open now, in words, oldest first; none where the database cannot tell."""
-        return []
+    def watching_others(self) -> AbstractContextManager[None]:
+        """What surrounds a run, so that `others` knows who was in the way of it."""
+        return nullcontext()
+
+    def others(self) -> str:
+        """Who was in the way of a statement that waited in vain for a lock: a sentence, empty where the database cannot tell."""
+        return ""
 
     def is_answer(self, error: BaseException) -> bool:
         """Did the database say that a statement failed? Else nobody knows: the connection was lost meanwhile."""

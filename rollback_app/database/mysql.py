@@ -127,14 +127,15 @@ class MySQL(Database):
             with suppress(DatabaseError, InterfaceError), self.connection.cursor() as cursor:
                 cursor.execute("SELECT RELEASE_LOCK(%s)", [name])
 
-    def others(self) -> list[str]:
+    def others(self) -> str:
         with self.connection.cursor() as cursor:
             cursor.execute(
                 "SELECT concat('connection ', p.id, ' of ', p.user, ', from ', p.host, ', since ', t.trx_started)"
                 " FROM information_schema.innodb_trx t JOIN information_schema.processlist p ON p.id = t.trx_mysql_thread_id"
                 " WHERE p.id <> connection_id() AND p.db = database() ORDER BY t.trx_started"
             )
-            return [str(row[0]) for row in cursor.fetchall()]
+            found = "; ".join(str(row[0]) for row in cursor.fetchall())
+        return f"Other transactions that are open now: {found}." if found else ""
 
     def is_lock_timeout(self, error: BaseException) -> bool:
         return error.args[:1] in ((1205,), (1213,))  # ER_LOCK_WAIT_TIMEOUT, ER_LOCK_DEADLOCK

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from django.db import transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.utils import OperationalError
 
 from rollback_app.planner import Known, Right, TableChange
@@ -13,6 +15,7 @@ from rollback_app.safety import ListedObject, Object
 
 from . import objects_postgresql
 from .base import COUNTED_ROWS, Database, sqlstate, whole_number
+from .blockers import Blockers
 
 # The upper half of an advisory lock's key; the lower half is the history table, of which each schema may have one.
 _OURS = 1_919_118_435
@@ -30,6 +33,7 @@ class PostgreSQL(Database):
     can_be_pooled = True
     uses_up_numbers = True
     clock = "SELECT clock_timestamp() AT TIME ZONE 'UTC'"
+    _process = 0  # the server's process that works for this connection; behind a pool, in this transaction
 
     @contextmanager
     def reading(self) -> Iterator[None]:
@@ -132,9 +136,10 @@ class PostgreSQL(Database):
         statement = self.timeouts.statement
         with self.connection.cursor() as cursor:
             cursor.execute(
-                "SELECT set_config('lock_timeout', %s, true), set_config('statement_timeout', %s, true)",
+                "SELECT pg_backend_pid(), set_config('lock_timeout', %s, true), set_config('statement_timeout', %s, true)",
                 [self._lock_timeout, f"{round(statement * 1000)}ms" if statement else "0"],
             )
+            self._process = cursor.fetchone()[0]
             cursor.execute(_NO_LIMITS)
 
     def _holders(self) -> str:
@@ -146,11 +151,20 @@ class PostgreSQL(Database):
             )
         )
 
-    def others(self) -> list[str]:
-        return self._sessions("datname = current_database() AND xact_start IS NOT NULL", [])
+    @contextmanager
+    def watching_others(self) -> Iterator[None]:
+        self._blockers = Blockers(self.connection, self.timeouts.lock, self._who_blocks, self.is_lock_timeout)
+        with self._blockers.watching():
+            yield
 
-    def _sessions(self, which: str, params: list[str]) -> list[str]:
-        with self.connection.cursor() as cursor:
+    def _who_blocks(self, other: BaseDatabaseWrapper) -> list[str]:
+        return self._sessions("pid = ANY(pg_blocking_pids(%s))", [self._process], other)
+
+    def others(self) -> str:
+        return f"Blocked by {'; '.join(self._blockers.blamed)}." if self._blockers.blamed else ""
+
+    def _sessions(self, which: str, params: list[Any], connection: BaseDatabaseWrapper | None = None) -> list[str]:
+        with (connection or self.connection).cursor() as cursor:
             cursor.execute(
                 "SELECT 'process ' || pid || ' of ' || coalesce(usename, '?')"
                 " || coalesce(' (' || nullif(application_name, '') || ')', '')"

@@ -167,5 +167,5 @@ def _others(database: Database, failed: StepFailed) -> str:
     found = ""
     if failed.returncode == Locked.returncode:
         with suppress(DatabaseError, InterfaceError):
-            found = "; ".join(database.others())
-    return f" Other transactions that are open now: {found}." if found else ""
+            found = database.others()
+    return f" {found}" if found else ""

@@ -56,7 +56,7 @@ def run(
     database is in.
     """
     watch = Watch(database, progress, verify=verify, one_transaction=one_transaction)
-    with _old_objects_aside(), database.connection.execute_wrapper(watch):
+    with _old_objects_aside(), database.watching_others(), database.connection.execute_wrapper(watch):
         if one_transaction:
             done = _in_one_transaction(database, expected, prepare, watch, bookmark, before_rollback)
         else:

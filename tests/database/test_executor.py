@@ -188,6 +188,18 @@ def test_a_server_that_is_gone_is_told(shop: Database, monkeypatch: pytest.Monke
     assert "--plan" in caught.value.hint
 
 
+@pytest.mark.databases("postgresql")
+def test_a_server_that_is_gone_in_a_step_of_its_own_is_told(shop: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone() -> None:
+        monkeypatch.setitem(shop.connection.settings_dict, "PORT", "9")
+        fail()
+
+    previews = workflow.preview(DAY_2.isoformat(), using=[shop.alias], step_by_step=True)
+    with before_statement(shop, "DROP TABLE", gone), pytest.raises(StepFailed) as caught:
+        workflow.roll_back(previews, destroy_data=True, journal=False)
+    assert "0 of 3 steps are unapplied and stay so. b.0001_u may be partly undone" in caught.value.message
+
+
 @transactional
 def test_a_connection_lost_at_the_commit_is_told_by_looking_again(
     shop: Database, monkeypatch: pytest.MonkeyPatch

@@ -113,6 +113,14 @@ def test_the_statement_behind_an_error_of_python_is_told(database: Database, pro
     assert FIRST in said
 
 
+@transactional
+def test_a_failure_ends_the_line_of_its_step(database: Database, project: Project) -> None:
+    failure(database, project, "no_statement")
+    for rehearse in (False, True):
+        said = roll_back(database, DAY_2, rehearse=rehearse)
+        assert said.out.endswith(" a.0002_late... FAILED\n")
+
+
 def test_where_no_statement_failed_none_is_told(database: Database, project: Project) -> None:
     said = failure(database, project, "no_statement")
     assert "running no_statement: ValueError: in Python\n" in said

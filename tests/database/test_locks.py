@@ -292,10 +292,25 @@ def test_the_application_does_not_queue_behind_a_run_that_waits(shop: Database) 
         assert not holder.enough.is_set()
         asking.join()
     assert caught.value.returncode == 4
-    kind = "process" if shop.vendor == "postgresql" else "connection"
-    assert f"Other transactions that are open now: {kind} " in caught.value.message
+    if shop.vendor == "postgresql":  # the holder, and not who waits behind the run
+        assert caught.value.message.count("process ") == 1
+        assert "Blocked by process " in caught.value.message
+    else:
+        assert "Other transactions that are open now: connection " in caught.value.message
     # On MariaDB a step is done by then and stays so: it is not tried again.
     assert got_through_in_a_pause == ([True, True] if shop.vendor == "postgresql" else [])
+
+
+@pytest.mark.databases("postgresql")
+@pytest.mark.parametrize("step_by_step", [False, True])
+def test_only_who_blocks_is_named(shop: Database, step_by_step: bool) -> None:
+    """Others have open transactions too, and locks of their own."""
+    looked_at = workflow.preview(DAY_2.isoformat(), using=[shop.alias], step_by_step=step_by_step, count=False)
+    bystanders = Holder(shop, "SELECT 1"), Holder(shop, "SELECT pg_advisory_xact_lock(1)")
+    with Holder(shop, WRITE), bystanders[0], bystanders[1], pytest.raises(StepFailed) as caught:
+        workflow.roll_back(looked_at, destroy_data=True, timeouts=Timeouts(lock=0.5))
+    assert caught.value.message.count("process ") == 1
+    assert "Blocked by process " in caught.value.message
 
 
 WAITING = {
