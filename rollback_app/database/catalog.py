@@ -11,7 +11,7 @@ import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from django.db import transaction
@@ -21,6 +21,7 @@ from django.db.utils import DatabaseError, NotSupportedError, OperationalError, 
 
 Fact = tuple[str, str, str]
 Facts = Counter[Fact]
+Together = Mapping[str, Collection[tuple[str, ...]]]
 # As the catalog tells them: a fact, and its name if it is an index. `facts` makes sense of them.
 Rows = Sequence[tuple[str, str, str, str]]
 
@@ -47,23 +48,26 @@ def facts(rows: Rows) -> Facts:
     return Counter(fact for table, kind, words, _ in rows for fact in _facts(table, kind, words))
 
 
-def made(connection: BaseDatabaseWrapper, models: Sequence[type[Model]]) -> Facts:
-    """What the tables of these models would look like. Tables of many-to-many fields come with their model.
+def made(connection: BaseDatabaseWrapper, models: Sequence[type[Model]], together: Together) -> Facts:
+    """What the tables of these models would look like. Tables of many-to-many fields come with their model. together: by the
+    label of a model its `index_together`, which Django 5.1 and later keep out of the class.
 
     Errors: CannotMake, for example for lack of the right to do so.
     """
     place = _PLACES[connection.vendor]
     found: Facts = Counter()
     for start in range(0, len(models), TOGETHER):
-        found += facts(place(connection, models[start : start + TOGETHER]))
+        found += facts(place(connection, models[start : start + TOGETHER], together))
     return found
 
 
-def _statements(connection: BaseDatabaseWrapper, models: Sequence[type[Model]]) -> list[str]:
+def _statements(connection: BaseDatabaseWrapper, models: Sequence[type[Model]], together: Together) -> list[str]:
     # Collected first, so that a server gets them in one piece.
     with connection.schema_editor(collect_sql=True, atomic=False) as editor:
         for model in models:
             editor.create_model(model)
+            done = getattr(model._meta, "index_together", ())  # by create_model: on Django 5.0 and older
+            editor.alter_index_together(model, done, together.get(model._meta.label, ()))
     return list(editor.collected_sql)
 
 
@@ -91,7 +95,7 @@ SELECT t.name, 'table', '', '' FROM t
 UNION ALL
 SELECT t.name, 'column', concat_ws(' ', quote_ident(a.attname), format_type(a.atttypid, a.atttypmod),
     CASE WHEN a.attnotnull THEN 'NOT NULL' END,
-    CASE WHEN a.attidentity <> '' OR e.words LIKE 'nextval(%%' THEN 'automatic' -- Django 4.0 and older made serial columns
+    CASE WHEN a.attidentity <> '' OR e.words LIKE 'nextval(%%' THEN 'automatic number' -- Django 4.0 and older made serial columns
         WHEN a.attgenerated <> '' THEN 'GENERATED ' || e.words ELSE 'DEFAULT ' || e.words END,
     CASE WHEN a.attcollation <> y.typcollation THEN 'COLLATE ' || a.attcollation::regcollation END), ''
 FROM t JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum > 0 AND NOT a.attisdropped
@@ -112,22 +116,22 @@ WHERE NOT EXISTS (SELECT FROM pg_constraint c WHERE c.conindid = i.indexrelid AN
 """
 
 
-def _in_pg_temp(connection: BaseDatabaseWrapper, models: Sequence[type[Model]]) -> Rows:
+def _in_pg_temp(connection: BaseDatabaseWrapper, models: Sequence[type[Model]], together: Together) -> Rows:
     """As temporary tables, gone with a savepoint: that needs no right that PostgreSQL does not give to everybody."""
     try:
-        return _as_temporary(connection, models)
+        return _as_temporary(connection, models, together)
     # No right to make them; or a type or a function that they need is gone. Anything else is a failure of the run.
     except (ProgrammingError, NotSupportedError) as error:
         raise CannotMake(str(error)) from error
 
 
-def _as_temporary(connection: BaseDatabaseWrapper, models: Sequence[type[Model]]) -> Rows:
+def _as_temporary(connection: BaseDatabaseWrapper, models: Sequence[type[Model]], together: Together) -> Rows:
     with transaction.atomic(using=connection.alias), connection.cursor() as cursor:
         before: Any = connection.savepoint()
         try:
             # A CREATE TABLE makes temporary tables where this schema comes first. Types and collations are still found.
             cursor.execute("SELECT set_config('search_path', 'pg_temp, ' || current_setting('search_path'), true)")
-            cursor.execute("\n".join([*_pointed_at(connection, models), *_statements(connection, models)]))
+            cursor.execute("\n".join([*_pointed_at(connection, models), *_statements(connection, models, together)]))
             return rows(connection, _names(models))
         finally:
             connection.savepoint_rollback(before)  # raises, where set_rollback(True) is silent
@@ -186,7 +190,9 @@ USING (constraint_schema, constraint_name) WHERE {_HERE}
 """
 
 
-def _in_a_database_of_its_own(connection: BaseDatabaseWrapper, models: Sequence[type[Model]]) -> Rows:
+def _in_a_database_of_its_own(
+    connection: BaseDatabaseWrapper, models: Sequence[type[Model]], together: Together
+) -> Rows:
     quote = connection.ops.quote_name
     with connection.cursor() as cursor:
         cursor.execute("SELECT database(), @@character_set_database, @@collation_database")
@@ -203,7 +209,7 @@ def _in_a_database_of_its_own(connection: BaseDatabaseWrapper, models: Sequence[
         try:
             cursor.execute(f"USE {name}")
             with connection.constraint_checks_disabled():  # nothing else is there for foreign keys to point to
-                for statement in _statements(connection, models):
+                for statement in _statements(connection, models, together):
                     cursor.execute(statement)
             return rows(connection, _names(models))
         finally:
@@ -241,10 +247,10 @@ FROM t, pragma_foreign_key_list(t.name) k GROUP BY t.name, k.id
 """
 
 
-def _in_memory(connection: BaseDatabaseWrapper, models: Sequence[type[Model]]) -> Rows:
+def _in_memory(connection: BaseDatabaseWrapper, models: Sequence[type[Model]], together: Together) -> Rows:
     place = type(connection)({**connection.settings_dict, "NAME": ":memory:"}, connection.alias)
     try:
-        statements = _statements(place, models)
+        statements = _statements(place, models, together)
         with place.cursor() as cursor:
             for statement in statements:
                 cursor.execute(statement)
@@ -326,7 +332,7 @@ _NAMES: dict[str, Callable[[Collection[str] | None], Any]] = {
     "mysql": lambda tables: None if tables is None else ",".join(tables),
     "sqlite": lambda tables: None if tables is None else json.dumps(list(tables)),
 }
-_PLACES: dict[str, Callable[[BaseDatabaseWrapper, Sequence[type[Model]]], Rows]] = {
+_PLACES: dict[str, Callable[[BaseDatabaseWrapper, Sequence[type[Model]], Together], Rows]] = {
     "postgresql": _in_pg_temp,
     "mysql": _in_a_database_of_its_own,
     "sqlite": _in_memory,

@@ -10,7 +10,7 @@ from django.db.utils import DatabaseError, InterfaceError
 from rollback_app.database import Database, Mark
 from rollback_app.errors import DatabaseUnusable, Locked, RollbackError
 from rollback_app.planner import Plan, Step
-from rollback_app.safety import Comparison
+from rollback_app.safety import Comparison, in_words
 
 from . import advice
 from .progress import Done
@@ -62,8 +62,8 @@ class NotAsExpected(StepFailed):
 
     def __init__(self, comparison: Comparison, *, stays: bool) -> None:
         self.comparison, self.stays = comparison, stays
-        listed = "; ".join(map(str, comparison.new[:5]))
-        more = f"; and {len(comparison.new) - 5} more" if len(comparison.new) > 5 else ""
+        found = in_words(comparison.new)
+        listed, more = "; ".join(found[:5]), f"; and {len(found) - 5} more" if len(found) > 5 else ""
         super().__init__(None, "comparing the tables with the migrations at the target", f"{listed}{more}")
 
     def settle(self, state: str, hint: str) -> None:

@@ -44,6 +44,7 @@ def undo_in_pieces(
     nested = leaves(undos, step.key.app)
     for index, undo in enumerate(nested[position.operations :], position.operations):
         begun = earlier if index == position.operations else None
+        watch.by_code = isinstance(undo.operation, (RunPython, RunSQL))
         with watch.failures(step, in_words(undo.operation)):
             script = _script(database, undo, step, begun)
             if script is not None:

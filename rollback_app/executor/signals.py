@@ -56,6 +56,7 @@ def signals(database: Database, plan: Plan, watch: Watch) -> Iterator[States]:
         states = plan.states()
     yield states
     after = _with_relations(states.end())
+    watch.by_code = True
     for name, call in _calls(post_migrate, database, apps=after, plan=sent):
         with watch.failures(None, f"in {name}, a receiver of post_migrate"):
             try:

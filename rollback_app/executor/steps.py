@@ -26,7 +26,7 @@ def undo(database: Database, step: Step, undos: list[Undo], watch: Watch) -> Don
     editor = new_editor(database)
     for nested in leaves(undos, step.key.app):
         with watch.failures(step, in_words(nested.operation)):
-            watch.changed_rows = isinstance(nested.operation, (RunPython, RunSQL))
+            watch.changed_rows = watch.by_code = isinstance(nested.operation, (RunPython, RunSQL))
             backwards(nested, step, editor, _plain_twin(nested.operation))
             if not _is_known(nested.operation):
                 watch.check_transaction(step, in_words(nested.operation))
@@ -34,6 +34,7 @@ def undo(database: Database, step: Step, undos: list[Undo], watch: Watch) -> Don
                 database.check_rows()  # PostgreSQL alters no table with pending trigger events
         if nested.rendered_everything:
             watch.progress.rendered_everything(nested.operation)
+    watch.by_code = False
     with watch.failures(step, "running the deferred SQL of its operations"):
         for statement in editor.deferred_sql:
             editor.execute(statement, None)

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 from django.db import router
 from django.db.models import Model
+from django.db.models.options import normalize_together
 
 from rollback_app.database import Database, catalog, first_line
+from rollback_app.database.spelling import normal
 from rollback_app.planner import Effect, Kind, Plan
 from rollback_app.safety import Comparison, Difference
 from rollback_app.states import States
@@ -26,27 +28,62 @@ class Verifier:
         self._connection = database.connection
         self._plan, self._states = plan, states
         self._named: set[str] = set()
+        self._by_code: set[str] = set()
         self._before = catalog.rows(self._connection)
 
-    def saw(self, sql: str) -> None:
-        """A statement was sent to the database."""
-        self._named.update(_names_in(sql))
+    def saw(self, sql: str, *, by_code: bool) -> None:
+        """A statement was sent to the database. by_code: by SQL or code of a migration or a receiver."""
+        names = set(_names_in(sql))
+        self._named |= names
+        if by_code:
+            self._by_code |= names
 
     def comparison(self) -> Comparison:
         models = self._tables(self._states.end().apps)
         touched = self._touched(models)
         try:
-            found = self._differences(models, touched, catalog.facts(catalog.rows(self._connection, touched)))
+            after = catalog.facts(catalog.rows(self._connection, touched))
+            found = self._differences(self._states.end(), models, touched, after)
             known = self._known(touched) if found else Counter()
         except catalog.CannotMake as error:
             return Comparison(why_not=first_line(error))
-        new = found - known
+        new = sorted((found - known).elements())
+        self._by_code |= set(self._left_to_code()) if new else set()
+        there = {each.column for each in new if not each.missing}
+        remade = self._remade_without_index_together(models)
+        left_over = [each for each in new if each.by_django or (each.table in remade and each.kind == "index")]
+        by_code = [each for each in new if each not in left_over and self._is_left_to_code(each, there)]
         return Comparison(
             len(touched),
-            new=tuple(difference for difference in new.elements() if not difference.by_django),
-            left_over=tuple(difference for difference in new.elements() if difference.by_django),
-            known=tuple((found & known).elements()),
+            new=tuple(each for each in new if each not in left_over and each not in by_code),
+            left_over=tuple(left_over),
+            by_code=tuple(by_code),
+            known=tuple(sorted((found & known).elements())),
         )
+
+    def _remade_without_index_together(self, models: dict[str, type[Model]]) -> set[str]:
+        """The tables that undoing DeleteModel has made: Django 5.1 and later forget the `index_together` there."""
+        made = {effect.table for effect in self._effects() if effect.kind is Kind.MAKES and not effect.column}
+        return {name for name in made & models.keys() if _together(self._states.end(), _key(models[name]))}
+
+    def _left_to_code(self) -> Iterator[str]:
+        """The tables and columns of what a step changes in the state alone."""
+        for step in self._plan.steps:
+            for name, field in _state_alone(() if step.fake else step.migration.operations):
+                for state in (self._states.start(), self._states.end()):
+                    if (step.key.app, name) in state.models:
+                        model = state.apps.get_model(step.key.app, name)
+                        yield model._meta.db_table
+                        yield from (each.column for each in model._meta.concrete_fields if each.name.lower() == field)
+
+    def _is_left_to_code(self, difference: Difference, there: Collection[Any]) -> bool:
+        """Is it something that the migrations do not know, on a table that SQL or code of a step is in charge of? What is missing
+        is not, except for a column that is another than the migrations say."""
+        if difference.table not in self._by_code:
+            return False
+        if difference.column is None:
+            return not difference.missing
+        return difference.column[1] in self._by_code and difference.column in there
 
     def _touched(self, models: Collection[str]) -> set[str]:
         """The tables that are, or should no longer be there, and that a statement has named, or an index of theirs."""
@@ -71,29 +108,32 @@ class Verifier:
         }
 
     def _differences(
-        self, models: dict[str, type[Model]], tables: Collection[str], there: catalog.Facts
+        self, state: Any, models: dict[str, type[Model]], tables: Collection[str], there: catalog.Facts
     ) -> Counter[Difference]:
         wanted = {models[name] for name in sorted(tables & models.keys())}
         # The table of a many-to-many field is made with the model of the field.
         alone = [model for model in wanted if _meta(model).auto_created not in wanted]
-        facts = catalog.made(self._connection, sorted(alone, key=lambda model: model._meta.db_table))
+        together = {_meta(model).label: _together(state, _key(model)) for model in wanted}
+        facts = catalog.made(self._connection, sorted(alone, key=lambda model: model._meta.db_table), together)
         expected = Counter({fact: number for fact, number in facts.items() if fact[0] in tables})
-        whole = {fact[0] for fact in (expected - there) + (there - expected) if fact[1] == "table"}
+        missing, extra = _but_for_spelling(expected - there, there - expected)
+        whole = {fact[0] for fact in missing + extra if fact[1] == "table"}
         differences: Counter[Difference] = Counter()
-        for facts, missing in ((expected - there, True), (there - expected, False)):
+        for facts, is_missing in ((missing, True), (extra, False)):
             for fact, number in facts.items():
                 if fact[0] not in whole or fact[1] == "table":  # of a table that is missing, its columns need no words
-                    differences[Difference(*fact, missing)] += number
+                    differences[Difference(*fact, is_missing)] += number
         return differences
 
     def _known(self, touched: Collection[str]) -> Counter[Difference]:
         """The differences before the run, under the names that tables and columns have after it."""
         tables, columns = self._renamings()
-        models = self._tables(self._states.start().apps)
+        start = self._states.start()
+        models = self._tables(start.apps)
         before = {name for name in models if tables.get(name, name) in touched}
         there = Counter({fact: number for fact, number in catalog.facts(self._before).items() if fact[0] in before})
         known: Counter[Difference] = Counter()
-        for difference, number in self._differences(models, before, there).items():
+        for difference, number in self._differences(start, models, before, there).items():
             names = {**tables, **columns.get(difference.table, {})}
             words = "".join(names.get(word, word) for word in re.split(r"(\w+)", difference.words))
             table = tables.get(difference.table, difference.table)
@@ -125,6 +165,41 @@ def _gone(effect: Effect) -> list[str]:
     return [effect.table] if gone else []
 
 
+def _together(state: Any, key: tuple[str, str]) -> set[tuple[str, ...]]:
+    """The `index_together` of a model's state. The models of many-to-many tables have none, and no state."""
+    options = state.models[key].options if key in state.models else {}
+    return set(normalize_together(options.get("index_together", ())))
+
+
+def _but_for_spelling(missing: catalog.Facts, extra: catalog.Facts) -> tuple[catalog.Facts, catalog.Facts]:
+    """The facts without those of both sides that say the same in other words."""
+    left = []
+    for facts, others in ((missing, extra), (extra, missing)):
+        same = Counter((*fact[:2], repr(normal(fact[2]))) for fact in others.elements())
+        different: catalog.Facts = Counter()
+        for fact in facts.elements():
+            key = (*fact[:2], repr(normal(fact[2])))
+            different[fact] += not same[key]
+            same[key] -= bool(same[key])
+        left.append(+different)
+    return left[0], left[1]
+
+
+def _state_alone(operations: Iterable[Any], *, inside: bool = False) -> Iterator[tuple[str, str]]:
+    """(model, field) of the operations that change the state alone, and leave the database to SQL or to another migration; their
+    names in lower case. inside: are these such?"""
+    for operation in operations:
+        if inside:
+            name = str(getattr(operation, "name", "")).lower()
+            yield str(getattr(operation, "model_name", "")).lower() or name, name
+        yield from _state_alone(getattr(operation, "state_operations", ()), inside=True)
+        yield from _state_alone(getattr(operation, "database_operations", ()))
+
+
+def _key(model: type[Model]) -> tuple[str, str]:
+    return _meta(model).app_label, _meta(model).model_name
+
+
 def _meta(model: type[Model]) -> Any:
     return model._meta
 
@@ -137,4 +212,4 @@ def _names_in(sql: str) -> Iterator[str]:
     """The names in a statement that may change the schema."""
     if not sql.lstrip()[:9].upper().startswith(_ROWS_ONLY):
         for quoted, ticked, bare in _WORDS.findall(sql):
-            yield quoted or ticked or bare.lower()
+            yield from filter(None, (quoted, ticked, bare, bare.lower()))

@@ -26,13 +26,14 @@ from .verification import Verifier
 
 class Watch:
     """Watches each statement of a run: remembers the last one for the message, whether rows were changed, and which tables were
-    touched, to verify them."""
+    touched, to verify them. by_code: are the statements those of SQL or code of a migration, or of a receiver?"""
 
     def __init__(self, database: Database, progress: Progress, *, verify: bool, one_transaction: bool) -> None:
         self.database = database
         self.progress = progress
         self.sql = ""
         self.changed_rows = False
+        self.by_code = False
         self.comparison: Comparison | None = None
         self.mark: Mark | None = None  # of the transaction of the run, or of a step
         self._one_transaction = one_transaction
@@ -135,7 +136,7 @@ class Watch:
                 self._failed.append((error, sql))
             raise
         if self._verifier:
-            self._verifier.saw(sql)
+            self._verifier.saw(sql, by_code=self.by_code)
         if self.progress.shows_sql:
             operations = self.database.connection.ops
             self.progress.ran(operations.last_executed_query(context["cursor"].cursor, sql, params))

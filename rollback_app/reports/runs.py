@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from rollback_app.history import Key, Outcome, Record, Run
-from rollback_app.safety import Comparison, Difference
+from rollback_app.safety import Comparison, Difference, in_words
 
 from .base import Line, Report, forward, number_of, said, seconds, stamp, utc
 
@@ -50,6 +50,7 @@ def of_verdict(comparison: Comparison, *, in_full: bool = False) -> Report:
             "tables": comparison.tables,
             "new": [_difference(difference) for difference in comparison.new],
             "left_over": [_difference(difference) for difference in comparison.left_over],
+            "by_code": [_difference(difference) for difference in comparison.by_code],
             "known": [_difference(difference) for difference in comparison.known],
             "why_not": comparison.why_not,
         },
@@ -57,27 +58,33 @@ def of_verdict(comparison: Comparison, *, in_full: bool = False) -> Report:
 
 
 def _verdict(comparison: Comparison, in_full: bool) -> Iterator[Line]:
+    new, left_over, by_code, known = map(
+        in_words, (comparison.new, comparison.left_over, comparison.by_code, comparison.known)
+    )
     if comparison.why_not:
         yield Line(f"Not verified: no tables could be made to compare with: {comparison.why_not}", "WARNING")
-    elif comparison.new:
-        yield Line(f"Verified: {number_of(len(comparison.new), 'difference')} from what the migrations say.", "ERROR")
+    elif new:
+        yield Line(f"Verified: {number_of(len(new), 'difference')} from what the migrations say.", "ERROR")
         return  # each is in the message of the failure
     elif not comparison.tables:
         yield Line("Verified: no table was touched.")
     else:
         are = "is" if comparison.tables == 1 else "are"
-        but = ", but for the following" if comparison.left_over or comparison.known else ""
+        but = ", but for the following" if left_over or by_code or known else ""
         yield Line(
             f"Verified: {number_of(comparison.tables, 'table')} {are} as the migrations at the target say{but}.",
             "SUCCESS",
         )
-    for difference in comparison.left_over:
-        yield Line(f"  {difference}: that is how Django itself undoes it, and harmless.", indent=4)
+    for words in left_over:
+        yield Line(f"  {words}: that is how Django itself undoes it, and harmless.", indent=4)
+    for words in by_code:
+        yield Line(f"  {words}: SQL or code of a migration is in charge of it.", indent=4)
     if in_full:
-        for difference in comparison.known:
-            yield Line(f"  {difference}: that was so before.", indent=4)
-    elif comparison.known:
-        yield Line(f"  {number_of(len(comparison.known), 'difference')} from before the run, see -v 2.")
+        for words in known:
+            yield Line(f"  {words}: that was so before.", indent=4)
+    elif known:
+        was, them = ("was", "it") if len(known) == 1 else ("were", "them")
+        yield Line(f"  {number_of(len(known), 'difference')} {was} there before the run; -v 2 lists {them}.")
 
 
 def _difference(difference: Difference) -> dict[str, Any]:

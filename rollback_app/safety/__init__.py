@@ -4,7 +4,7 @@ Each check is one function in the file of its theme; adding one is that function
 """
 
 from .checks import CHECKS, judge
-from .comparison import Comparison, Difference
+from .comparison import Comparison, Difference, in_words
 from .consent import check_can_be_taken_back, check_nothing_blocks, check_nothing_lost
 from .findings import Count, Finding, Inspector, Level, Preview, Refused, Violations, digits
 from .history_checks import clean_after, clean_before
@@ -35,6 +35,7 @@ __all__ = [
     "clean_before",
     "digits",
     "gone",
+    "in_words",
     "judge",
     "marks",
     "named",

@@ -13,7 +13,7 @@ from rollback_app import workflow
 from rollback_app.database import catalog
 from rollback_app.executor import NotAsExpected, Progress, StepFailed
 from rollback_app.planner import Choices
-from rollback_app.safety import Comparison
+from rollback_app.safety import Comparison, in_words
 from tests.support.databases import Database
 from tests.support.history import deploy, keys
 from tests.support.projects import Project, migration
@@ -178,21 +178,24 @@ def test_what_a_run_leaves_different_is_found(database: Database, project: Proje
     ("sql", "difference"),
     [
         ("DROP INDEX by_pages", "a_book lacks index btree (title, pages DESC)"),
-        ("ALTER TABLE a_book ALTER id DROP IDENTITY", "a_book still has column id bigint NOT NULL"),
+        ("ALTER TABLE a_book ALTER id DROP IDENTITY", "column id of a_book lacks automatic number"),
         ("ALTER TABLE a_book DROP CONSTRAINT a_book_pkey CASCADE", "a_book lacks primary key (id)"),
-        ("ALTER TABLE a_book ALTER price SET DEFAULT 5", "a_book still has column price numeric(5,2) DEFAULT 5"),
-        ("ALTER TABLE a_book ALTER pages DROP DEFAULT", "a_book lacks column pages integer NOT NULL DEFAULT 1"),
+        (
+            "ALTER TABLE a_book ALTER price SET DEFAULT 5",
+            "column price of a_book has DEFAULT 5, which the migrations do not say",
+        ),
+        ("ALTER TABLE a_book ALTER pages DROP DEFAULT", "column pages of a_book lacks DEFAULT 1"),
         (
             'ALTER TABLE a_book ALTER title TYPE varchar(9) COLLATE "C"',
-            'a_book still has column title character varying(9) NOT NULL COLLATE "C"',
+            'column title of a_book has COLLATE "C", which the migrations do not say',
         ),
         (
             "ALTER TABLE a_book ADD EXCLUDE USING btree (price WITH =)",
-            "a_book still has exclusion EXCLUDE USING btree (price WITH =)",
+            "a_book has exclusion EXCLUDE USING btree (price WITH =), which the migrations do not say",
         ),
         (
             "CREATE UNIQUE INDEX ON a_book (price) WHERE pages > 9",
-            "a_book still has unique index btree (price) WHERE (pages > 9)",
+            "a_book has unique index btree (price) WHERE (pages > 9), which the migrations do not say",
         ),
     ],
 )
@@ -200,7 +203,7 @@ def test_what_sql_does_in_secret_is_found(database: Database, project: Project, 
     library(database, project, late="", then=sql)
     with pytest.raises(NotAsExpected) as failure:
         run(database)
-    assert difference in map(str, failure.value.comparison.new)
+    assert difference in in_words(failure.value.comparison.new)
 
 
 @pytest.mark.databases("sqlite")
@@ -209,11 +212,11 @@ def test_what_sql_does_in_secret_is_found(database: Database, project: Project, 
     [
         (
             'models.CharField(max_length=9, db_index=True, db_collation="NOCASE")',
-            "a_book still has collation title nocase",
+            "a_book has collation title nocase, which the migrations do not say",
         ),
         (
             'models.CharField(max_length=9, db_index=True, db_default="x -- (y)")',
-            "a_book lacks column title varchar(9) NOT NULL",
+            "column title of a_book has DEFAULT 'x -- (y)', which the migrations do not say",
         ),
     ],
 )
@@ -221,7 +224,7 @@ def test_what_only_the_text_of_a_table_tells(database: Database, project: Projec
     library(database, project, f'migrations.AlterField("Book", "title", {field})')
     with pytest.raises(NotAsExpected) as failure:
         run(database)
-    assert difference in map(str, failure.value.comparison.new)
+    assert difference in in_words(failure.value.comparison.new)
 
 
 @pytest.mark.parametrize("step_by_step", [False, True])
@@ -263,7 +266,7 @@ def test_without_verification(database: Database, project: Project) -> None:
 def test_the_first_five_are_told(database: Database, project: Project) -> None:
     more = ", ".join(f'migrations.AddField("Book", "x{number}", models.IntegerField(null=True))' for number in range(7))
     library(database, project, more)
-    with pytest.raises(NotAsExpected, match=r"a_book still has column x0 .*; and 2 more"):
+    with pytest.raises(NotAsExpected, match=r"a_book has column x0 .*; and 2 more"):
         run(database)
 
 
@@ -293,11 +296,20 @@ def test_what_was_so_before_is_no_failure(database: Database, project: Project) 
     assert comparison
     assert comparison.new == ()
     assert (
-        sorted(map(str, comparison.known))
+        sorted(in_words(comparison.known))
         == {
-            "sqlite": ["a_book still has column extra integer", "a_book still has index ( isbn )"],
-            "postgresql": ["a_book still has column extra integer", "a_book still has index btree (isbn)"],
-            "mariadb": ["a_book still has column extra int(11)", "a_book still has index BTREE isbn"],
+            "sqlite": [
+                "a_book has column extra integer, which the migrations do not say",
+                "a_book has index ( isbn ), which the migrations do not say",
+            ],
+            "postgresql": [
+                "a_book has column extra integer, which the migrations do not say",
+                "a_book has index btree (isbn), which the migrations do not say",
+            ],
+            "mariadb": [
+                "a_book has column extra int(11), which the migrations do not say",
+                "a_book has index BTREE isbn, which the migrations do not say",
+            ],
         }[database.vendor]
     )
 
