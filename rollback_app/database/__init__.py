@@ -14,10 +14,11 @@ from rollback_app.errors import UsageError
 from .base import Database, Timeouts, details, first_line, sqlstate
 from .mysql import MySQL
 from .postgresql import PostgreSQL
+from .spelling import normal
 from .sqlite import SQLite
 from .transactions import Mark, mark
 
-__all__ = ["KINDS", "Database", "Mark", "Timeouts", "details", "first_line", "get", "mark", "sqlstate"]
+__all__ = ["KINDS", "Database", "Mark", "Timeouts", "details", "first_line", "get", "normal", "mark", "sqlstate"]
 
 _DEFAULT_TIMEOUTS = Timeouts()
 # By the name that Django gives its connections (`connection.vendor`).

@@ -14,8 +14,7 @@ from django.db import router
 from django.db.models import Model
 from django.db.models.options import normalize_together
 
-from rollback_app.database import Database, catalog, first_line
-from rollback_app.database.spelling import normal
+from rollback_app.database import Database, catalog, first_line, normal
 from rollback_app.planner import Effect, Kind, Plan
 from rollback_app.safety import Comparison, Difference
 from rollback_app.states import States
