@@ -18,7 +18,7 @@ from .spelling import normal
 from .sqlite import SQLite
 from .transactions import Mark, mark
 
-__all__ = ["KINDS", "Database", "Mark", "Timeouts", "details", "first_line", "get", "normal", "mark", "sqlstate"]
+__all__ = ["KINDS", "Database", "Mark", "Timeouts", "details", "first_line", "get", "mark", "normal", "sqlstate"]
 
 _DEFAULT_TIMEOUTS = Timeouts()
 # By the name that Django gives its connections (`connection.vendor`).
