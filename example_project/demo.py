@@ -6,7 +6,9 @@ import os
 import shlex
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import django
 
@@ -14,7 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def say(text: str) -> None:
-    print(f"\n# {text}", flush=True)
+    print("\n" + textwrap.fill(text, 80, initial_indent="# ", subsequent_indent="# "), flush=True)
 
 
 def manage(line: str) -> int:
@@ -54,32 +56,33 @@ def main() -> None:
     Path(settings.DATABASES["default"]["NAME"]).unlink(missing_ok=True)
     say("A small shop: three releases are deployed, with Django's own migrate, and people use it in between.")
     history.build()
+    zone = ZoneInfo(settings.TIME_ZONE)  # that of all that follows
     for deployment in history.DEPLOYMENTS:
-        print(f"  {deployment.release} on {deployment.at:%d %B %Y, %H:%M} UTC")
+        print(f"  {deployment.release} on {deployment.at.astimezone(zone):%d %B %Y, %H:%M} {zone.key}")
     say(
         "The database after release 2.2. New in it: order notes, invoices, loyalty points, lower-case states of orders."
     )
     show_database()
-    say("2.2 went wrong. What would going back before it do? This only looks.")
+    say("2.2 went wrong. What would a rollback to before it do? This only looks.")
     manage('python manage.py rollbackmigrationsafter "2024-05-15 11:00" --plan')
-    say("Without a terminal, nothing is destroyed unasked: exit status 3.")
+    say("Without a terminal, nothing is destroyed without consent: exit status 3.")
     status = manage('python manage.py rollbackmigrationsafter "2024-05-15 11:00" --no-input -v 0')
     print(f"(exit status {status})")
-    say("So we agree to the loss that the plan named.")
+    say("So we consent to the loss that the plan names.")
     manage('python manage.py rollbackmigrationsafter "2024-05-15 11:00" --no-input --destroy-data')
     say("The database is what it was under 2.1: the columns and the table are gone, and the orders are OPEN again.")
     show_database()
     say(
-        "One deployment further back stands a migration that cannot be undone. That is found before anything is changed."
+        "One deployment further back is a migration that cannot be undone. The command finds it before it changes anything."
     )
     status = manage('python manage.py rollbackmigrationsafter "2024-04-08 11:00" --plan')
     print(f"(exit status {status})")
     say("What to try next, on the same database (example_project/demo.sqlite3):")
-    print("  python manage.py migrate                                                 forward again, to 2.2")
-    print('  python manage.py rollbackmigrationsafter "2024-05-15 11:00" --plan -v 2  the plan, every step')
+    print("  python manage.py migrate")
+    print("  python manage.py showdeployments")
     print('  python manage.py rollbackmigrationsafter "2024-05-15" --format json --plan')
     print("  python manage.py rollbackmigrationsafter --help")
-    print("with the Python of .venv (.venv/bin/python). README.md says the rest.")
+    print("Use the Python of .venv (.venv/bin/python). README.md tells the rest.")
 
 
 if __name__ == "__main__":

@@ -88,6 +88,11 @@ class RollbackCommand(BaseCommand):
         brief = getattr(error, "brief", "") if self.findings_shown else ""
         return as_message(f"{name}{brief or error.message}\n{error.hint}").removeprefix(name)
 
+    def tell(self, text: str, style: str = "") -> None:
+        """Print to stderr what there is to know meanwhile."""
+        told = as_message(text) if self.at_command_line else text
+        self.stderr.write(self.paint(style, told) if style else told)
+
     def show(self, report: Report, format: str = "text") -> None:
         """Print a report in a format to stdout."""
         text = FORMATS[format](report, self.paint)

@@ -27,7 +27,7 @@ class Silent(Progress):
         self.command = command
 
     def warned(self, text: str) -> None:
-        self.command.stderr.write(self.command.style.WARNING(text))
+        self.command.tell(text, "WARNING")
 
 
 class Printed(Silent):

@@ -49,8 +49,8 @@ def as_text(report: Report, paint: Paint) -> str:
     )
 
 
-# What stays on one line: a quotation, since it may be something to paste, and a distance in time.
-_QUOTED = re.compile(r""""[^"\n]*"|`[^`\n]*`|'python [^'\n]*'|\d+ \w+( \d+ \w+)? ago""")
+# What stays on one line: a quotation or an option with its value, since they may be something to paste; a distance in time.
+_QUOTED = re.compile(r""""[^"\n]*"|`[^`\n]*`|'python [^'\n]*'|--[a-z-]+ [\w.]*\w\.\w+|\d+ \w+( \d+ \w+)? ago""")
 _GAP = "\0"
 
 
@@ -76,8 +76,12 @@ _TO_PASTE = re.compile(
 
 
 def said(text: str, style: str = "", indent: int = 0) -> Iterator[Line]:
-    """The lines of a message. A command or a statement that ends one of them stands on a line of its own."""
+    """The lines of a message. A command or a statement that ends one of them stands on a line of its own, and one that begins
+    with spaces is such a line already."""
     for each in text.splitlines():
+        if each.startswith("  "):
+            yield Line(" " * indent + each, whole=True)
+            continue
         to_paste = _TO_PASTE.fullmatch(each)
         yield Line(" " * indent + (f"{to_paste['words']}:" if to_paste else each), style, indent)
         if to_paste:

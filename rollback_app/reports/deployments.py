@@ -21,7 +21,7 @@ def of_listing(listing: Listing) -> Report:
 
 
 def _listing(listing: Listing) -> Iterator[Line]:
-    yield Line(f"Database {listing.title}", "MIGRATE_HEADING")
+    yield Line(f"Database {listing.title}", "MIGRATE_HEADING", whole=True)
     if listing.total:
         shown = len(listing.listed)
         yield Line(f"{number_of(listing.total, 'deployment')}, newest first, in {listing.zone.key}; {shown} shown")

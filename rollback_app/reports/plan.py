@@ -45,7 +45,7 @@ def of_findings(preview: Preview) -> Report:
 
 def _lines(preview: Preview, in_full: bool) -> Iterator[Line]:
     plan = preview.plan
-    yield Line(f"Database {preview.title}", "MIGRATE_HEADING", 9)
+    yield Line(f"Database {preview.title}", "MIGRATE_HEADING", whole=True)
     yield from _moment(preview)
     if plan.empty and not preview.of_level(Level.BLOCKER):
         yield _nothing_to_do(preview)

@@ -144,7 +144,7 @@ _ENDS = {
 
 def of_records(alias: str, title: str, records: Sequence[Run]) -> Report:
     """The journal of one database, newest first."""
-    lines = [Line(f"Database {title}", "MIGRATE_HEADING")]
+    lines = [Line(f"Database {title}", "MIGRATE_HEADING", whole=True)]
     if not records:
         lines.append(Line("No rollback was noted here."))
     for record in records:
@@ -155,9 +155,10 @@ def of_records(alias: str, title: str, records: Sequence[Run]) -> Report:
 
 def _record(record: Run, alias: str) -> Iterator[Line]:
     end, style = _ENDS[record.outcome]
-    who = f" by {record.operator}" if record.operator else ""
+    who = f"by {record.operator} on {record.host}" if record.operator else f"on {record.host}"
     done = f"{record.steps_done} of {number_of(len(record.steps), 'step')} undone"
-    yield Line(f"{record.number}. {utc(record.started)}{who} on {record.host}: {end}, {done}", style)
+    yield Line(f"{record.number}. {utc(record.started)}: {end}, {done}", style, 3)
+    yield Line(f"   {who}")
     yield Line(f"   back to  {utc(record.moment) if record.moment else 'a set of migrations: see the command'}")
     yield Line("   command" if record.command else "   command  (through the Python API)")
     if record.command:
@@ -165,7 +166,7 @@ def _record(record: Run, alias: str) -> Iterator[Line]:
     yield Line(f"   digest   {record.digest}" + (f", took {seconds(record.seconds)}" if record.finished else ""))
     for index, (key, applied) in enumerate(record.steps, start=1):
         mark = "undone" if index <= record.steps_done else "left"
-        yield Line(f"   {mark:<7}  {key}, which was applied {utc(applied)}", indent=12)
+        yield Line(f"   {mark:<7}  {key}, applied {utc(applied)}", indent=12)
     if record.error:
         yield Line("   error")
         yield from said(record.error, indent=5)

@@ -95,7 +95,7 @@ def _parts(step: Step, findings: Sequence[Finding]) -> Iterator[_Part]:
 
 def _repeats(finding: Finding, words: str) -> bool:
     """Does the finding say what these words say, and more?"""
-    return finding.facts.get("effect") == words or bool(re.search(rf"{re.escape(words)}(?![\w.])", finding.text))
+    return finding.facts.get("effect") == words or bool(re.search(rf"{re.escape(words)}(?!\w|\.\w)", finding.text))
 
 
 def _found(finding: Finding, alike: tuple[str, str]) -> _Part:

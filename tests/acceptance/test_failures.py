@@ -20,6 +20,8 @@ from pathlib import Path
 
 import pytest
 
+from rollback_app.reports import as_message
+from tests.support.commands import unwrapped
 from tests.support.databases import Database
 from tests.support.history import keys
 from tests.support.schema import everything
@@ -91,6 +93,8 @@ class Shop:
         return process.returncode
 
     def in_one_form(self, text: str) -> str:
+        """With the same names everywhere, and wrapped as these are long."""
+        text = unwrapped(text)
         settings = self.database.connection.settings_dict
         place = f"{settings['NAME']} on {settings['HOST']}:{settings['PORT']}"
         for found, shown in [
@@ -100,7 +104,7 @@ class Shop:
             (r"since \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC", "since 2024-05-15 12:30:02 UTC"),
         ]:
             text = re.sub(found, shown, text)
-        return text
+        return as_message(text) + "\n" if text else ""
 
     def unchanged(self) -> bool:
         self.database.connection.close()

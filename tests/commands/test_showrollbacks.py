@@ -67,12 +67,13 @@ def test_a_run_that_is_done(shop: Database) -> None:
 
     said = call("showrollbacks", database=shop.alias)
     assert said.out.splitlines()[2:] == [
-        f"1. {record.started:%Y-%m-%d %H:%M:%S} UTC by {getpass.getuser()} on {socket.gethostname()}: done, 1 of 1 step undone",
+        f"1. {record.started:%Y-%m-%d %H:%M:%S} UTC: done, 1 of 1 step undone",
+        f"   by {getpass.getuser()} on {socket.gethostname()}",
         "   back to  2024-05-02 08:00:00 UTC",
         "   command",
         f'     python manage.py rollbackmigrationsafter "2024-05-02 10:00" --database {shop.alias}',
         f"   digest   {record.digest}, took {record.seconds:.2f} s",
-        "   undone   a.0002_x, which was applied 2024-05-02 08:00:00 UTC",
+        "   undone   a.0002_x, applied 2024-05-02 08:00:00 UTC",
         "   To go forward again later, start the newer release and run:",
         "     python manage.py migrate" + here(shop),
     ]
@@ -125,7 +126,7 @@ def test_through_the_api_and_without_a_name(shop: Database, monkeypatch: pytest.
     monkeypatch.setattr(getpass, "getuser", no_name)
     workflow.roll_back(workflow.preview(DAY_2.isoformat(), using=[shop.alias]), destroy_data=True)
     said = call("showrollbacks", database=shop.alias)
-    assert f" UTC on {socket.gethostname()}: done" in said.out
+    assert f" UTC: done, 1 of 1 step undone\n   on {socket.gethostname()}\n" in said.out
     assert "   command  (through the Python API)" in said.out
 
 

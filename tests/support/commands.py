@@ -40,6 +40,19 @@ class Said:
         return json.loads(self.out)
 
 
+def unwrapped(text: str) -> str:
+    """Each sentence on one line again: it was wrapped where the first word of the next line would not have fitted."""
+    lines: list[str] = []
+    width = 0  # of the last line as it was
+    for line in text.splitlines():
+        if lines and line.strip() and width <= 80 < width + 1 + len(line.split()[0]):
+            lines[-1] += f" {line.strip()}"
+        else:
+            lines.append(line)
+        width = len(line)
+    return "\n".join(lines)
+
+
 def call(name: str, /, *args: str, **options: Any) -> Said:
     out = StringIO()
     try:

@@ -10,6 +10,7 @@ from django.db import DEFAULT_DB_ALIAS
 from rollback_app import workflow
 from rollback_app.management.base import RollbackCommand
 from rollback_app.moments import clock
+from rollback_app.reports import Report, said
 
 
 class Command(RollbackCommand):
@@ -35,6 +36,6 @@ class Command(RollbackCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         mark = workflow.mark_release(options["name"], options["at"], options["database"], options["timezone"])
-        self.stdout.write(
-            f"release:{mark.release} goes back to what was applied until {clock(mark.end)} UTC, on {options['database']}."
-        )
+        until = f"{clock(mark.end)} UTC"
+        text = f"release:{mark.release} goes back to what was applied until {until}, on {options['database']}."
+        self.show(Report(tuple(said(text))))
