@@ -167,7 +167,7 @@ def test_a_locked_history(shop: Shop) -> None:
 @on_postgresql
 def test_a_statement_timeout(shop: Shop) -> None:
     shop.sql(SLOW.format(statement="PERFORM pg_sleep(60)"))
-    assert shop.types(f"{COMMAND} --statement-timeout 0.5") == 1
+    assert shop.types(f"{COMMAND} --statement-timeout 2") == 1
     assert shop.unchanged()
     shown(shop, "statement-timeout")
 
