@@ -295,6 +295,7 @@ def _run(looked_at: Preview, progress: Progress, timeouts: Timeouts, command: st
             bookmark or Bookmark(),
             one_transaction=looked_at.one_transaction,
             verify=verify,
+            named=_named(looked_at),
         )
     except RollbackError as error:
         progress.broke_off()
@@ -307,12 +308,22 @@ def _run(looked_at: Preview, progress: Progress, timeouts: Timeouts, command: st
     return Result(looked_at, outcome.done, outcome.comparison)
 
 
+def _named(looked_at: Preview) -> frozenset[str]:
+    """The objects that no migration knows, and of which the plan says that they go."""
+    return safety.named(finding.facts for finding in looked_at.findings)
+
+
 def _rehearse(looked_at: Preview, progress: Progress, timeouts: Timeouts, *, verify: bool) -> Rehearsal:
     database = databases.get(looked_at.alias, timeouts)
     choices = looked_at.plan.basis.choices
     try:
         return executor.rehearse(
-            database, looked_at.plan, lambda: _plan(database, looked_at.moment, choices), progress, verify=verify
+            database,
+            looked_at.plan,
+            lambda: _plan(database, looked_at.moment, choices),
+            progress,
+            verify=verify,
+            named=_named(looked_at),
         )
     except RollbackError:
         progress.broke_off()

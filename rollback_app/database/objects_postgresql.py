@@ -71,7 +71,7 @@ WITH inherited AS (
 """
 _DESCRIBED = """
 , described AS (
-    SELECT f.*, i.type, i.identity, r.rulename, x.indexrelid, con.contype, con.conkey, t.tgisinternal,
+    SELECT f.*, i.type, i.schema, i.identity, r.rulename, x.indexrelid, con.contype, con.conkey, t.tgisinternal,
         a.attgenerated, c.relkind, c.relispartition, s.seqrelid,
         coalesce(con.conname, c.relname)::text AS own,
         coalesce(r.ev_class, con.conrelid, t.tgrelid, p.polrelid, e.adrelid, b.prrelid, x.indrelid, y.stxrelid,
@@ -124,7 +124,7 @@ FROM described
 # Of what goes, that which is no part of something else that is named: types, stored values, keys' own indexes, defaults, …
 _NAMED = """
 WHERE classid <> 'pg_type'::regclass AND rulename IS DISTINCT FROM '_RETURN' AND NOT coalesce(tgisinternal, false)
-AND type <> 'toast table' AND NOT coalesce(contype IN ('n', 't'), false)
+AND schema IS DISTINCT FROM 'pg_toast' AND NOT coalesce(contype IN ('n', 't'), false)
 AND NOT EXISTS (SELECT FROM inherited i WHERE classid = 'pg_class'::regclass AND i.relation = objid
     AND coalesce(i.attribute, 0) = objsubid)
 AND NOT (indexrelid IS NOT NULL AND EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = indexrelid AND k.contype <> 'f'))
@@ -145,39 +145,44 @@ AND NOT EXISTS (SELECT FROM described o WHERE o.n = described.n AND o.classid = 
 
 
 # All that may hang on a table, with the columns of a constraint or an index. An object keeps its number when it is renamed.
-_LISTING = """
+_LISTING = """SELECT * FROM (
 WITH t AS MATERIALIZED (
     SELECT c.oid, n.nspname, c.relname, c.relkind, quote_ident(n.nspname) || '.' || quote_ident(c.relname) AS name,
         CASE WHEN pg_table_is_visible(c.oid) THEN '' ELSE n.nspname || '.' END || c.relname AS own
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE c.relkind IN ('r', 'p', 'f', 'v', 'm') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
 )
-SELECT 'class ' || oid, CASE relkind WHEN 'v' THEN 'view' WHEN 'm' THEN 'materialized view' ELSE 'table' END, name, own, own, '{}'
+SELECT 'class ' || oid, CASE relkind WHEN 'v' THEN 'view' WHEN 'm' THEN 'materialized view' ELSE 'table' END,
+    name, own, own, '{}'::text[], name
 FROM t
 UNION ALL
-SELECT 'rule ' || r.oid, 'rule', quote_ident(r.rulename) || ' on ' || t.name, r.rulename, own, '{}'
+SELECT 'rule ' || r.oid, 'rule', quote_ident(r.rulename) || ' on ' || t.name, r.rulename, own, '{}'::text[], t.name
 FROM t JOIN pg_rewrite r ON r.ev_class = t.oid AND r.rulename <> '_RETURN'
 UNION ALL
-SELECT 'policy ' || p.oid, 'policy', quote_ident(p.polname) || ' on ' || t.name, p.polname, own, '{}'
+SELECT 'policy ' || p.oid, 'policy', quote_ident(p.polname) || ' on ' || t.name, p.polname, own, '{}'::text[], t.name
 FROM t JOIN pg_policy p ON p.polrelid = t.oid
 UNION ALL
-SELECT 'trigger ' || g.oid, 'trigger', quote_ident(g.tgname) || ' on ' || t.name, g.tgname, own, '{}'
+SELECT 'trigger ' || g.oid, 'trigger', quote_ident(g.tgname) || ' on ' || t.name, g.tgname, own, '{}'::text[], t.name
 FROM t JOIN pg_trigger g ON g.tgrelid = t.oid AND NOT g.tgisinternal
 UNION ALL
-SELECT 'statistics ' || s.oid, 'statistics', s.stxnamespace::regnamespace || '.' || quote_ident(s.stxname), s.stxname, own, '{}'
+SELECT 'statistics ' || s.oid, 'statistics',
+    s.stxnamespace::regnamespace || '.' || quote_ident(s.stxname), s.stxname, own, '{}'::text[], t.name
 FROM t JOIN pg_statistic_ext s ON s.stxrelid = t.oid
 UNION ALL
-SELECT 'publication ' || b.oid, 'publication', t.name || ' in publication ' || quote_ident(p.pubname), p.pubname, own, '{}'
+SELECT 'publication ' || b.oid, 'publication',
+    t.name || ' in publication ' || quote_ident(p.pubname), p.pubname, own, '{}'::text[], t.name
 FROM t JOIN pg_publication_rel b ON b.prrelid = t.oid JOIN pg_publication p ON p.oid = b.prpubid
 UNION ALL
 SELECT 'constraint ' || c.oid, CASE c.contype WHEN 'u' THEN 'unique constraint' WHEN 'c' THEN 'check' WHEN 'f' THEN 'foreign key'
     ELSE 'exclusion constraint' END, quote_ident(c.conname) || ' on ' || t.name, c.conname, own,
-    ARRAY(SELECT attname::text FROM pg_attribute WHERE attrelid = t.oid AND attnum = ANY (c.conkey))
+    ARRAY(SELECT attname::text FROM pg_attribute WHERE attrelid = t.oid AND attnum = ANY (c.conkey)), t.name
 FROM t JOIN pg_constraint c ON c.conrelid = t.oid AND c.contype IN ('u', 'c', 'f', 'x')
 UNION ALL
-SELECT 'class ' || c.oid, 'index', c.relnamespace::regnamespace || '.' || quote_ident(c.relname), c.relname, own, '{}'
+SELECT 'class ' || c.oid, 'index',
+    c.relnamespace::regnamespace || '.' || quote_ident(c.relname), c.relname, own, '{}'::text[], t.name
 FROM t JOIN pg_index i ON i.indrelid = t.oid JOIN pg_class c ON c.oid = i.indexrelid
 WHERE NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = i.indexrelid AND k.contype <> 'f')
+) listed
 """
 _NAMED_BY_MODELS = ("index", "check", "unique constraint", "exclusion constraint", "foreign key", "primary key")
 
@@ -240,8 +245,8 @@ def listing(connection: BaseDatabaseWrapper, known: Known) -> list[ListedObject]
     with connection.cursor() as cursor:
         cursor.execute(_LISTING)
         return [
-            ListedObject(id, kind, name, table)
-            for id, kind, name, own, table, columns in cursor.fetchall()
+            ListedObject(id, kind, name, on)
+            for id, kind, name, own, table, columns, on in cursor.fetchall()
             if not (kind in _NAMED_BY_MODELS and known.has_name(own, table, columns))
             and not (kind == "table" and table in known.tables)
         ]

@@ -133,9 +133,22 @@ def _master(connection: BaseDatabaseWrapper) -> list[tuple[str, str, str, str]]:
         return list(cursor.fetchall())
 
 
+def _columns(connection: BaseDatabaseWrapper) -> list[tuple[str, str]]:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT t.name, c.name FROM sqlite_master t, pragma_table_xinfo(t.name) c WHERE t.type = 'table'"
+        )
+        return list(cursor.fetchall())
+
+
 def listing(connection: BaseDatabaseWrapper, known: Known) -> list[ListedObject]:
     """See `Database.listing`."""
-    return [
+    columns = [
+        ListedObject(f"column {table}.{column}", "column", f"{table}.{column}", table)
+        for table, column in _columns(connection)
+        if known.tables.get(table) and not known.has_column(table, column)
+    ]
+    return columns + [
         ListedObject(f"{kind} {name}", kind, name, table, sql)
         for kind, name, table, sql in _master(connection)
         if not (kind == "table" and table in known.tables) and not (kind == "index" and known.has_name(name, table, ()))

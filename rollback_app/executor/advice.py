@@ -17,6 +17,10 @@ DURABLE = (
     "The code wants a transaction of its own (durable=True). With atomic = False in its migration, --step-by-step gives it"
     " one."
 )
+GONE = (
+    "Look at what unapplying these migrations does. To let it go, {again}: the new plan names it. To compare nothing, add"
+    " --no-verify."
+)
 UNKNOWN = "Fix the problem named above, then {again}."
 
 

@@ -48,14 +48,16 @@ def undo_in_pieces(
         with watch.failures(step, in_words(undo.operation)):
             script = _script(database, undo, step, begun)
             if script is not None:
-                _run_script(database, script, bookmark, begun)
+                with watch.operation(step, undo.operation):
+                    _run_script(database, script, bookmark, begun)
                 bookmark.operation_done(index + 1)
             else:
                 if begun and is_concurrent(type(undo.operation)):
                     operation: Any = undo.operation
                     database.drop_invalid_index(getattr(operation, "index", operation).name)
                 with _alone(database, undo.operation, step), _noting_statements(database, editor, bookmark, begun):
-                    _backwards_and_deferred(undo, step, editor)
+                    with watch.operation(step, undo.operation):
+                        _backwards_and_deferred(undo, step, editor)
                     bookmark.operation_done(index + 1)
                     watch.guard_callbacks()
         if undo.rendered_everything:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -39,7 +39,13 @@ class Rehearsal:
 
 
 def rehearse(
-    database: Database, plan: Plan, prepare: Callable[[], Plan], progress: Progress, *, verify: bool
+    database: Database,
+    plan: Plan,
+    prepare: Callable[[], Plan],
+    progress: Progress,
+    *,
+    verify: bool,
+    named: Collection[str] = frozenset(),
 ) -> Rehearsal:
     """Errors: those of `executor.run`. The database must be able to take back changes of the schema."""
     recorder = _Recorder(database, progress)
@@ -55,6 +61,7 @@ def rehearse(
                 one_transaction=True,
                 verify=verify,
                 before_rollback=traces.read_locks,
+                named=named,
             )
     finally:
         for words in traces.remove():

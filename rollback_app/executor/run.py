@@ -7,12 +7,11 @@ cannot run a whole plan in one transaction. Django decides what an operation doe
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from django.db import transaction
-from django.db.migrations.operations import RenameModel
 
 from rollback_app.database import Database
 from rollback_app.history import Record
@@ -48,14 +47,16 @@ def run(
     one_transaction: bool,
     verify: bool = True,
     before_rollback: Callable[[], None] | None = None,
+    named: Collection[str] = frozenset(),
 ) -> Outcome:
     """Unapply a plan. prepare: reads the history again and plans anew, called under the lock. before_rollback: for a
-    rehearsal, called at the end of the transaction, which is then rolled back.
+    rehearsal, called at the end of the transaction, which is then rolled back. named: the objects that no migration
+    knows, and of which the plan says that they go.
 
     Errors: Locked; Refused, if the history changed since `expected` was planned; StepFailed, which says what state the
     database is in.
     """
-    watch = Watch(database, progress, verify=verify, one_transaction=one_transaction)
+    watch = Watch(database, progress, verify=verify, one_transaction=one_transaction, named=named)
     with _old_objects_aside(), database.watching_others(), database.connection.execute_wrapper(watch):
         if one_transaction:
             done = _in_one_transaction(database, expected, prepare, watch, bookmark, before_rollback)
@@ -114,8 +115,7 @@ def _undo_all(database: Database, plan: Plan, states: States, watch: Watch, done
         if _is_opaque(step):
             database.delete_records(waiting)
             waiting.clear()
-        with _nothing_lost_in_silence(database, plan, step):
-            done.append(undo(database, step, undos, watch))
+        done.append(undo(database, step, undos, watch))
         waiting += step.records
     database.delete_records([*waiting, *plan.squashes])
 
@@ -165,12 +165,14 @@ def _one_step(
             database.lock()
             watch.mark_transaction()
             stack.enter_context(_no_new_orphans(database, step))
-            stack.enter_context(_nothing_lost_in_silence(database, plan, step))
         if {row.id for row in database.records()} != expected:
             raise StepFailed(step, "before it began", "somebody else changed django_migrations in the meantime")
         if not in_transaction:
-            return undo_in_pieces(database, plan, step, undos, watch, bookmark, number=len(done) + 1)
+            found = undo_in_pieces(database, plan, step, undos, watch, bookmark, number=len(done) + 1)
+            watch.check_objects(step)
+            return found
         found = undo(database, step, undos, watch)
+        watch.check_objects(step)
         database.delete_records(step.records)
         bookmark.step_done(len(done) + 1)
         watch.guard_callbacks()
@@ -190,23 +192,6 @@ def _no_new_orphans(database: Database, step: Step | None) -> Iterator[None]:
 def _is_opaque(step: Step) -> bool:
     """May it do anything?"""
     return any(effect.kind in (Kind.CODE, Kind.RUNS_SQL, Kind.UNKNOWN) for effect in step.effects)
-
-
-@contextmanager
-def _nothing_lost_in_silence(database: Database, plan: Plan, step: Step) -> Iterator[None]:
-    """A table that is remade loses what the states do not know: what a faked step made may still be in it."""
-    renames = any(isinstance(operation, RenameModel) for operation in step.migration.operations)
-    if renames or not plan.basis.choices.fake or not database.remakes_tables or _is_opaque(step):
-        yield
-        return
-    before = database.columns()
-    yield
-    named = {(effect.table, effect.column) for effect in step.effects}
-    for table, column in sorted(before - database.columns()):
-        if not named & {(table, ""), (table, column)}:
-            raise StepFailed(
-                step, "remaking tables", f"column {table}.{column} would be lost, although no step drops it"
-            )
 
 
 def _same(expected: Plan, found: Plan) -> Plan:

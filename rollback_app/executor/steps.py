@@ -15,6 +15,7 @@ from rollback_app.database import Database
 from rollback_app.planner import Step, is_concurrent, name_of_code, without_concurrently
 from rollback_app.states import Undo, acts_as, leaves
 
+from .objects import is_known
 from .progress import Done
 from .watch import Watch
 
@@ -27,8 +28,9 @@ def undo(database: Database, step: Step, undos: list[Undo], watch: Watch) -> Don
     for nested in leaves(undos, step.key.app):
         with watch.failures(step, in_words(nested.operation)):
             watch.changed_rows = watch.by_code = isinstance(nested.operation, (RunPython, RunSQL))
-            backwards(nested, step, editor, _plain_twin(nested.operation))
-            if not _is_known(nested.operation):
+            with watch.operation(step, nested.operation):
+                backwards(nested, step, editor, _plain_twin(nested.operation))
+            if not is_known(nested.operation):
                 watch.check_transaction(step, in_words(nested.operation))
             if watch.changed_rows:
                 database.check_rows()  # PostgreSQL alters no table with pending trigger events
@@ -73,11 +75,6 @@ def in_words(operation: Operation) -> str:
     if isinstance(operation, RunPython):  # which describes itself as "Raw Python operation"
         return f"running {name_of_code(operation.reverse_code)}"
     return f"undoing '{operation.describe()}'"
-
-
-def _is_known(operation: Operation) -> bool:
-    """Is it undone by code of Django's alone, of which we know what it does?"""
-    return acts_as(operation) not in (None, RunPython, RunSQL)
 
 
 def _plain_twin(operation: Operation) -> Any:

@@ -19,6 +19,8 @@ from rollback_app.planner import Effect, Kind, Plan
 from rollback_app.safety import Comparison, Difference
 from rollback_app.states import States
 
+from .objects import changes_schema
+
 
 class Verifier:
     """Made before the first step; then asked after the last."""
@@ -204,11 +206,10 @@ def _meta(model: type[Model]) -> Any:
 
 
 _WORDS = re.compile(r'"([^"]+)"|`([^`]+)`|(\w+)')
-_ROWS_ONLY = ("SELECT", "INSERT", "UPDATE", "DELETE", "SAVEPOINT", "RELEASE", "ROLLBACK", "PRAGMA", "SET", "LOCK")
 
 
 def _names_in(sql: str) -> Iterator[str]:
     """The names in a statement that may change the schema."""
-    if not sql.lstrip()[:9].upper().startswith(_ROWS_ONLY):
+    if changes_schema(sql):
         for quoted, ticked, bare in _WORDS.findall(sql):
             yield from filter(None, (quoted, ticked, bare, bare.lower()))

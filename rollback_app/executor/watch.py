@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import Any
 
 from django.db import transaction
+from django.db.migrations.operations.base import Operation
 from django.db.utils import DatabaseError, InterfaceError
 
 from rollback_app.bookkeeping import RUNS_TABLE
@@ -20,6 +21,7 @@ from rollback_app.states import States
 
 from . import advice
 from .failures import NotAsExpected, StepFailed
+from .objects import ObjectGuard
 from .progress import Progress
 from .verification import Verifier
 
@@ -28,7 +30,9 @@ class Watch:
     """Watches each statement of a run: remembers the last one for the message, whether rows were changed, and which tables were
     touched, to verify them. by_code: are the statements those of SQL or code of a migration, or of a receiver?"""
 
-    def __init__(self, database: Database, progress: Progress, *, verify: bool, one_transaction: bool) -> None:
+    def __init__(
+        self, database: Database, progress: Progress, *, verify: bool, one_transaction: bool, named: Collection[str]
+    ) -> None:
         self.database = database
         self.progress = progress
         self.sql = ""
@@ -41,13 +45,29 @@ class Watch:
         self._failed: deque[tuple[Exception, str]] = deque(maxlen=5)
         self._wanted = verify
         self._verifier: Verifier | None = None
+        self._named = named
+        self._guard: ObjectGuard | None = None
 
     def prepare_to_verify(self, plan: Plan, states: States) -> None:
         if self._wanted:
             self._verifier = Verifier(self.database, plan, states)
+        if self._wanted or self.database.remakes_tables:
+            self._guard = ObjectGuard(self.database, plan, states, self._named)
+
+    @contextmanager
+    def operation(self, step: Step, operation: Operation) -> Iterator[None]:
+        """An operation is undone inside."""
+        with self._guard.around(step, operation) if self._guard else nullcontext():
+            yield
+
+    def check_objects(self, step: Step | None) -> None:
+        """Errors: StepFailed, if something is gone that no migration knows, and that the plan has not named."""
+        if self._guard and self._wanted:
+            self._guard.check(step)
 
     def verify(self, *, stays: bool) -> None:
         """stays: is the run committed already? Errors: NotAsExpected."""
+        self.check_objects(None)
         if self._verifier:
             verifier, self._verifier = self._verifier, None  # its own statements touch nothing
             self.comparison = verifier.comparison()
@@ -127,6 +147,8 @@ class Watch:
     def __call__(self, execute: Any, sql: str, params: Any, many: bool, context: dict[str, Any]) -> Any:
         if RUNS_TABLE in sql:
             return execute(sql, params, many, context)  # our own notes
+        if self._guard:
+            self._guard.saw(sql)
         self.sql = sql
         self.changed_rows = self.changed_rows or sql.split(None, 1)[:1] not in _NO_ROWS
         try:

@@ -52,6 +52,6 @@ def gone(before: Collection[ListedObject], after: Collection[ListedObject]) -> s
     return {each for each in before if each.id not in ids and (each.kind, each.name) not in names}
 
 
-def named(facts: Iterable[Mapping[str, Any]]) -> frozenset[tuple[str, str]]:
-    """(kind, name) of the objects that findings with these facts say will go."""
-    return frozenset((each["kind"], each["name"]) for each in facts if "kind" in each)
+def named(facts: Iterable[Mapping[str, Any]]) -> frozenset[str]:
+    """The names of the objects that findings with these facts say will go."""
+    return frozenset(each["name"] for each in facts if "kind" in each)

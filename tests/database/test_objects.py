@@ -8,11 +8,12 @@ from datetime import datetime, timezone
 import pytest
 
 from rollback_app import workflow
+from rollback_app.executor import StepFailed
 from rollback_app.safety import Finding
 from tests.support.commands import roll_back
 from tests.support.databases import Database
 from tests.support.history import deploy, keys
-from tests.support.projects import Project
+from tests.support.projects import Project, migration
 
 DAY_1 = datetime(2024, 5, 1, 8, 0, tzinfo=timezone.utc)
 DAY_2 = datetime(2024, 5, 2, 8, 0, tzinfo=timezone.utc)
@@ -24,7 +25,8 @@ LATE = f"""
     migrations.AddField("T", "y", models.IntegerField(null=True, db_index=True)),
     migrations.AddField("T", "z", models.PositiveIntegerField(default=1)),
     migrations.AddField("T", "tags", models.ManyToManyField("a.Log")),
-    migrations.CreateModel("U", [{ID}, ("w", models.PositiveIntegerField(unique=True)), ("s", models.SlugField()),
+    migrations.CreateModel("U", [{ID}, ("w", models.PositiveIntegerField(unique=True)),
+        ("s", models.SlugField()), ("long", models.TextField()),
         ("t", models.ForeignKey("a.T", models.CASCADE))],
         options={{"unique_together": {{("w", "t")}}, "indexes": [models.Index(fields=["w", "s"], name="i_w_s")],
             "constraints": [models.CheckConstraint(condition=models.Q(w__gt=0), name="some")]}}),
@@ -412,3 +414,134 @@ def test_code_may_drop_what_is_in_the_way(database: Database, project: Project, 
     said = roll_back(database, DAY_2, step_by_step=step_by_step)
     assert said.status == (3 if step_by_step else 0)
     assert ("unless code that runs before drops it" in said.out.replace("\n    ", " ")) != step_by_step
+
+
+# What is made between the plan and the run, so that the plan cannot name it.
+SILENT = {
+    "postgresql": ["CREATE VIEW v AS SELECT y FROM a_t", "CREATE MATERIALIZED VIEW m AS SELECT y FROM v"],
+    "sqlite": ["CREATE TRIGGER v AFTER UPDATE ON a_u BEGIN SELECT 1; END", "CREATE INDEX m ON a_u (w)"],
+    "mariadb": ["CREATE TRIGGER v AFTER UPDATE ON a_u FOR EACH ROW SET @x = 1", "CREATE INDEX m ON a_u (w)"],
+}
+GONE = {
+    "postgresql": "them: materialized view public.m, view public.v",
+    "sqlite": "them: index m, trigger v",
+    "mariadb": "them: index a_u.m, trigger v",
+}
+
+
+@pytest.mark.parametrize("step_by_step", [False, True])
+def test_what_the_plan_does_not_name_may_not_go(database: Database, project: Project, step_by_step: bool) -> None:
+    deployed(database, project, f"{COLUMN}, {TABLE}", early=SMALL)
+    previews = workflow.preview(DAY_2.isoformat(), using=[database.alias], step_by_step=step_by_step)
+    execute(database, *SILENT[database.vendor])
+    with pytest.raises(StepFailed) as caught:
+        workflow.roll_back(previews, destroy_data=True)
+    assert f"gone, although the plan does not name {GONE[database.vendor]}" in caught.value.message
+    assert "--no-verify" in (caught.value.hint or "")
+    assert (("a", "0002_late") in keys(database.alias)) == (database.vendor != "mariadb")
+    if database.vendor != "mariadb":
+        workflow.roll_back(previews, destroy_data=True, verify=False)
+        assert ("a", "0002_late") not in keys(database.alias)
+
+
+@pytest.mark.databases("sqlite")
+def test_a_column_that_the_plan_does_not_name_may_not_go(database: Database, project: Project) -> None:
+    deployed(database, project, f"{TABLE}, {REMAKE}", early=SMALL)
+    previews = workflow.preview(DAY_2.isoformat(), using=[database.alias])
+    execute(database, "ALTER TABLE a_t ADD extra text", "ALTER TABLE a_u ADD goes_with_its_table text")
+    with pytest.raises(StepFailed, match="does not name it: column a_t.extra"):
+        workflow.roll_back(previews, destroy_data=True)
+    with pytest.raises(StepFailed, match="does not name it: column a_t.extra"):
+        workflow.rehearse(previews)
+
+
+DROPS = {
+    "postgresql": "DROP VIEW v",
+    "sqlite": "DROP TRIGGER v; DROP INDEX m",
+    "mariadb": "DROP TRIGGER v; DROP INDEX m ON a_t",
+}
+DROPPED = {
+    "postgresql": ["CREATE VIEW v AS SELECT id FROM a_t"],
+    "sqlite": ["CREATE TRIGGER v AFTER UPDATE ON a_t BEGIN SELECT 1; END", "CREATE INDEX m ON a_t (x)"],
+    "mariadb": ["CREATE TRIGGER v AFTER UPDATE ON a_t FOR EACH ROW SET @x = 1", "CREATE INDEX m ON a_t (x)"],
+}
+
+
+@pytest.mark.parametrize("step_by_step", [False, True])
+@pytest.mark.parametrize("how", ["SQL", "code", "code without a transaction"])
+def test_what_sql_and_code_drop_themselves_may_go(
+    database: Database, project: Project, step_by_step: bool, how: str
+) -> None:
+    sql = DROPS[database.vendor]
+    late = f"migrations.RunSQL(migrations.RunSQL.noop, {sql!r})"
+    if how != "SQL":
+        each = f"[editor.connection.cursor().execute(sql) for sql in {sql.split('; ')!r}]"
+        late = f"migrations.RunPython(migrations.RunPython.noop, lambda apps, editor: {each})"
+    text = migration(f"{late}, {COLUMN}", [("a", "0001_early")], atomic=how != "code without a transaction")
+    deployed(database, project, text, DROPPED[database.vendor], SMALL)
+    assert roll_back(database, DAY_2, step_by_step=step_by_step).status == 0
+    assert found_in(database, "v") == found_in(database, "m") == 0
+
+
+def found_in(database: Database, name: str) -> int:
+    """How many views, triggers and indexes have this name."""
+    queries = {
+        "sqlite": "SELECT count(*) FROM sqlite_master WHERE name = %s",
+        "postgresql": "SELECT count(*) FROM pg_class WHERE relname = %s",
+        "mariadb": "SELECT count(*) FROM information_schema.triggers WHERE trigger_name = %s",
+    }
+    with database.connection.cursor() as cursor:
+        cursor.execute(queries[database.vendor], [name])
+        return int(cursor.fetchone()[0])
+
+
+@pytest.mark.databases("sqlite")
+@pytest.mark.parametrize("step_by_step", [False, True])
+@pytest.mark.parametrize("verify", [False, True])
+def test_sqlite_makes_again_what_a_remake_drops(
+    database: Database, project: Project, step_by_step: bool, verify: bool
+) -> None:
+    late = f"""migrations.RunPython(migrations.RunPython.noop, migrations.RunPython.noop),
+        {REMAKE}, migrations.RenameField("T", "x", "z"), {TABLE},
+        migrations.AlterField("T", "z", models.BigIntegerField(default=3))"""
+    made = [
+        "CREATE INDEX i ON a_t (z) WHERE z > 1",
+        "CREATE TRIGGER g AFTER UPDATE OF z ON a_t BEGIN INSERT INTO a_log (n) VALUES (NEW.z); END",
+        "INSERT INTO a_t (z) VALUES (5)",
+    ]
+    deployed(database, project, late, made, SMALL)
+    assert found(database) == {}
+    said = roll_back(database, DAY_2, step_by_step=step_by_step, no_verify=not verify)
+    assert said.status == 0, said.all
+    assert found_in(database, "i") == 1
+    execute(database, "UPDATE a_t SET x = 7")
+    with database.connection.cursor() as cursor:
+        cursor.execute("SELECT n FROM a_log")
+        assert cursor.fetchall() == [(7,)]
+
+
+@pytest.mark.databases("sqlite")
+def test_what_sqlite_cannot_make_again_fails_the_run(database: Database, project: Project) -> None:
+    late = f"""{REMAKE}, {INDEXED}"""
+    deployed(database, project, late, early=SMALL)
+    previews = workflow.preview(DAY_2.isoformat(), using=[database.alias])
+    execute(database, "CREATE INDEX i ON a_t (y, x)")
+    with pytest.raises(StepFailed, match="making index i again after its table was remade: .*no such column: y"):
+        workflow.roll_back(previews, destroy_data=True)
+    assert found_in(database, "i") == 1
+
+
+@pytest.mark.databases("sqlite")
+def test_what_code_drops_of_a_table_that_it_remakes_is_made_again(database: Database, project: Project) -> None:
+    """Unless the code drops it by its name."""
+    before = """
+def code(apps, editor):
+    T = apps.get_model("a", "T")
+    editor.execute("DROP INDEX j")
+    editor._remake_table(T)
+"""
+    operation = "migrations.RunPython(migrations.RunPython.noop, code)"
+    text = migration(operation, [("a", "0001_early")], before=before)
+    deployed(database, project, text, ["CREATE INDEX i ON a_t (x)", "CREATE INDEX j ON a_t (x, id)"], SMALL)
+    assert roll_back(database, DAY_2).status == 0
+    assert (found_in(database, "i"), found_in(database, "j")) == (1, 0)
