@@ -224,6 +224,10 @@ class Database(ABC):
     def listing(self, known: Known) -> Collection[ListedObject]:
         """All views, triggers, indexes and so on that the migrations do not know, to compare before and after a run."""
 
+    @abstractmethod
+    def read_only(self) -> str:
+        """See `safety.Inspector`."""
+
     def missing_rights(self, needed: Collection[tuple[str, Right]]) -> Sequence[str]:
         """See `safety.Inspector`. Here the file's rights are all there are."""
         return []

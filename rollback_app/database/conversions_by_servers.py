@@ -38,6 +38,8 @@ def postgresql(search: Search) -> Outcome:
     if not cast and base_of(old) == base_of(new) == "varchar":
         long, spaces = too_long(search), spaces_cut(search)
         return Outcome(search.matching(long), search.matching(spaces)) if long else NOTHING
+    if _is_done(search, _POSTGRESQL_DONE, old, new):
+        return NOTHING
     try:
         search.fetch(f"SELECT NULL::{old}::{new}")
     except ProgrammingError as error:
@@ -60,6 +62,24 @@ def postgresql(search: Search) -> Outcome:
         listed=column_types.LISTED_VALUES,
     )
     return one_by_one(search, f"{search.column}::text", condition, statements, _POSTGRESQL_FOUND)
+
+
+def _is_done(search: Search, query: str, old: str, new: str) -> bool:
+    """Has the column the other type already, as if somebody had changed it by hand?"""
+    live = dict(search.requirement.renamed).get(search.requirement.column, search.requirement.column)
+    table = search.requirement.today
+    names = (search.literal(text) for text in (search.quote(table), table, live, old, new))
+    return bool(search.fetch(query.format(*names))[0])
+
+
+_POSTGRESQL_DONE = """
+SELECT atttypid = {4}::regtype AND atttypid <> {3}::regtype
+FROM pg_attribute WHERE attrelid = to_regclass({0}) AND attname = {2}
+"""
+_MYSQL_DONE = """
+SELECT count(*) FROM information_schema.columns
+WHERE table_schema = database() AND table_name = {1} AND column_name = {2} AND data_type = {4} AND data_type <> {3}
+"""
 
 
 def _postgresql_difference(search: Search) -> str:
@@ -140,6 +160,8 @@ def mysql(search: Search) -> Outcome:
             search.matching(refused) if refused else None,
             search.matching(cut) if cut else None,
         )
+    if _is_done(search, _MYSQL_DONE, base_of(old), base_of(new)):
+        return NOTHING
     try:
         search.fetch(f"BEGIN NOT ATOMIC DECLARE o {old}; DECLARE n {new}; SET n = o; SELECT 1; END")
     except OperationalError as error:

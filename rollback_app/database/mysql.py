@@ -18,6 +18,9 @@ from .base import Database, whole_number
 
 _GRANT = re.compile(r"GRANT (?P<rights>.+?) ON (?:TABLE )?(?P<scope>\S+) TO ")
 
+# https://mariadb.com/docs/server/server-management/variables-and-modes/server-system-variables#read_only
+_DESPITE_READ_ONLY = ("ALL PRIVILEGES ON *.*", "READ_ONLY ADMIN", "READ ONLY ADMIN", "CONNECTION_ADMIN")
+
 
 class MySQL(Database):
     can_undo_ddl = False
@@ -51,6 +54,17 @@ class MySQL(Database):
                 "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = database()"
             )
             return frozenset(cursor.fetchall())
+
+    def read_only(self) -> str:
+        with self.connection.cursor() as cursor:
+            cursor.execute("SHOW GRANTS")
+            may_write_anyway = any(right in line for (line,) in cursor.fetchall() for right in _DESPITE_READ_ONLY)
+            cursor.execute(
+                "SHOW VARIABLES WHERE variable_name IN ('read_only', 'tx_read_only', 'transaction_read_only')"
+                " AND value NOT IN ('OFF', '0')"
+            )
+            switched_on = [name for name, _ in cursor.fetchall() if name != "read_only" or not may_write_anyway]
+        return f"{switched_on[0]} is on." if switched_on else ""
 
     def missing_rights(self, needed: Collection[tuple[str, Right]]) -> Sequence[str]:
         """As far as SHOW GRANTS tells: what roles and patterns grant is not looked into."""

@@ -62,6 +62,15 @@ class PostgreSQL(Database):
     def listing(self, known: Known) -> Collection[ListedObject]:
         return objects_postgresql.listing(self.connection, known)
 
+    def read_only(self) -> str:
+        with self.connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT CASE WHEN pg_is_in_recovery() THEN 'The server is a standby.'"
+                " WHEN current_setting('default_transaction_read_only')::boolean"
+                " THEN 'default_transaction_read_only is on for ' || current_user || '.' ELSE '' END"
+            )
+            return str(cursor.fetchone()[0])
+
     def missing_rights(self, needed: Collection[tuple[str, Right]]) -> Sequence[str]:
         tables = sorted({table for table, right in needed if right is not Right.CREATE})
         with self.connection.cursor() as cursor:

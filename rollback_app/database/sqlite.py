@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,6 +38,21 @@ class SQLite(Database):
                 hint="Look at DATABASES in the settings, or name another database with --database.",
             )
         return super().records()
+
+    def read_only(self) -> str:
+        name = str(self.connection.settings_dict["NAME"])
+        if name.startswith("file:") and ("mode=ro" in name or "immutable=1" in name):
+            return "It was opened with mode=ro or immutable=1."
+        with self.connection.cursor() as cursor:
+            cursor.execute("PRAGMA query_only")
+            if cursor.fetchone()[0]:
+                return "PRAGMA query_only is on."
+            cursor.execute("SELECT file FROM pragma_database_list WHERE name = 'main' AND file <> ''")
+            # SQLite writes a journal beside the file.
+            files = [place for (file,) in cursor.fetchall() for place in (Path(file), Path(file).parent)]
+        effective = os.access in os.supports_effective_ids
+        locked = [place for place in files if not os.access(place, os.W_OK, effective_ids=effective)]
+        return f"{locked[0]} is read-only for this user." if locked else ""
 
     @contextmanager
     def settings_of_run(self) -> Iterator[None]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from django.db.migrations.state import ModelState
+from django.db.migrations.utils import resolve_relation
 from django.db.models import Field
 from django.utils.functional import SimpleLazyObject
 
@@ -45,6 +46,13 @@ class Names:
         if not model_field.many_to_many or model_field.remote_field.through is not None:
             return None
         return str(model_field.db_table or self.shorten(f"{self.table(model)}_{name}"))
+
+    def join_columns(self, model: ModelState, model_field: Any) -> tuple[str, str]:
+        """The columns of such a table: to the model of the field, and to the model that the field points to."""
+        source = model.app_label, model.name_lower
+        target = resolve_relation(model_field.remote_field.model, *source)
+        to_itself = ("from_", "to_") if target == source else ("", "")
+        return f"{to_itself[0]}{source[1]}_id", f"{to_itself[1]}{target[1]}_id"
 
     def lives_here(self, model: ModelState) -> bool:
         """Has this model a table in this database, as far as the migrations know?"""

@@ -75,6 +75,8 @@ class Names(Protocol):
 
     def join_table(self, model: ModelState, name: str, model_field: Any) -> str | None: ...
 
+    def join_columns(self, model: ModelState, model_field: Any) -> tuple[str, str]: ...
+
     def lives_here(self, model: ModelState) -> bool: ...
 
 
@@ -175,7 +177,10 @@ def _alter_field(undo: Undo, app_label: str, names: Names) -> Iterator[Requireme
     before, after = new.fields[operation.name], old.fields[operation.name]
     table, column = names.table(new), names.column(operation.name, before)
     becomes = names.column(operation.name, after)
-    if not names.lives_here(new) or not column or not becomes:
+    if not names.lives_here(new):
+        return
+    if not column or not becomes:
+        yield from _alter_join_table(undo, names, operation.name, new, old)
         return
     what = f"column {table}.{column}"
     if column != becomes:
@@ -204,10 +209,51 @@ def _type_again(undo: Undo, app_label: str, table: str, column: str, before: Any
         yield Requirement(Need.UNIQUE, table, (column,), words, before=was, after=becomes_again)
     if changes:
         words = f"makes {what} {_a(after)} again"
-        for need in (Need.FITS, Need.KEPT, Need.READABLE):
-            yield Requirement(need, table, (column,), words, before=was, after=becomes_again)
+        yield from _converted(table, column, words, was, becomes_again)
         if not after.is_relation:
             yield Requirement(Need.CHECK, table, (column,), words, before=was, after=becomes_again)
+
+
+def _converted(table: str, column: str, words: str, before: Any, after: Any) -> Iterator[Requirement]:
+    for need in (Need.FITS, Need.KEPT, Need.READABLE):
+        yield Requirement(need, table, (column,), words, before=before, after=after)
+
+
+def _alter_join_table(undo: Undo, names: Names, name: str, new: ModelState, old: ModelState) -> Iterator[Requirement]:
+    """A many-to-many field points to another model again: so must the rows of the table that Django made for it."""
+    before, after = new.fields[name], old.fields[name]
+    table, becomes = names.join_table(new, name, before), names.join_table(old, name, after)
+    if not table or not becomes:
+        return
+    if table != becomes:
+        yield _free_table(becomes)
+    ends = zip(names.join_columns(new, before), _ends(new, before), _ends(old, after), strict=True)
+    for column, key_before, key in ends:
+        source, target = undo.from_state.models.get(key_before), undo.to_state.models.get(key)
+        if source is None or target is None:
+            continue
+        id_before, (id_name, id) = _primary_key(source)[1], _primary_key(target)
+        words = f"makes column {table}.{column} a foreign key to {names.table(target)} again"
+        if _has_constraint(after) and not (_has_constraint(before) and key == key_before):
+            there = names.table(target), names.column(id_name, id) or ""
+            yield Requirement(Need.POINTS, table, (column,), words, target=there)
+        was, is_again = _type_of(undo.from_state, key_before[0], id_before), _type_of(undo.to_state, key[0], id)
+        if was is not None and is_again is not None and _size(was) != _size(is_again):
+            yield from _converted(table, column, words, was, is_again)
+
+
+def _ends(model: ModelState, model_field: Any) -> tuple[Any, Any]:
+    """The models that the table of a many-to-many field points to."""
+    source = model.app_label, model.name_lower
+    return source, resolve_relation(model_field.remote_field.model, *source)
+
+
+def _has_constraint(model_field: Any) -> bool:
+    return bool(model_field.remote_field.db_constraint)
+
+
+def _primary_key(model: ModelState) -> tuple[str, Any]:
+    return next((name, model_field) for name, model_field in model.fields.items() if model_field.primary_key)
 
 
 def _points(model_field: Any) -> bool:

@@ -31,6 +31,7 @@ CHECKS: tuple[Check, ...] = (
     history_checks.torn_squashes,
     history_checks.unclear_history,
     row_checks.would_fail,
+    server_checks.read_only,
     server_checks.missing_rights,
     history_checks.nothing_left,
     history_checks.asked_for_zero,

@@ -126,6 +126,9 @@ class Inspector(Protocol):
     def objects(self, changes: Sequence[TableChange], known: Known) -> Sequence[tuple[TableChange, Object]]:
         """What these changes do to objects that are not known, in the order of the changes."""
 
+    def read_only(self) -> str:
+        """Why nothing can be written to the database, in a sentence; empty if it can."""
+
     def missing_rights(self, needed: Collection[tuple[str, Right]]) -> Sequence[str]:
         """A sentence for each of these rights to tables that the database's user lacks, as far as that can be told."""
 

@@ -16,6 +16,12 @@ def missing_rights(judged: Judged) -> Iterator[Finding]:
         yield Finding("rollback.E016", Level.BLOCKER, "", sentence, hint)
 
 
+def read_only(judged: Judged) -> Iterator[Finding]:
+    if not judged.plan.empty and (why := judged.inspector.read_only()):
+        hint = "Run this where the database can be written to."
+        yield Finding("rollback.E017", Level.BLOCKER, "", f"Nothing can be written to this database. {why}", hint)
+
+
 def not_all_or_nothing(judged: Judged) -> Iterator[Finding]:
     if judged.one_transaction or judged.plan.empty:
         return

@@ -47,6 +47,7 @@ class Facts:
     vendor_name: str = "MariaDB"
     in_the_way: Mapping[Need, Violations] = field(default_factory=dict)
     lacking: Sequence[str] = ()
+    why_read_only: str = ""
     asked: list[tuple[str, list[str]]] = field(default_factory=list)
     demanded: list[Requirement] = field(default_factory=list)
     needed: set[tuple[str, Right]] = field(default_factory=set)
@@ -69,6 +70,9 @@ class Facts:
 
     def objects(self, changes: Sequence[TableChange], known: Known) -> Sequence[tuple[TableChange, Object]]:
         return [(change, self.hanging[change.about]) for change in changes if change.about in self.hanging]
+
+    def read_only(self) -> str:
+        return self.why_read_only
 
     def missing_rights(self, needed: Collection[tuple[str, Right]]) -> Sequence[str]:
         self.needed.update(needed)
@@ -418,6 +422,13 @@ def test_what_code_may_mend_is_a_remark() -> None:
     finding = narrowing(2, before=[RunSQL("x", "y")])
     assert (finding.id, finding.level) == ("rollback.I020", Level.REMARK)
     assert finding.text.endswith("2 rows hold NULL. The run fails unless code that runs before this fixes them.")
+
+
+def test_a_database_that_cannot_be_written_to() -> None:
+    facts = Facts(why_read_only="The server is a standby.")
+    text = "Nothing can be written to this database. The server is a standby."
+    assert of("E017", undoing(X, facts=facts)) == [text]
+    assert of("E017", undoing(X, facts=facts, count=False)) == [text]
 
 
 def test_missing_rights() -> None:
