@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
-import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from decimal import Decimal
 from functools import cached_property
 from typing import Any, ClassVar
 from zoneinfo import ZoneInfo
@@ -26,9 +24,9 @@ from rollback_app.planner import Known, Names, Requirement, Right, TableChange
 from rollback_app.safety import Count, ListedObject, Object, Violations
 
 from . import violations
+from .given import given
 
 COUNTED_ROWS = 1_000_000  # a table is looked through up to here: about a second, even on a slow disk
-_COMPARABLE = (str, int, float, bool, Decimal, dt.date, dt.datetime, dt.time, uuid.UUID)
 
 
 @dataclass(frozen=True)
@@ -192,14 +190,13 @@ class Database(ABC):
             return None
         with self.connection.cursor() as cursor:
             known = {name: columns[name] for name in sorted(self._tables[table] & columns.keys())}
-            sums, params = ["count(*)"], []
+            sums, params = ["count(*)"], list[Any]()
             for name, field in known.items():
-                condition = f"{quote(name)} IS NOT NULL"
-                default = self._default(field)
-                if default is not None:
-                    condition += f" AND {quote(name)} <> %s"
-                    params.append(default)
-                sums.append(f"sum(CASE WHEN {condition} THEN 1 ELSE 0 END)")
+                conditions = [f"{quote(name)} IS NOT NULL"]
+                for value, parameters in given(self.connection, field):
+                    conditions.append(self.differs(quote(name), value, field))
+                    params += parameters
+                sums.append(f"sum(CASE WHEN {' AND '.join(conditions)} THEN 1 ELSE 0 END)")
             inner = ", ".join(map(quote, known)) or "1"
             limited = f"SELECT {inner} FROM {quote(table)} LIMIT {COUNTED_ROWS + 1}"
             cursor.execute(f"SELECT {', '.join(sums)} FROM ({limited}) looked_at", params or None)
@@ -243,13 +240,9 @@ class Database(ABC):
             found.setdefault(table, set()).add(column)
         return found
 
-    def _default(self, field: Any) -> Any:
-        """What the column of a field holds where nobody set a value, if that can be compared with in SQL; else None."""
-        if field is None or callable(field.default):
-            return None
-        # The value that existing rows are given when the field is added: `default`, or '' for a text that may be blank.
-        value: Any = self.connection.schema_editor().effective_default(field)
-        return value if isinstance(value, _COMPARABLE) else None
+    def differs(self, column: str, value: str, field: Any) -> str:
+        """The condition that a column does not hold the value of an SQL expression, to the letter."""
+        return f"{column} <> {value}"
 
     # Running
 

@@ -6,6 +6,7 @@ import datetime as dt
 import re
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from typing import Any
 
 from django.db.migrations.recorder import MigrationRecorder
 from django.db.utils import DatabaseError, InterfaceError
@@ -47,6 +48,14 @@ class MySQL(Database):
 
     def listing(self, known: Known) -> Collection[ListedObject]:
         return objects_mysql.listing(self.connection, known)
+
+    def differs(self, column: str, value: str, field: Any) -> str:
+        """A collation may take different texts for the same, and what the server calls JSON may be spaced in another way."""
+        kind = field.db_type(self.connection)
+        if kind == "json":
+            column, value = f"COALESCE(JSON_EXTRACT({column}, '$'), {column})", f"JSON_EXTRACT({value}, '$')"
+        binary = "BINARY " if kind.startswith(("json", "varchar", "char", "longtext")) else ""
+        return f"{binary}{column} <> {binary}{value}"
 
     def columns(self) -> frozenset[tuple[str, str]]:
         with self.connection.cursor() as cursor:

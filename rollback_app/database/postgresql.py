@@ -89,6 +89,10 @@ class PostgreSQL(Database):
                 found += [row[0] for row in cursor.fetchall()]
         return found
 
+    def differs(self, column: str, value: str, field: Any) -> str:
+        """As texts: not every type can be compared, and the column may have another type by now."""
+        return f"CAST({column} AS text) <> CAST(CAST({value} AS {field.db_type(self.connection)}) AS text)"
+
     def columns(self) -> frozenset[tuple[str, str]]:
         with self.connection.cursor() as cursor:
             cursor.execute(

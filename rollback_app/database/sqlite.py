@@ -6,6 +6,7 @@ import os
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from django.db.utils import OperationalError
 
@@ -93,6 +94,9 @@ class SQLite(Database):
                 "SELECT t.name, c.name FROM sqlite_master t, pragma_table_xinfo(t.name) c WHERE t.type = 'table'"
             )
             return frozenset(cursor.fetchall())
+
+    def differs(self, column: str, value: str, field: Any) -> str:
+        return f"{column} <> {value} COLLATE BINARY"
 
     def check_rows(self) -> None:
         """Not while the run is under way: foreign keys are counted before and after it (`orphans`)."""

@@ -5,7 +5,7 @@
 
 from .choice import DEFAULT_GAP, NO_CHOICES, Choices, Pull
 from .commands import Commands, migrate_commands
-from .current_names import Right, all_requirements, drops, rights
+from .current_names import Help, Right, all_requirements, drops, rights
 from .effects import Effect, Kind, is_concurrent, name_of_code
 from .known import Known, known
 from .names import Names
@@ -23,6 +23,7 @@ __all__ = [
     "Commands",
     "EarlierRun",
     "Effect",
+    "Help",
     "Kind",
     "Known",
     "Names",

@@ -6,8 +6,9 @@ look at the database before the run, it has to be asked for by its current name.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
+import re
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
@@ -15,7 +16,7 @@ from .effects import Effect, Kind
 from .plan import Plan, Step
 from .requirements import Need, Requirement, is_filled
 
-_UNJUDGED = (Kind.CODE, Kind.RUNS_SQL, Kind.UNKNOWN)
+_CODE = (Kind.CODE, Kind.RUNS_SQL, Kind.UNKNOWN)
 _NAMES = (Need.FREE_TABLE, Need.FREE_COLUMN, Need.FREE_INDEX)
 
 
@@ -27,11 +28,39 @@ class Right(str, Enum):
     CREATE = "create"
 
 
+class Help(Enum):
+    """What code that runs before an operation may do for what the operation requires."""
+
+    NONE = "none"
+    MAY_FIX = "change the rows that are in the way now"
+    MAY_FILL = "fill the column, which the run itself has added"
+
+
+@dataclass(frozen=True)
+class Reach:
+    """The tables that code or SQL can change: those of its app, those of the apps that its migration depends on, and those
+    that its SQL names."""
+
+    apps: Collection[str]
+    sql: str
+
+    @classmethod
+    def of(cls, step: Step, effect: Effect) -> Reach:
+        return cls({step.key.app, *(app for app, _ in step.migration.dependencies)}, effect.sql)
+
+    def includes(self, app: str, tables: Collection[str]) -> bool:
+        """tables: the names that a table of this app has had."""
+        return app in self.apps or any(
+            re.search(rf"(?<!\w){re.escape(table)}(?!\w)", self.sql, re.IGNORECASE) for table in tables
+        )
+
+
 class CurrentNames:
     """What the steps so far have done to the names. It is told of each effect, in the order in which they happen."""
 
     def __init__(self) -> None:
-        self.unsure = False  # did code or SQL run, which may have changed any row?
+        self._code: list[Reach] = []
+        self._code_before: dict[tuple[str, str], int] = {}  # what the run made -> how much code had run by then
         self._tables: dict[str, str] = {}
         self._columns: dict[tuple[str, str], str] = {}
         # (table, column), the latter empty for a whole table. Made: -> the field. Gone: dropped, or called otherwise by now.
@@ -47,9 +76,10 @@ class CurrentNames:
         """Did the run itself make it, so that it holds no rows of today?"""
         return bool(self._made.keys() & {(table, ""), (table, column)})
 
-    def happens(self, effect: Effect) -> None:
+    def happens(self, step: Step, effect: Effect) -> None:
         table, column = self.names(effect)
-        self.unsure = self.unsure or effect.kind in _UNJUDGED
+        if effect.kind in _CODE:
+            self._code.append(Reach.of(step, effect))
         self._freed.add(effect.frees)
         if effect.renamed_to and effect.column:
             self._columns[effect.table, effect.renamed_to] = column
@@ -62,12 +92,23 @@ class CurrentNames:
             )
         elif effect.kind is Kind.MAKES:
             self._made[table, column] = effect.field
+            self._code_before[table, column] = len(self._code)
         elif effect.kind in (Kind.DROPS_TABLE, Kind.DROPS_COLUMN):
             self._gone.add((table, column))
 
     def table(self, name: str) -> str:
         """A table's name before the run."""
         return self._tables.get(name, name)
+
+    def help(self, app: str, requirement: Requirement) -> Help:
+        """What the code so far may have done for a requirement of an operation of this app, as `requirement` gives it."""
+        tables = {requirement.table, requirement.today}
+        helpful = [number for number, reach in enumerate(self._code) if reach.includes(app, tables)]
+        if not helpful:
+            return Help.NONE
+        column = dict(requirement.renamed).get(requirement.filled, requirement.filled)
+        fills = requirement.filled and helpful[-1] >= self._code_before[requirement.today, column]
+        return Help.MAY_FILL if fills else Help.MAY_FIX
 
     def requirement(self, requirement: Requirement) -> Requirement | None:
         """What it requires of the database as it is now; None, if the run itself takes care of that."""
@@ -90,7 +131,8 @@ class CurrentNames:
             return found
         if requirement.need is Need.NO_NULLS and (field := made[about[0]]) and not is_filled(field):
             # It was added without a value, so every row that exists now has NULL in it by then.
-            return replace(found, columns=(), words=f"{requirement.words}, which is empty by then")
+            words = f"{requirement.words}, which is empty by then"
+            return replace(found, columns=(), filled=requirement.column, words=words)
         return None
 
     def _is_free(self, requirement: Requirement, table: str) -> bool:
@@ -109,12 +151,12 @@ def drops(plan: Plan) -> list[tuple[Step, Effect, str, str]]:
         table, column = today.names(effect)
         if effect.kind in (Kind.DROPS_TABLE, Kind.DROPS_COLUMN) and not today.is_made(table, column):
             found.append((step, effect, table, column))
-        today.happens(effect)
+        today.happens(step, effect)
     return found
 
 
-def all_requirements(plan: Plan) -> Iterator[tuple[Step, Requirement, bool]]:
-    """(step, demand, unsure) of each demand. unsure: code or SQL runs before it, which may change the rows that it is about."""
+def all_requirements(plan: Plan) -> Iterator[tuple[Step, Requirement, Help]]:
+    """(step, requirement, what code that runs before it may do for it) of each requirement."""
     today = CurrentNames()
     for step, effect in _all(plan):
         # The operations of a step that broke off are done in part.
@@ -122,14 +164,14 @@ def all_requirements(plan: Plan) -> Iterator[tuple[Step, Requirement, bool]]:
         for requirement in () if broken_off else effect.requirements:
             # No row meets or breaks the last need: see `table_changes`.
             if requirement.need is not Need.TYPE_CHANGES and (found := today.requirement(requirement)):
-                yield step, found, today.unsure
-        today.happens(effect)
+                yield step, found, today.help(step.key.app, found)
+        today.happens(step, effect)
 
 
 def rights(plan: Plan) -> set[tuple[str, Right]]:
     """(table, right) for each table that a plan changes, drops or makes."""
     today, found = CurrentNames(), set[tuple[str, Right]]()
-    for _, effect in _all(plan):
+    for step, effect in _all(plan):
         table = today.table(effect.table or effect.touches)
         if table and not today.is_made(table, ""):
             if effect.kind is Kind.DROPS_TABLE:
@@ -138,7 +180,7 @@ def rights(plan: Plan) -> set[tuple[str, Right]]:
                 found.add((table, Right.CREATE))
             else:
                 found.add((table, Right.ALTER))
-        today.happens(effect)
+        today.happens(step, effect)
     return found
 
 

@@ -8,18 +8,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from enum import Enum
+from functools import partial
 from typing import Any
 
 from django.db.migrations import operations as django_operations
 from django.db.migrations.operations.base import Operation
 from django.db.migrations.state import ModelState, ProjectState
-from django.db.models import Field, UniqueConstraint
+from django.db.models import Field, IntegerField, UniqueConstraint
 
 from rollback_app.states import Undo, acts_as, database_operations, inner_operations
 
 from .names import Names
 from .requirements import Requirement, freed, requirements
-from .sql_statements import in_transaction, texts
+from .sql_statements import first_line, in_transaction, texts
+from .stored import stored_as
 
 
 def is_concurrent(kind: type) -> bool:
@@ -97,7 +99,11 @@ def _irreversible(undo: Undo) -> Effect:
 
 
 def name_of_code(code: Any) -> str:
-    return str(getattr(code, "__name__", code))
+    """The dotted name of a function; of a callable object that of its class, of a partial that of what it calls."""
+    while isinstance(code, partial):
+        code = code.func
+    named = code if hasattr(code, "__qualname__") else type(code)
+    return f"{getattr(named, '__module__', None) or 'builtins'}.{named.__qualname__}"
 
 
 def _judge(undo: Undo, app_label: str, names: Names) -> list[Effect]:
@@ -208,10 +214,8 @@ def _add_field(undo: Undo, app_label: str, names: Names) -> Iterator[Effect]:
         table = names.table(model)
         words = f"drops column {table}.{column}"
         # The operation's own field knows the default that the existing rows were given, the state's may not.
-        remakes = _has_rules(operation.field)
-        yield Effect(
-            Kind.DROPS_COLUMN, words, undo.index, table=table, column=column, field=operation.field, remakes=remakes
-        )
+        given, remakes = stored_as(undo.from_state, app_label, operation.field), _has_rules(operation.field)
+        yield Effect(Kind.DROPS_COLUMN, words, undo.index, table=table, column=column, field=given, remakes=remakes)
     else:
         yield _nothing(undo)
 
@@ -297,7 +301,8 @@ def _alter_order(undo: Undo, app_label: str, names: Names) -> Iterator[Effect]:
     if bool(was) == bool(is_now) or not names.lives_here(new):
         yield _nothing(undo)
     elif is_now:
-        yield Effect(Kind.DROPS_COLUMN, f"drops column {table}._order", undo.index, table=table, column="_order")
+        words, given = f"drops column {table}._order", IntegerField(default=0)
+        yield Effect(Kind.DROPS_COLUMN, words, undo.index, table=table, column="_order", field=given)
     else:
         words = f"adds column {table}._order again, without its values"
         yield Effect(Kind.MAKES, words, undo.index, table=table, column="_order")
@@ -352,15 +357,16 @@ def _run_sql(undo: Undo, app_label: str, names: Names) -> Iterator[Effect]:
     if undo.operation.reverse_sql in ("", [], ()):  # type: ignore[attr-defined]
         yield Effect(Kind.NOOP, "reverses nothing: what its SQL did stays", undo.index)
     else:
-        sql = in_transaction(undo.operation.reverse_sql)  # type: ignore[attr-defined]
+        sql = undo.operation.reverse_sql  # type: ignore[attr-defined]
+        inside = in_transaction(sql)
         yield Effect(
             Kind.RUNS_SQL,
-            "runs SQL of its own",
+            f"runs SQL of its own: {first_line(sql)}",
             undo.index,
-            twin_waits=sql.waits,
-            ends_transaction=sql.ends,
-            refuses_transaction=sql.refuses,
-            sql=";\n".join(texts(undo.operation.reverse_sql)),  # type: ignore[attr-defined]
+            twin_waits=inside.waits,
+            ends_transaction=inside.ends,
+            refuses_transaction=inside.refuses,
+            sql=";\n".join(texts(sql)),
         )
 
 

@@ -48,6 +48,13 @@ def texts(sql: Any) -> list[str]:
     return [str(each[0] if isinstance(each, (list, tuple)) else each) for each in found]
 
 
+def first_line(sql: Any, width: int = 50) -> str:
+    """The first line that is no comment, shortened."""
+    lines = (" ".join(line.split()) for text in texts(sql) for line in text.splitlines())
+    line = next((line for line in lines if line and not line.startswith("--")), "").removesuffix(";")
+    return line if len(line) <= width else f"{line[: width - 1].rstrip()}…"
+
+
 @dataclass
 class _Token:
     """word: as written, in capitals; of a quoted name the name, of a string only its quote."""

@@ -49,7 +49,7 @@ def table_changes(plan: Plan) -> list[TableChange]:
             found += [replace(each, sql=sql, unsure=unsure) for each in made_by_it]
             sql += f"{effect.sql};\n" if effect.sql else ""
             unsure = unsure or effect.kind in (Kind.CODE, Kind.UNKNOWN)
-            today.happens(effect)
+            today.happens(step, effect)
     return found
 
 

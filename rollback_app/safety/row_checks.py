@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from rollback_app.planner import Need, Requirement, Step, all_requirements, drops
+from rollback_app.planner import Help, Need, Requirement, Step, all_requirements, drops
 
 from .findings import Count, Finding, Judged, Level, Violations, digits
 
 
 def loss(judged: Judged) -> Iterator[Finding]:
     """Rows and values that would be lost. Looks at each table once."""
-    dropped = drops(judged.plan)
+    dropped = [drop for drop in drops(judged.plan) if not getattr(drop[1].field, "generated", False)]
     dropped_tables = {table for _, _, table, column in dropped if not column}
     wanted: dict[str, dict[str, Any]] = {}
     for _, effect, table, column in dropped:
@@ -86,15 +86,18 @@ _OFFENCES: dict[Need, tuple[str, str, str]] = {
 
 def would_fail(judged: Judged) -> Iterator[Finding]:
     """Rows and names that would make the run fail, and values that it would damage."""
-    for step, requirement, unsure in all_requirements(judged.plan) if judged.count else ():
+    for step, requirement, help in all_requirements(judged.plan) if judged.count else ():
+        if help is Help.MAY_FILL and judged.one_transaction:
+            continue  # a column is added, filled by code, and then NOT NULL: as usual, and where it fails, it is undone
         violations = judged.inspector.violations(requirement)
         if violations and not violations.count.lossless:
-            yield _offence(step, requirement, violations, unsure)
+            yield _offence(step, requirement, violations, help, judged.one_transaction)
 
 
-def _offence(step: Step, requirement: Requirement, violations: Violations, unsure: bool) -> Finding:
-    empty_by_then = requirement.need is Need.NO_NULLS and not requirement.columns
-    id, one, many = _OFFENCES[Need.FEW_ROWS if empty_by_then else requirement.need]
+def _offence(
+    step: Step, requirement: Requirement, violations: Violations, help: Help, one_transaction: bool
+) -> Finding:
+    id, one, many = _OFFENCES[Need.FEW_ROWS if requirement.filled else requirement.need]
     count = violations.count
     if not one:
         text = f"{step.key} {requirement.words}, but that name is taken."
@@ -121,7 +124,12 @@ def _offence(step: Step, requirement: Requirement, violations: Violations, unsur
     }
     if requirement.need in (Need.KEPT, Need.READABLE):
         return Finding(id, Level.LOSS, str(step.key), text, hint, facts)
-    if unsure:
-        text = f"{text[:-1]}. The run fails unless code that runs before this fixes them."
-        return Finding("rollback.I020", Level.REMARK, str(step.key), text, hint, facts)
+    if help is Help.MAY_FILL:
+        text = f"{text[:-1]}. Code that runs before this has to fill it."
+        return Finding("rollback.I020", Level.REMARK, str(step.key), text, "", facts)
+    if help is Help.MAY_FIX:
+        text = f"{text[:-1]}. The run fails unless code that runs before this fixes it."
+        if one_transaction:
+            return Finding("rollback.I020", Level.REMARK, str(step.key), text, hint, facts)
+        hint = f"{hint} If that code fixes it, add --no-count."
     return Finding(id, Level.BLOCKER, str(step.key), text, hint, facts)

@@ -565,12 +565,12 @@ def test_code_that_runs_before_may_mend_it(database: Database, project: Project)
     deploy(database.alias, DAY_2)
     execute(database, "INSERT INTO a_t (x) VALUES (NULL)")
 
-    (finding,) = [finding for finding in found(database) if finding.id == "rollback.I020"]
+    (finding,) = [finding for finding in found(database) if "holds NULL" in finding.text]
     assert finding.text == (
         "a.0002_late makes column a_t.x NOT NULL again: 1 row holds NULL. The run fails unless code that runs before this "
-        "fixes them."
+        "fixes it."
     )
-    assert roll_back(database, DAY_2).status == 0
+    assert roll_back(database, DAY_2, count=database.vendor != "mariadb").status == 0
 
 
 def test_a_table_too_large_to_look_through(

@@ -22,12 +22,13 @@ from django.db.migrations.operations import (
     RenameField,
     RenameIndex,
     RenameModel,
+    RunPython,
     RunSQL,
 )
 from django.db.migrations.operations.base import Operation
 
 from rollback_app.history import Position
-from rollback_app.planner import Need, Requirement, Right, all_requirements, plan, rights
+from rollback_app.planner import Help, Need, Requirement, Right, all_requirements, plan, rights
 from tests.support.plain import CUT, code, key, made, recorded
 
 ID = ("id", models.BigAutoField(primary_key=True))
@@ -41,15 +42,15 @@ SMALL = models.CheckConstraint(condition=models.Q(x__lt=5), name="small")
 
 def demanded(*operations: Operation, early: Sequence[Operation] = (T,)) -> list[Requirement]:
     """What undoing these in a.2 demands, on top of the early ones in a.1."""
-    return [requirement for requirement, _ in demanded_with_doubt(*operations, early=early)]
+    return [requirement for requirement, _ in demanded_with_help(*operations, early=early)]
 
 
-def demanded_with_doubt(
+def demanded_with_help(
     *operations: Operation, early: Sequence[Operation] = (T,), position: Position | None = None
-) -> list[tuple[Requirement, bool]]:
+) -> list[tuple[Requirement, Help]]:
     migrations = [made("a.1", operations=early), made("a.2", "a.1", operations=operations)]
     found = plan(code(*migrations), recorded("a.1", late=["a.2"]), CUT, position=position)
-    return [(requirement, unsure) for _, requirement, unsure in all_requirements(found)]
+    return [(requirement, help) for _, requirement, help in all_requirements(found)]
 
 
 def short(requirements: Sequence[Requirement]) -> list[tuple[Need, str, tuple[str, ...]]]:
@@ -222,14 +223,41 @@ def test_a_relation_to_an_app_without_migrations() -> None:
     assert demanded(loose, early=[u]) == []
 
 
-def test_code_that_runs_before_makes_unsure() -> None:
-    assert [unsure for _, unsure in demanded_with_doubt(RunSQL("x", "y"), NULL)] == [False]
-    assert [unsure for _, unsure in demanded_with_doubt(NULL, RunSQL("x", "y"))] == [True]
+def test_code_that_runs_before_may_help() -> None:
+    sql = RunSQL("x", "y")
+    assert [help for _, help in demanded_with_help(sql, NULL)] == [Help.NONE]
+    assert [help for _, help in demanded_with_help(NULL, sql)] == [Help.MAY_FIX]
+    assert demanded_with_help(NULL, sql, RemoveField("T", "x"))[-1][1] is Help.MAY_FILL
+    assert demanded_with_help(NULL, RemoveField("T", "x"), sql)[-1][1] is Help.MAY_FIX
+    assert demanded_with_help(NULL, RenameField("T", "x", "y"), sql, RemoveField("T", "y"))[-1][1] is Help.MAY_FILL
+
+
+def test_code_reaches_its_app_what_it_depends_on_and_what_its_sql_names() -> None:
+    def help(operation: Operation, *depends: str, rename: Sequence[Operation] = ()) -> Help:
+        migrations = [
+            made("a.1", operations=[T]),
+            made("a.2", "a.1", operations=[NULL]),
+            made("a.3", "a.2", operations=rename),
+            made("b.1", *depends, operations=[operation]),
+        ]
+        found = plan(code(*migrations), recorded("a.1", late=["a.2", "a.3", "b.1"]), CUT)
+        return [help for _, requirement, help in all_requirements(found) if requirement.need is Need.NO_NULLS][-1]
+
+    run = RunPython(RunPython.noop, print)
+    assert help(run) is Help.NONE
+    assert help(run, "a.1") is Help.MAY_FIX
+    assert help(RunSQL("", "UPDATE other SET a_t = 1"), "a.1") is Help.MAY_FIX
+    for sql in ("UPDATE a_t SET x = 0", 'UPDATE public."A_T" SET x = 0', ["SELECT 1", ("UPDATE `a_t`", [])]):
+        assert help(RunSQL("", sql)) is Help.MAY_FIX
+    for sql in ("UPDATE ba_t SET x = 0", "UPDATE a_t_x SET x = 0", "SELECT 1"):
+        assert help(RunSQL("", sql)) is Help.NONE
+    renamed = [AlterModelTable("T", "other")]
+    assert help(RunSQL("", "UPDATE other SET x = 0"), rename=renamed) is Help.MAY_FIX
 
 
 def test_a_step_that_broke_off_demands_nothing() -> None:
     position = Position(key("a.2"), (2,), 1)
-    assert demanded_with_doubt(NULL, RunSQL("x", "y"), position=position) == []
+    assert demanded_with_help(NULL, RunSQL("x", "y"), position=position) == []
 
 
 def test_rights() -> None:

@@ -117,14 +117,14 @@ SWAPPED = migrations.CreateModel("User", [ID], options={"swappable": "AUTH_USER_
         ([migrations.AlterModelManagers("Book", [])], ["nothing in the database: Change managers on Book"]),
         ([migrations.RunSQL("SELECT 1", "")], ["reverses nothing: what its SQL did stays"]),
         ([migrations.RunSQL("SELECT 1", migrations.RunSQL.noop)], ["reverses nothing: what its SQL did stays"]),
-        ([migrations.RunSQL("SELECT 1", "SELECT 2")], ["runs SQL of its own"]),
+        ([migrations.RunSQL("SELECT 1", "SELECT 2")], ["runs SQL of its own: SELECT 2"]),
         ([migrations.RunSQL("SELECT 1")], ["cannot be undone: its SQL has no reverse"]),
         (
             [migrations.RunPython(migrations.RunPython.noop, migrations.RunPython.noop)],
-            ["reverses nothing: what noop did to the data stays"],
+            ["reverses nothing: what django.db.migrations.operations.special.RunPython.noop did to the data stays"],
         ),
-        ([migrations.RunPython(migrations.RunPython.noop, print)], ["runs code: print"]),
-        ([migrations.RunPython(print)], ["cannot be undone: its code print has no reverse"]),
+        ([migrations.RunPython(migrations.RunPython.noop, print)], ["runs code: builtins.print"]),
+        ([migrations.RunPython(print)], ["cannot be undone: its code builtins.print has no reverse"]),
     ],
 )
 def test_words(operations: list[Operation], expected: list[str]) -> None:
@@ -192,7 +192,7 @@ def test_what_cannot_be_undone_inside_others_is_named_itself() -> None:
     outer = migrations.SeparateDatabaseAndState(database_operations=[migrations.RunSQL("SELECT 1", "SELECT 1"), inner])
     assert [(effect.kind, effect.words) for effect in undone(outer)] == [
         (Kind.IRREVERSIBLE, "cannot be undone: its SQL has no reverse"),
-        (Kind.RUNS_SQL, "runs SQL of its own"),
+        (Kind.RUNS_SQL, "runs SQL of its own: SELECT 1"),
     ]
 
 

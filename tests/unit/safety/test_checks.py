@@ -273,10 +273,10 @@ def test_a_set_is_named_as_such() -> None:
 
 def test_reverses_that_do_nothing_or_cannot_be_judged() -> None:
     findings = undoing(RunPython(print, RunPython.noop), RunPython(print, print), RunSQL("x", "y"))
-    assert of("I002", findings) == ["a.2 reverses nothing: what print did to the data stays."]
+    assert of("I002", findings) == ["a.2 reverses nothing: what builtins.print did to the data stays."]
     assert of("I003", findings) == [
-        "a.2 runs code: print. Its effect on the data cannot be predicted.",
-        "a.2 runs SQL of its own. Its effect on the data cannot be predicted.",
+        "a.2 runs code: builtins.print. Its effect on the data cannot be predicted.",
+        "a.2 runs SQL of its own: y. Its effect on the data cannot be predicted.",
     ]
 
 
@@ -421,7 +421,7 @@ def test_values_that_are_cut_need_consent() -> None:
 def test_what_code_may_mend_is_a_remark() -> None:
     finding = narrowing(2, before=[RunSQL("x", "y")])
     assert (finding.id, finding.level) == ("rollback.I020", Level.REMARK)
-    assert finding.text.endswith("2 rows hold NULL. The run fails unless code that runs before this fixes them.")
+    assert finding.text.endswith("2 rows hold NULL. The run fails unless code that runs before this fixes it.")
 
 
 def test_a_database_that_cannot_be_written_to() -> None:
