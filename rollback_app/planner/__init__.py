@@ -6,9 +6,9 @@
 from .choice import DEFAULT_GAP, NO_CHOICES, Choices, Pull
 from .commands import Commands, migrate_commands
 from .current_names import Help, Right, all_requirements, drops, rights
-from .effects import Effect, Kind, is_concurrent, name_of_code
+from .effects import Effect, Kind, is_concurrent
 from .known import Known, known
-from .names import Names
+from .names import Names, name_of_code
 from .plan import Basis, EarlierRun, Obstacles, Plan, Stays, Step, plan
 from .requirements import Need, Requirement, is_exclusion, is_filled
 from .sql_statements import without_concurrently

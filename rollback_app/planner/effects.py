@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from enum import Enum
-from functools import partial
 from typing import Any
 
 from django.db.migrations import operations as django_operations
@@ -18,7 +17,7 @@ from django.db.models import Field, IntegerField, UniqueConstraint
 
 from rollback_app.states import Undo, acts_as, database_operations, inner_operations
 
-from .names import Names
+from .names import Names, name_of_code
 from .requirements import Requirement, freed, requirements
 from .sql_statements import first_line, in_transaction, texts
 from .stored import stored_as
@@ -96,14 +95,6 @@ def _irreversible(undo: Undo) -> Effect:
     elif isinstance(operation, django_operations.RunSQL):
         what = "its SQL has no reverse"
     return Effect(Kind.IRREVERSIBLE, f"cannot be undone: {what}", undo.index)
-
-
-def name_of_code(code: Any) -> str:
-    """The dotted name of a function; of a callable object that of its class, of a partial that of what it calls."""
-    while isinstance(code, partial):
-        code = code.func
-    named = code if hasattr(code, "__qualname__") else type(code)
-    return f"{getattr(named, '__module__', None) or 'builtins'}.{named.__qualname__}"
 
 
 def _judge(undo: Undo, app_label: str, names: Names) -> list[Effect]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from django.db.migrations.state import ModelState
@@ -69,3 +70,11 @@ class Names:
     def _class_of(self, model: ModelState) -> Any:
         """Its class, rendered when a router looks at it: most look at the names alone, and rendering costs."""
         return SimpleLazyObject(lambda: class_of(model, self.states))
+
+
+def name_of_code(code: Any) -> str:
+    """The dotted name of a function; of a callable object that of its class, of a partial that of what it calls."""
+    while isinstance(code, partial):
+        code = code.func
+    named = code if hasattr(code, "__qualname__") else type(code)
+    return f"{getattr(named, '__module__', None) or 'builtins'}.{named.__qualname__}"
