@@ -138,7 +138,7 @@ def after_some_steps(
     state = f"{len(done)} of {len(plan.steps)} steps are unapplied and stay so"
     if done:
         state += f"; the last was {done[-1].step.key}"
-    if failed.step and (mark is None or _may_be_committed(mark)):
+    if failed.step and (mark is None or failed.ended or _may_be_committed(mark)):
         state += f". {failed.step.key} may be partly undone; its record is still there"
     names = ", ".join(str(step.key) for step in left[:5]) + (", …" if len(left) > 5 else "")
     left_over = f" Still to do: {names}." if left else ""

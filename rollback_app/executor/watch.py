@@ -121,9 +121,10 @@ class Watch:
 
     def _failure(self, step: Step | None, doing: str, error: Exception) -> StepFailed:
         cause, sql = self._cause(error)
+        ended = self._has_ended()
         if not isinstance(error, (DatabaseError, InterfaceError)):
             words = f"{type(error).__name__}: {first_line(error)}"
-            return StepFailed(step, doing, words, sql=sql, what_to_do=advice.about_code(error))
+            return StepFailed(step, doing, words, sql=sql, ended=ended, what_to_do=advice.about_code(error))
         earlier = [f"The statement before it had failed: {first_line(cause)}"] if _is_consequence(error) else []
         return StepFailed(
             step,
@@ -133,8 +134,17 @@ class Watch:
             details=[*earlier, *details(cause)],
             locked=self.database.is_lock_timeout(cause),
             doubtful=not self.database.is_answer(error),
+            ended=ended,
             what_to_do=advice.about(error if earlier else cause),
         )
+
+    def _has_ended(self) -> bool:
+        """Was the transaction ended before the failure? One that takes no more statements cannot be asked; then nothing that was
+        sent since it began was committed."""
+        try:
+            return self.mark is not None and not self.mark.is_open()
+        except (DatabaseError, InterfaceError):
+            return False
 
     def _cause(self, error: BaseException) -> tuple[BaseException, str]:
         """The error of the statement that failed, and that. A statement that Django sends later, to clean up, may have failed

@@ -68,7 +68,7 @@ def _lines(preview: Preview, in_full: bool) -> Iterator[Line]:
         if any(
             effect.kind in (Kind.CODE, Kind.RUNS_SQL) for step in plan.steps if not step.fake for effect in step.effects
         ):
-            yield Line("Stop the application first: code or SQL of these migrations changes its rows.", "WARNING")
+            yield Line("Stop the application first: code or SQL of these migrations may change its rows.", "WARNING")
         yield Line(f"Digest of this plan: {plan.digest}")
 
 

@@ -51,7 +51,8 @@ def ends_the_transaction(judged: Judged) -> Iterator[Finding]:
                     " half-way."
                 )
                 hint = "Remove it from the reverse SQL, or give up all-or-nothing with --step-by-step."
-                yield Finding("rollback.E030", Level.BLOCKER, str(step.key), text, hint)
+                facts = {"operation": effect.index, "statement": effect.ends_transaction}
+                yield Finding("rollback.E030", Level.BLOCKER, str(step.key), text, hint, facts)
 
 
 def refuses_a_transaction(judged: Judged) -> Iterator[Finding]:
@@ -62,7 +63,8 @@ def refuses_a_transaction(judged: Judged) -> Iterator[Finding]:
                 text = f"{step.key} runs SQL with {effect.refuses_transaction}, which cannot run inside a transaction."
                 atomic = "Set atomic = False in this migration, and give" if step.migration.atomic else "Give"
                 hint = f"{atomic} up all-or-nothing with --step-by-step."
-                yield Finding("rollback.E031", Level.BLOCKER, str(step.key), text, hint)
+                facts = {"operation": effect.index, "statement": effect.refuses_transaction}
+                yield Finding("rollback.E031", Level.BLOCKER, str(step.key), text, hint, facts)
 
 
 def _effects(plan: Plan, kind: Kind) -> Iterator[tuple[Step, Effect]]:

@@ -39,6 +39,18 @@ def backwards(apps, schema_editor):
         with connection.cursor() as cursor:
             cursor.execute("ROLLBACK")
             cursor.execute("INSERT INTO a_t (x) VALUES (1)")
+    elif ACT == "script":
+        if connection.vendor == "sqlite":
+            connection.connection.executescript("SELECT 1")  # which commits first
+        else:
+            connection.connection.commit()
+    elif ACT == "autocommit":
+        connection.set_autocommit(True)
+    elif ACT == "fails after a rollback":
+        with connection.cursor() as cursor:
+            cursor.execute("ROLLBACK")
+            cursor.execute("INSERT INTO a_t (x) VALUES (1)")
+        raise ValueError("boom")
     elif ACT == "fails after it":
         with connection.cursor() as cursor:
             cursor.execute("COMMIT")
@@ -118,7 +130,7 @@ def test_step_by_step_a_step_that_was_rolled_back_is_not(database: Database, pro
 
 
 @transactional
-@pytest.mark.parametrize("act", ["commit", "driver's commit", "another", "fails after it"])
+@pytest.mark.parametrize("act", ["commit", "driver's commit", "another", "script", "fails after it"])
 def test_code_that_commits_is_noticed_and_told(database: Database, project: Project, act: str) -> None:
     late = {"0002_y": Y, "0003_code": coded(act, "0002_y"), "0004_z": Y.replace('"y"', '"z"')}
     deployed(database, project, **late)
@@ -144,13 +156,32 @@ def test_after_a_commit_the_way_on_works(database: Database, project: Project) -
 
 
 @transactional
-def test_code_that_rolls_back_is_noticed_and_told(database: Database, project: Project) -> None:
-    late = {"0002_code": coded("rollback", "0001_t"), "0003_y": Y}
+def test_code_that_asks_django_for_it_is_stopped(database: Database, project: Project) -> None:
+    before = deployed(database, project, **{"0002_code": coded("autocommit", "0001_t"), "0003_y": Y})
+    said = roll_back(database, DAY_2)
+    assert said.status == 1
+    assert "Nothing was changed: everything is as it was before." in said.error
+    assert everything(database.connection) == before
+
+
+@transactional
+def test_step_by_step_a_rollback_inside_a_step_is_told(database: Database, project: Project) -> None:
+    deployed(database, project, **{"0002_code": coded("fails after a rollback", "0001_t")})
+    said = roll_back(database, DAY_2, step_by_step=True)
+    assert said.status == 1
+    assert "a.0002_code may be partly undone" in said.error
+
+
+@transactional
+@pytest.mark.parametrize("act", ["rollback", "fails after a rollback"])
+def test_code_that_rolls_back_is_noticed_and_told(database: Database, project: Project, act: str) -> None:
+    late = {"0002_code": coded(act, "0001_t"), "0003_y": Y}
     before = deployed(database, project, **late)
     said = roll_back(database, DAY_2)
     assert said.status == 1
     assert "Nothing was changed" not in said.all
-    assert "at a.0002_code, running backwards: this ended the transaction of the run" in said.error
+    words = "this ended the transaction of the run" if act == "rollback" else "ValueError: boom"
+    assert f"at a.0002_code, running backwards: {words}" in said.error
     assert "the steps and operations before it are as they were" in said.error
     with database.connection.cursor() as cursor:
         cursor.execute("DELETE FROM a_t")  # on SQLite, written after the ROLLBACK
@@ -224,7 +255,8 @@ def test_concurrent_sql_runs_as_its_plain_twin(
     before = everything(database.connection)
     said = roll_back(database, DAY_2, rehearse=rehearse, verify=False)
     assert said.status == 0, said.all
-    assert f"runs SQL of its own without CONCURRENTLY: {waits} wait meanwhile. [rollback.I006]" in said.out
+    assert f"runs SQL of its own without CONCURRENTLY: {waits} wait meanwhile" in said.out
+    assert "[rollback.I006]" in said.out
     after = everything(database.connection)
     assert (after == before) == rehearse
     assert (after["schema"] == before["schema"]) == (rehearse or "REINDEX" in sql)
