@@ -542,7 +542,7 @@ def test_no_right_to_drop_a_table(shop: Database, project: Project, tmp_path: Pa
     before = rows(shop.alias)
     done = run(DAY_2.isoformat(), "--database", shop.alias, settings="no_rights")
     assert done.returncode == 3
-    assert f"{name} does not own table b_u, which the run changes" in done.stderr
+    assert f"{name} does not own table b_u, which the run changes" in " ".join(done.stdout.split())
     unseeing = ("--no-count", "--destroy-data", "--no-input")
     done = run(DAY_2.isoformat(), "--database", shop.alias, *unseeing, settings="no_rights")
     assert done.returncode == 1
