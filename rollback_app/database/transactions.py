@@ -54,15 +54,21 @@ class _SQLiteMark:
     def __init__(self, connection: BaseDatabaseWrapper) -> None:
         self._connection = connection
         self._number = self._stored() + 1
-        self._execute(f"PRAGMA temp.user_version = {self._number}", "SAVEPOINT rollback_app_run")
+        self._execute(f"PRAGMA temp.user_version = {self._number}")
+        self._execute("SAVEPOINT rollback_app_run")
+        self._is_there = True
 
     def is_open(self) -> bool:
-        try:
-            self._execute("RELEASE rollback_app_run", "SAVEPOINT rollback_app_run")
-        except OperationalError as error:
-            if "no such savepoint" not in str(error):
-                raise
-            return False
+        if self._is_there:  # else the last try to set it again failed
+            try:
+                self._execute("RELEASE rollback_app_run")
+            except OperationalError as error:
+                if "no such savepoint" not in str(error):
+                    raise
+                return False
+        self._is_there = False
+        self._execute("SAVEPOINT rollback_app_run")
+        self._is_there = True
         return True
 
     def was_committed(self) -> bool:
@@ -75,10 +81,9 @@ class _SQLiteMark:
             cursor.execute("PRAGMA temp.user_version")
             return int(cursor.fetchone()[0])
 
-    def _execute(self, *statements: str) -> None:
+    def _execute(self, statement: str) -> None:
         with self._connection.cursor() as cursor:
-            for statement in statements:
-                cursor.execute(statement)
+            cursor.execute(statement)
 
 
 _MARKS: dict[str, Any] = {"postgresql": _PostgreSQLMark, "sqlite": _SQLiteMark}

@@ -139,10 +139,11 @@ class Watch:
         )
 
     def _has_ended(self) -> bool:
-        """Was the transaction ended before the failure? One that takes no more statements cannot be asked; then nothing that was
-        sent since it began was committed."""
+        """Was the transaction ended before the failure? One that takes no more statements cannot be asked."""
+        if self.mark is None or not self.database.connection.in_atomic_block:  # the failure itself has ended it
+            return False
         try:
-            return self.mark is not None and not self.mark.is_open()
+            return not self.mark.is_open()
         except (DatabaseError, InterfaceError):
             return False
 
