@@ -70,6 +70,9 @@ class Database(ABC):
     run is noted in the journal, which a run that goes on needs."""
 
     remakes_tables: ClassVar[bool] = False
+    columns_in_schema: ClassVar[str] = (
+        "SELECT column_name FROM information_schema.columns WHERE table_schema = %s AND table_name = %s"
+    )
     """To change a table is to make a new one from the columns that the migrations know, and to copy the rows."""
 
     enforces_types: ClassVar[bool] = True
@@ -167,9 +170,21 @@ class Database(ABC):
         longest = self.connection.ops.max_name_length()
         return Names(
             shorten=lambda name: truncate_name(name, longest),
+            canonical=self._canonical,
             swapped=lambda setting: getattr(settings, setting, None),
             allowed=self._allows,
         )
+
+    def _canonical(self, name: str) -> str:
+        """Without quotes around it or its parts, and spelled as it is there, where the case does not matter."""
+        bare = str(self.connection.ops.quote_name(name))[1:-1]
+        if not self.connection.features.ignores_table_name_case:
+            return bare
+        return self._spelled.setdefault(bare.lower(), bare)
+
+    @cached_property
+    def _spelled(self) -> dict[str, str]:
+        return {name.lower(): name for name in self._tables}
 
     def _allows(self, app_label: str, hints: Mapping[str, Any]) -> bool:
         try:
@@ -186,10 +201,11 @@ class Database(ABC):
     def count(self, table: str, columns: Mapping[str, Any]) -> tuple[Count, dict[str, Count]] | None:
         """See `safety.Inspector`. One query, which looks at COUNTED_ROWS rows at the most."""
         quote = self.connection.ops.quote_name
-        if table not in self._tables:
+        there = self._columns_of(table)
+        if there is None:
             return None
         with self.connection.cursor() as cursor:
-            known = {name: columns[name] for name in sorted(self._tables[table] & columns.keys())}
+            known = {name: columns[name] for name in sorted(there & columns.keys())}
             sums, params = ["count(*)"], list[Any]()
             for name, field in known.items():
                 conditions = [f"{quote(name)} IS NOT NULL"]
@@ -211,7 +227,7 @@ class Database(ABC):
 
     def violations(self, requirement: Requirement) -> Violations | None:
         """See `safety.Inspector`."""
-        return violations.find(self.connection, requirement, self._tables, COUNTED_ROWS, self._seen)
+        return violations.find(self.connection, requirement, self._columns_of, COUNTED_ROWS, self._seen)
 
     @abstractmethod
     def objects(self, changes: Sequence[TableChange], known: Known) -> Sequence[tuple[TableChange, Object]]:
@@ -228,6 +244,17 @@ class Database(ABC):
     def missing_rights(self, needed: Collection[tuple[str, Right]]) -> Sequence[str]:
         """See `safety.Inspector`. Here the file's rights are all there are."""
         return []
+
+    def _columns_of(self, table: str) -> set[str] | None:
+        """The columns of a table, if it is there. One with a schema in its name, as other"."table, is asked for by itself."""
+        quote = self.connection.ops.quote_name("")[0]
+        schema, separator, name = table.rpartition(f"{quote}.{quote}")
+        if separator and table not in self._tables:
+            with self.connection.cursor() as cursor:
+                cursor.execute(self.columns_in_schema, [schema, name])
+                if found := {column for (column,) in cursor.fetchall()}:
+                    self._tables[table] = found
+        return self._tables.get(table)
 
     @cached_property
     def _tables(self) -> dict[str, set[str]]:

@@ -80,7 +80,7 @@ def excluding(search: Search) -> Violations | None:
     )
 
     def rows(source: str, last: str) -> str:
-        numbered = f"SELECT row_number() OVER () AS rollback_row, {columns}, {search.quote(search.requirement.table)}.*"
+        numbered = f"SELECT row_number() OVER () AS rollback_row, {columns}, {search.alias}.*"
         return (
             f"WITH looked_at AS MATERIALIZED ({numbered} FROM {source}{condition}{last}) SELECT {{}} FROM looked_at a"
             f" WHERE EXISTS (SELECT FROM looked_at b WHERE a.rollback_row <> b.rollback_row AND {meet})"

@@ -28,6 +28,24 @@ _NO_LIMITS = (
 _KEEP_AWAY = f"SELECT pg_advisory_xact_lock(({_OURS}::bigint << 32) + %s::regclass::oid::bigint)"
 
 
+_NOT_OWNED = """
+SELECT current_user || ' does not own table ' || relname || ', which the run changes: its owner is '
+    || pg_get_userbyid(relowner) || '.'
+FROM pg_class WHERE oid IN (SELECT to_regclass(name) FROM unnest(%s::text[]) name)
+AND relkind IN ('r', 'p') AND NOT pg_has_role(relowner, 'USAGE') ORDER BY relname
+"""
+_NO_NEW_TABLES = """
+SELECT DISTINCT current_user || ' may not make tables in schema ' || nspname || ', as the run does.'
+FROM pg_namespace WHERE nspname IN (SELECT coalesce(name, current_schema()) FROM unnest(%s::text[]) name)
+AND NOT has_schema_privilege(oid, 'CREATE')
+"""
+_NO_NEW_INDEXES = """
+SELECT DISTINCT current_user || ' may not make or rename tables and indexes in schema ' || n.nspname || ', as the run does.'
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.oid IN (SELECT to_regclass(name) FROM unnest(%s::text[]) name) AND NOT has_schema_privilege(n.oid, 'CREATE')
+"""
+
+
 class PostgreSQL(Database):
     limits_statements = True
     can_be_pooled = True
@@ -51,8 +69,8 @@ class PostgreSQL(Database):
     def estimate(self, table: str) -> int | None:
         with self.connection.cursor() as cursor:
             cursor.execute(
-                "SELECT sum(reltuples) FROM pg_class WHERE relname = %s AND pg_table_is_visible(oid) AND reltuples > 0",
-                [table],
+                "SELECT sum(reltuples) FROM pg_class WHERE oid = to_regclass(%s) AND reltuples > 0",
+                [self.connection.ops.quote_name(table)],
             )
             return whole_number(cursor.fetchone())
 
@@ -71,23 +89,23 @@ class PostgreSQL(Database):
             )
             return str(cursor.fetchone()[0])
 
+    def _canonical(self, name: str) -> str:
+        # PostgreSQL cuts longer names, which Django does only to those that it has made itself.
+        return '"."'.join(part.encode()[:63].decode(errors="ignore") for part in super()._canonical(name).split('"."'))
+
     def missing_rights(self, needed: Collection[tuple[str, Right]]) -> Sequence[str]:
-        tables = sorted({table for table, right in needed if right is not Right.CREATE})
+        named: dict[Right, list[str]] = {right: [] for right in Right}
+        for table, right in sorted(needed):
+            named[right].append(self.connection.ops.quote_name(table))
+        # Of the schemas of new tables those that are there; the plan does not know which its own SQL makes.
+        schemas = [table.rpartition('"."')[0].strip('"') or None for table in named[Right.CREATE]]
         with self.connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT current_user || ' does not own table ' || relname || ', which the run changes: its owner is '"
-                " || pg_get_userbyid(relowner) || '.' FROM pg_class WHERE relname = ANY(%s) AND relkind IN ('r', 'p')"
-                " AND pg_table_is_visible(oid) AND NOT pg_has_role(relowner, 'USAGE') ORDER BY relname",
-                [tables],
-            )
+            cursor.execute(_NOT_OWNED, [[*named[Right.DROP], *named[Right.ALTER], *named[Right.INDEX]]])
             found = [row[0] for row in cursor.fetchall()]
-            if any(right is Right.CREATE for _, right in needed):
-                cursor.execute(
-                    "SELECT current_user || ' may not make tables in schema ' || current_schema() || ', as the run does.'"
-                    " WHERE NOT has_schema_privilege(current_schema(), 'CREATE')"
-                )
-                found += [row[0] for row in cursor.fetchall()]
-        return found
+            cursor.execute(_NO_NEW_TABLES, [schemas])
+            found += [row[0] for row in cursor.fetchall()]
+            cursor.execute(_NO_NEW_INDEXES, [named[Right.INDEX]])
+            return found + [row[0] for row in cursor.fetchall()]
 
     def differs(self, column: str, value: str, field: Any) -> str:
         """As texts: not every type can be compared, and the column may have another type by now."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,13 +17,14 @@ from rollback_app.safety import Count, Violations
 class Search:
     """What one requirement is looked for with.
 
-    there: the columns of its table today. limit: of the rows that are looked at. seen: what earlier searches of the same look
-    at the database found out, for those that ask the same again.
+    there: the columns of its table today. columns_of: those of any table, if it is there. limit: of the rows that are looked
+    at. seen: what earlier searches of the same look at the database found out, for those that ask the same again.
     """
 
     connection: BaseDatabaseWrapper
     requirement: Requirement
     there: set[str]
+    columns_of: Callable[[str], set[str] | None]
     limit: int
     seen: dict[Any, Any] = field(default_factory=dict)
 
@@ -53,9 +55,15 @@ class Search:
         renamed = dict(self.requirement.renamed)
         return {renamed.get(name, name) for name in self.requirement.columns} <= self.there
 
+    @property
+    def alias(self) -> str:
+        """The table's name by then, without its schema."""
+        mark = self.quote("")[0]
+        return self.quote(self.requirement.table.rpartition(f"{mark}.{mark}")[2])
+
     def source(self, limited: bool) -> str:
         """The table as the operation will find it, under its name by then, with the names of its columns by then."""
-        requirement, alias = self.requirement, self.quote(self.requirement.table)
+        requirement, alias = self.requirement, self.alias
         if not limited and not requirement.renamed:
             return self.quote(requirement.today) + (f" {alias}" if requirement.table != requirement.today else "")
         today = dict(requirement.renamed)

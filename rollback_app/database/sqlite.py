@@ -21,6 +21,7 @@ from .base import Database
 
 class SQLite(Database):
     remakes_tables = True
+    columns_in_schema = "SELECT c.name FROM (SELECT %s AS place, %s AS name) t, pragma_table_xinfo(t.name, t.place) c"
     enforces_types = False
     lets_readers_go_on = True
     names_lock_holders = False

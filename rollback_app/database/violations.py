@@ -25,17 +25,18 @@ _TYPES = (Need.FITS, Need.KEPT, Need.READABLE)
 def find(
     connection: BaseDatabaseWrapper,
     requirement: Requirement,
-    tables: Mapping[str, set[str]],
+    columns_of: Callable[[str], set[str] | None],
     limit: int,
     seen: dict[Any, Any],
 ) -> Violations | None:
     """The rows or the name in the way; None if there can be none: the database makes no such demand, or has no such table
-    or column. tables: those that there are, with their columns. limit: of the rows that are looked at. seen: see `Search`."""
+    or column. columns_of: the columns of a table, if it is there. limit: of the rows that are looked at. seen: see `Search`."""
     if requirement.need is Need.FREE_TABLE:
-        return Violations(Count(1)) if requirement.column in tables else None
-    if requirement.today not in tables:
+        return Violations(Count(1)) if columns_of(requirement.column) is not None else None
+    there = columns_of(requirement.today)
+    if there is None:
         return None
-    search = Search(connection, requirement, tables[requirement.today], limit, seen)
+    search = Search(connection, requirement, there, columns_of, limit, seen)
     if requirement.need in _TYPES and not conversions.is_about_types(search):
         return None
     try:
@@ -93,7 +94,7 @@ def _is_filled(search: Search) -> bool:
 def _points(search: Search) -> Violations | None:
     table, column = search.requirement.target
     pointed = f"SELECT 1 FROM {search.quote(table)} there WHERE there.{search.quote(column)} = {search.column}"
-    if table not in search.connection.introspection.table_names():
+    if search.columns_of(table) is None:
         return None
     return search.matching(f"{search.column} IS NOT NULL AND NOT EXISTS ({pointed})")
 
@@ -110,19 +111,28 @@ def _free_index(search: Search) -> Violations | None:
     name, constraint = search.requirement.column, search.requirement.constraint
     if getattr(constraint, "condition", None) and search.vendor == "mysql" and isinstance(constraint, UniqueConstraint):
         return None  # it is not made at all
-    sql = {
-        "postgresql": "SELECT 1 FROM pg_class WHERE relname = %s AND pg_table_is_visible(oid)",
-        "sqlite": "SELECT 1 FROM sqlite_master WHERE name = %s",
-    }.get(search.vendor)
-    if sql and (constraint is None or _is_index(constraint, search.vendor)):
+    kind = "index" if constraint is None or _is_index(constraint, search.vendor) else "constraint"
+    if sql := _TAKEN.get((search.vendor, kind)):
         with search.connection.cursor() as cursor:
-            cursor.execute(sql, [name])
+            cursor.execute(sql, {"name": name, "table": search.quote(search.requirement.today)})
             return Violations(Count(1)) if cursor.fetchone() else None
     if search.vendor == "sqlite":
         return None  # it becomes a part of the table, where names may be doubled
     with search.connection.cursor() as cursor:
         taken = name in search.connection.introspection.get_constraints(cursor, search.requirement.today)
     return Violations(Count(1)) if taken else None
+
+
+_TAKEN: Mapping[tuple[str, str], str] = {
+    ("postgresql", "index"): (
+        "SELECT 1 FROM pg_class c JOIN pg_class t ON t.relnamespace = c.relnamespace"
+        " WHERE t.oid = to_regclass(%(table)s) AND c.relname = %(name)s"
+    ),
+    ("postgresql", "constraint"): (
+        "SELECT 1 FROM pg_constraint WHERE conrelid = to_regclass(%(table)s) AND conname = %(name)s"
+    ),
+    ("sqlite", "index"): "SELECT 1 FROM sqlite_master WHERE name = %(name)s",
+}
 
 
 def _is_index(constraint: Any, vendor: str) -> bool:

@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
+from django.db.models import CheckConstraint
+
 from .effects import Effect, Kind
 from .plan import Plan, Step
 from .requirements import Need, Requirement, is_filled
@@ -26,6 +28,7 @@ class Right(str, Enum):
     DROP = "drop"
     ALTER = "alter"
     CREATE = "create"
+    INDEX = "make an index on"
 
 
 class Help(Enum):
@@ -180,8 +183,23 @@ def rights(plan: Plan) -> set[tuple[str, Right]]:
                 found.add((table, Right.CREATE))
             else:
                 found.add((table, Right.ALTER))
+                found.update([(table, Right.INDEX)] * _makes_an_index(effect))
         today.happens(step, effect)
     return found
+
+
+def _makes_an_index(effect: Effect) -> bool:
+    """Does it make an index on a table that is there, or give an index or the table another name?"""
+    if effect.renamed_to and not effect.column:
+        return True
+    if effect.kind is Kind.MAKES and effect.field is not None:
+        return bool(effect.field.unique or effect.field.db_index)
+    return any(
+        requirement.need in (Need.UNIQUE, Need.FREE_INDEX)
+        and not isinstance(requirement.constraint, CheckConstraint)
+        and not getattr(requirement.before, "unique", False)  # it has one
+        for requirement in effect.requirements
+    )
 
 
 def _all(plan: Plan) -> Iterator[tuple[Step, Effect]]:

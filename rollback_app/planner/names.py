@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
+from django.db.backends.utils import strip_quotes
 from django.db.migrations.state import ModelState
 from django.db.migrations.utils import resolve_relation
 from django.db.models import Field
@@ -19,12 +20,14 @@ from rollback_app.states import State, Undo, class_of
 class Names:
     """How names of models become names in the database.
 
-    shorten: what the database does to the name of a table that is too long. swapped: the settings of swappable models that name
+    shorten: what Django does to the name of a table that is too long. canonical: a name that a model gives its table, as the
+    database's catalog has it. swapped: the settings of swappable models that name
     another model, as {"AUTH_USER_MODEL": "accounts.User"}. allowed: may something of this app be migrated on this database?
     Asked with the hints that Django gives to a router. states: those in which the models are looked up.
     """
 
     shorten: Callable[[str], str] = str
+    canonical: Callable[[str], str] = str
     swapped: Callable[[str], str | None] = lambda setting: None
     allowed: Callable[[str, Mapping[str, Any]], bool] = lambda app_label, hints: True
     states: tuple[State, ...] = field(default=(), repr=False)
@@ -34,6 +37,9 @@ class Names:
         return replace(self, states=(undo.from_state, undo.to_state))
 
     def table(self, model: ModelState) -> str:
+        return self.canonical(self._written(model))
+
+    def _written(self, model: ModelState) -> str:
         return str(model.options.get("db_table") or self.shorten(f"{model.app_label}_{model.name_lower}"))
 
     def column(self, name: str, model_field: Field[Any, Any]) -> str | None:
@@ -46,7 +52,7 @@ class Names:
         """The table that Django makes for a many-to-many field; None, if the project has a model of its own for it."""
         if not model_field.many_to_many or model_field.remote_field.through is not None:
             return None
-        return str(model_field.db_table or self.shorten(f"{self.table(model)}_{name}"))
+        return self.canonical(model_field.db_table or self.shorten(f"{strip_quotes(self._written(model))}_{name}"))
 
     def join_columns(self, model: ModelState, model_field: Any) -> tuple[str, str]:
         """The columns of such a table: to the model of the field, and to the model that the field points to."""

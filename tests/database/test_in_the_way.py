@@ -654,6 +654,49 @@ def test_a_schema_in_which_nothing_may_be_made(
         )
 
 
+@pytest.mark.databases("postgresql")
+@pytest.mark.parametrize(
+    "late",
+    [
+        'migrations.RemoveIndex("T", "i")',
+        'migrations.RemoveField("T", "u")',
+        'migrations.AlterModelTable("T", "other")',
+        'migrations.AlterField("T", "v", models.IntegerField(null=True))',
+    ],
+    ids=["index", "column", "table", "unique"],
+)
+def test_a_schema_in_which_no_index_may_be_made(
+    database: Database, project: Project, limited: Callable[..., None], late: str
+) -> None:
+    """Its own table is not enough for that; a check needs no more."""
+    fields = (
+        f"{X}, ('u', models.IntegerField(null=True, unique=True)), ('v', models.IntegerField(null=True, unique=True))"
+    )
+    check = "models.CheckConstraint(condition=models.Q(x__lt=5), name='c')"
+    options = f"'db_table': 'b', 'indexes': [models.Index(fields=['x'], name='i')], 'constraints': [{check}]"
+    early = {"0001_t": migration(table(fields, options))}
+    project.replace(b=early)
+    deploy(database.alias, DAY_2)
+    project.replace(b={**early, "0002_late": 'migrations.RemoveConstraint("T", "c")', "0003_late": late})
+    after = DAY_2.replace(day=3)
+    deploy(database.alias, after)
+    limited("USAGE ON SCHEMA public", "ALL ON ALL TABLES IN SCHEMA public")
+    (user,) = execute(database, "SELECT current_user")[0]
+    name = "other" if "AlterModelTable" in late else "b"
+    execute(database, "RESET ROLE")
+    execute(database, f"ALTER TABLE {name} OWNER TO {user}")
+    execute(database, f"GRANT {user} TO current_user")
+    execute(database, f"SET ROLE {user}")
+    (preview,) = workflow.preview(after.isoformat(), using=[database.alias])
+    (text,) = [finding.text for finding in preview.findings if finding.id == "rollback.E016"]
+    assert text == f"{user} may not make or rename tables and indexes in schema public, as the run does."
+    blind = workflow.preview(after.isoformat(), using=[database.alias], count=False)
+    with pytest.raises(StepFailed, match="permission denied for schema public"):
+        workflow.roll_back(blind, destroy_data=True, journal=False)
+    execute(database, "RESET ROLE")
+    execute(database, f"ALTER TABLE {name} OWNER TO current_user")
+
+
 @pytest.mark.databases("mariadb")
 def test_rights_that_were_not_granted(database: Database, limited: Callable[..., None]) -> None:
     name = database.connection.settings_dict["NAME"].replace("_", r"\_")
