@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
-from django.db.backends.utils import strip_quotes
 from django.db.migrations.state import ModelState
 from django.db.migrations.utils import resolve_relation
 from django.db.models import Field
@@ -52,7 +51,9 @@ class Names:
         """The table that Django makes for a many-to-many field; None, if the project has a model of its own for it."""
         if not model_field.many_to_many or model_field.remote_field.through is not None:
             return None
-        return self.canonical(model_field.db_table or self.shorten(f"{strip_quotes(self._written(model))}_{name}"))
+        written = self._written(model)
+        bare = written[1:-1] if written[0] == written[-1] == '"' else written
+        return self.canonical(model_field.db_table or self.shorten(f"{bare}_{name}"))
 
     def join_columns(self, model: ModelState, model_field: Any) -> tuple[str, str]:
         """The columns of such a table: to the model of the field, and to the model that the field points to."""
