@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from django.db import transaction
@@ -73,7 +74,16 @@ def rehearse(
     return Rehearsal(steps, traces.locks, outcome.comparison)
 
 
-_READS = ("SELECT", "PRAGMA", "SAVEPOINT", "RELEASE", "ROLLBACK")
+# What Django and we ask the catalog begins with line breaks, and with WITH; a comment may come first.
+_FIRST_WORD = re.compile(r"(?:\s|\(|--[^\n]*\n|/\*.*?\*/)*(\w+)", re.DOTALL)
+_READS = ("SELECT", "PRAGMA", "SAVEPOINT", "RELEASE", "ROLLBACK", "SHOW", "EXPLAIN", "VALUES", "TABLE")
+_WRITES = re.compile(r"\b(INSERT|UPDATE|DELETE|MERGE)\b", re.IGNORECASE)
+
+
+def _only_reads(sql: str) -> bool:
+    found = _FIRST_WORD.match(sql)
+    word = found[1].upper() if found else ""
+    return "setval(" not in sql and (word in _READS or (word == "WITH" and not _WRITES.search(sql)))
 
 
 class _Recorder(Progress):
@@ -89,7 +99,7 @@ class _Recorder(Progress):
 
     def __call__(self, execute: Any, sql: str, params: Any, many: bool, context: dict[str, Any]) -> Any:
         result = execute(sql, params, many, context)
-        if self.step and (not sql.startswith(_READS) or "setval(" in sql):
+        if self.step and not _only_reads(sql):
             cursor = context["cursor"]
             operations = self.database.connection.ops
             self.statements[self.step].append(operations.last_executed_query(cursor.cursor, sql, params))
@@ -156,25 +166,33 @@ SELECT relation, replace(mode, 'Lock', '') FROM pg_locks WHERE pid = pg_backend_
 # Those that belong to a column, and count upwards; NULL where no number was given yet.
 _COUNTERS = """
 SELECT format('%I.%I', n.nspname, s.relname), format('%I.%I', m.nspname, t.relname), quote_ident(a.attname),
-    q.seqstart, CASE s.relkind WHEN 'S' THEN pg_sequence_last_value(s.oid) END
+    CASE s.relkind WHEN 'S' THEN pg_sequence_last_value(s.oid) END
 FROM pg_sequence q JOIN pg_class s ON s.oid = q.seqrelid JOIN pg_namespace n ON n.oid = s.relnamespace
 JOIN pg_depend d ON d.objid = s.oid AND d.classid = 'pg_class'::regclass AND d.deptype IN ('a', 'i')
 JOIN pg_class t ON t.oid = d.refobjid JOIN pg_namespace m ON m.oid = t.relnamespace
 JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum = d.refobjsubid
 WHERE q.seqincrement > 0 AND s.relpersistence <> 't'
-    AND CASE s.relkind WHEN 'S' THEN has_sequence_privilege(s.oid, 'SELECT,USAGE') ELSE false END
+    AND CASE s.relkind WHEN 'S' THEN has_sequence_privilege(s.oid, 'SELECT') ELSE false END
 """
+_OLDEST = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
+_NOW = "SELECT pg_current_xact_id()::text::bigint"
 
 
 @dataclass(frozen=True)
 class _Counter:
-    """A sequence, and what it numbers; all names quoted. last: the last number that it gave, None for none."""
+    """A sequence, and what it numbers; all names quoted."""
 
     name: str
     table: str
     column: str
-    start: int
-    last: int | None = field(compare=False)
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a sequence stands: the last number that it gave, or else the first that it will."""
+
+    number: int
+    given: bool
 
 
 class _Traces:
@@ -183,16 +201,27 @@ class _Traces:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._tables = dict(self._ask(_TABLES))
+        # Of all transactions that are open now or will be. What they write counts as written meanwhile.
+        ((self._oldest,),) = self._ask(_OLDEST)
         self._counters = self._read_counters()
         self.locks: dict[str, str] = {}
 
-    def _ask(self, query: str) -> list[Any]:
+    def _ask(self, query: str, *params: Any) -> list[Any]:
         with self._database.connection.cursor() as cursor:
-            cursor.execute(query)
+            cursor.execute(query, params or None)
             return list(cursor.fetchall())
 
-    def _read_counters(self) -> dict[_Counter, int | None]:
-        return {(counter := _Counter(*row)): counter.last for row in self._ask(_COUNTERS)}
+    def _read_counters(self) -> dict[_Counter, _Place]:
+        last = {_Counter(*names): number for *names, number in self._ask(_COUNTERS)}
+        found = {counter: _Place(number, given=True) for counter, number in last.items() if number is not None}
+        unused = [counter for counter, number in last.items() if number is None]
+        for start in range(0, len(unused), 500):  # each is locked for reading until the query ends
+            some = unused[start : start + 500]
+            numbers = self._ask(
+                " UNION ALL ".join(f"SELECT {place}, last_value FROM {each.name}" for place, each in enumerate(some))
+            )
+            found.update({some[place]: _Place(number, given=False) for place, number in numbers})
+        return found
 
     def read_locks(self) -> None:
         held: dict[str, set[str]] = {}
@@ -207,30 +236,28 @@ class _Traces:
             now = self._read_counters()
         except (OperationalError, InterfaceError) as error:
             return [f"Whether numbers were used up could not be seen: {first_line(error)}"]
-        moved = [counter for counter, last in now.items() if last != self._counters.get(counter, last)]
+        moved = [counter for counter, place in now.items() if place != self._counters.get(counter, place)]
         return [words for counter in moved for words in self._set_back(counter)]
 
     def _set_back(self, counter: _Counter) -> list[str]:
         """Give the numbers back, unless somebody else has taken some meanwhile. An insert that is under way holds a lock that
-        this one waits for, and so will be seen."""
-        last = self._counters[counter]
+        this one waits for, and so will be seen. Rows with such numbers that were there before are no sign of it."""
+        place = self._counters[counter]
         try:
-            with transaction.atomic(using=self._database.alias), self._database.connection.cursor() as cursor:
-                cursor.execute(
-                    "SELECT set_config('lock_timeout', %s, true)", [f"{round(self._database.timeouts.lock * 1000)}ms"]
+            with transaction.atomic(using=self._database.alias):
+                self._ask(
+                    "SELECT set_config('lock_timeout', %s, true)", f"{round(self._database.timeouts.lock * 1000)}ms"
                 )
-                cursor.execute(f"LOCK TABLE {counter.table} IN SHARE ROW EXCLUSIVE MODE")
-                cursor.execute(
-                    f"SELECT EXISTS (SELECT 1 FROM {counter.table} WHERE {counter.column} > %s)",
-                    [counter.start - 1 if last is None else last],
+                with self._database.connection.cursor() as cursor:
+                    cursor.execute(f"LOCK TABLE {counter.table} IN SHARE ROW EXCLUSIVE MODE")
+                ((now,),) = self._ask(_NOW)
+                ((taken,),) = self._ask(
+                    f"SELECT EXISTS (SELECT 1 FROM {counter.table} WHERE {counter.column} > %s AND %s - age(xmin) >= %s)",
+                    *(place.number - (not place.given), now, self._oldest),
                 )
-                (taken,) = cursor.fetchone()
                 if taken:
                     return [f"Somebody else has written to {counter.table} meanwhile: its numbers go on from there."]
-                cursor.execute(
-                    "SELECT setval(%s::regclass, %s, %s)",
-                    [counter.name, counter.start if last is None else last, last is not None],
-                )
+                self._ask("SELECT setval(%s::regclass, %s, %s)", counter.name, place.number, place.given)
         except (OperationalError, ProgrammingError) as error:
             return [f"The next number of {counter.table} could not be set back: {first_line(error)}"]
         return []

@@ -107,13 +107,14 @@ def of_rehearsal(
     told = list(steps)
     total = sum(spent for _, spent, _, _ in told)
     number = number_of(len(told), "migration")
-    lines = [Line(f"Rehearsed on {alias}: {number} in {seconds(total)}. Nothing was changed.", "SUCCESS")]
+    lines = [Line(f"Rehearsed on {alias}: {number} in {seconds(total)}.", "MIGRATE_HEADING")]
     for key, spent, rows, statements in told:
         lines.append(Line(f"  {key}: {seconds(spent)}, {number_of(rows, 'row')}", "MIGRATE_LABEL"))
         lines += [Line(f"    {statement}", whole=True) for statement in statements]
     if locks:
         lines.append(Line("The strongest lock on each table, held to the end of the run", "MIGRATE_LABEL"))
         lines += [Line(f"  {table}: {mode}{_blocks(mode)}") for table, mode in locks.items()]
+    lines.append(Line("Nothing was changed.", "SUCCESS"))
     return Report(
         tuple(lines),
         {

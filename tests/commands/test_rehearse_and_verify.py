@@ -59,11 +59,12 @@ def test_a_rehearsal(shop: Database) -> None:
   Rehearsing b.0001_u... OK (N s)
   Rehearsing a.0002_x... OK (N s)
 Verified: 2 tables are as the migrations at the target say.
-Rehearsed on default: 2 migrations in N s. Nothing was changed.
+Rehearsed on default: 2 migrations in N s.
   b.0001_u: N s, 0 rows
     DROP TABLE "b_u"
   a.0002_x: N s, 0 rows
     ALTER TABLE "a_t" DROP COLUMN "x"
+Nothing was changed.
 
 To run it:
   python manage.py rollbackmigrationsafter 2024-05-02T08:00:00+00:00 --database default --destroy-data

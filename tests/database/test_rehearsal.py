@@ -286,3 +286,103 @@ def test_a_connection_that_is_lost_hides_no_failure(shop: Database) -> None:
     with shop.connection.execute_wrapper(lose), pytest.raises(StepFailed, match="after the steps"):
         rehearse(shop, progress=warned)
     assert warned.texts == ["Whether numbers were used up could not be seen: server closed the connection"]
+
+
+# What is shown of the SQL
+
+
+@transactional
+def test_queries_of_the_catalog_are_not_shown_and_not_counted(database: Database, project: Project) -> None:
+    """Case rehearse-counts-catalog: Django looks constraints up to drop a foreign key."""
+    project(a={"0001_t": f"{T}, {U}"})
+    deploy(database.alias, DAY_1)
+    late = {
+        "0002_key": 'migrations.AddField("T", "u", models.ForeignKey("a.U", models.CASCADE, null=True))',
+        "0003_unique": 'migrations.AlterUniqueTogether("T", {("n", "u")})',
+        "0004_alter": 'migrations.AlterField("T", "u", models.ForeignKey("a.U", models.CASCADE, null=True, unique=True))',
+    }
+    project(a={"0001_t": f"{T}, {U}", **late})
+    deploy(database.alias, DAY_2)
+    for step in rehearse(database).steps:
+        assert step.rows == 0
+        assert step.statements
+        for statement in step.statements:
+            assert statement.split()[0] in ("ALTER", "CREATE", "DROP", "INSERT", "SET")
+
+
+@transactional
+def test_what_sql_reads_and_what_it_writes(database: Database, project: Project) -> None:
+    reads = [
+        "\n  SELECT 1",
+        "-- one\nSELECT 2",
+        "/* two\nlines */ select 3",
+        "WITH t AS (SELECT 4) SELECT * FROM t",
+        "(SELECT 5)" if database.vendor == "postgresql" else "VALUES (5)",
+    ]
+    writes = ["WITH t AS (SELECT 'a') INSERT INTO a_t (n) SELECT * FROM t", "-- SELECT\nDELETE FROM a_t WHERE n = 'b'"]
+    project(a={"0001_t": T})
+    deploy(database.alias, DAY_1)
+    sql = f"migrations.RunSQL({[(each, None) for each in reads + writes]!r}, {[(each, None) for each in reads + writes]!r})"
+    project(a={"0001_t": T, "0002_sql": sql})
+    deploy(database.alias, DAY_2)
+    (step,) = rehearse(database).steps
+    assert [each for each in step.statements if not each.startswith("SET CONSTRAINTS")] == writes
+    assert step.rows == 1
+
+
+# Sequences come back as they were
+
+
+@pytest.mark.databases("postgresql")
+@pytest.mark.parametrize(
+    ("before", "place"),
+    [
+        ("SELECT 1", (1, False)),
+        ("INSERT INTO a_u (id, n) VALUES (70, 'loaded'), (77, 'too')", (1, False)),
+        ("ALTER TABLE a_u ALTER id RESTART WITH 100", (100, False)),
+        ("SELECT setval('a_u_id_seq', 50, false)", (50, False)),
+        ("INSERT INTO a_u (n) VALUES ('x'), ('y')", (2, True)),
+        ("INSERT INTO a_u (n) VALUES ('x'); INSERT INTO a_u (id, n) VALUES (9, 'loaded')", (1, True)),
+    ],
+)
+def test_a_sequence_stands_where_it_stood(shop: Database, before: str, place: tuple[int, bool]) -> None:
+    """Also one that was never used; rows that have their numbers from elsewhere were written by nobody else meanwhile."""
+
+    def stands() -> Any:
+        with shop.connection.cursor() as cursor:
+            cursor.execute("SELECT last_value, is_called FROM a_u_id_seq")
+            return cursor.fetchone()
+
+    in_another_session(shop, before)
+    assert stands() == place
+    warned = Warned()
+    rehearse(shop, progress=warned)
+    assert warned.texts == []
+    assert stands() == place
+
+
+@pytest.mark.databases("postgresql")
+def test_numbers_of_others_among_those_that_were_loaded(shop: Database) -> None:
+    in_another_session(shop, "INSERT INTO a_u (id, n) VALUES (77, 'loaded')")
+
+    def others(**signal: Any) -> None:
+        in_another_session(shop, "INSERT INTO a_u (n) VALUES ('theirs')")
+
+    warned = Warned()
+    with connected(post_migrate, others, apps.get_app_config("a")):
+        rehearse(shop, progress=warned)
+    assert warned.texts == ["Somebody else has written to public.a_u meanwhile: its numbers go on from there."]
+
+
+@pytest.mark.databases("postgresql")
+def test_a_place_that_code_sets_is_set_back(database: Database, project: Project) -> None:
+    """setval is no part of a transaction, not even where no number was given."""
+    project(a={"0001_t": T})
+    deploy(database.alias, DAY_1)
+    sql = """migrations.RunSQL("SELECT 1", "SELECT setval('a_t_id_seq', 500, false)")"""
+    project(a={"0001_t": T, "0002_sql": sql})
+    deploy(database.alias, DAY_2)
+    rehearse(database)
+    with database.connection.cursor() as cursor:
+        cursor.execute("SELECT last_value, is_called FROM a_t_id_seq")
+        assert cursor.fetchone() == (1, False)
