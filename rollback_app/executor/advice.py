@@ -18,8 +18,8 @@ DURABLE = (
     " one."
 )
 GONE = (
-    "Look at what unapplying these migrations does. To let it go, {again}: the new plan names it. To compare nothing, add"
-    " --no-verify."
+    "Look at what unapplying these migrations does, or accept it and add --no-verify. Then {again}. A new plan names"
+    " what would go."
 )
 UNKNOWN = "Fix the problem named above, then {again}."
 

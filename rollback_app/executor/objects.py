@@ -28,6 +28,7 @@ class ObjectGuard:
     def __init__(self, database: Database, plan: Plan, states: States, named: Collection[str]) -> None:
         self._database, self._named = database, named
         self._known = known(plan, database.names(), states)
+        self._first_names = _first_names(plan)
         self._expected = set(self._listing())
         self._is_code = False
         self._sql: list[str] = []  # what code has changed of the schema
@@ -71,8 +72,14 @@ class ObjectGuard:
     def _tables(self) -> list[str]:
         return list(self._database.connection.introspection.table_names())
 
-    def _listing(self) -> Collection[ListedObject]:
-        return self._database.listing(self._known)
+    def _listing(self) -> list[ListedObject]:
+        """By the numbers that the database gives, or else by the names that their tables had before the run."""
+        return [
+            each._replace(
+                id=each.id.replace(f" {each.table}.", f" {self._first_names.get(each.table, each.table)}.", 1)
+            )
+            for each in self._database.listing(self._known)
+        ]
 
     def _make_again(self, step: Step) -> None:
         """The indexes and triggers of tables that are still there."""
@@ -92,6 +99,15 @@ class ObjectGuard:
                 except DatabaseError as error:
                     doing = f"making {each} again after its table was remade"
                     raise StepFailed(step, doing, first_line(error), sql=each.sql, what_to_do=advice.GONE) from error
+
+
+def _first_names(plan: Plan) -> dict[str, str]:
+    """The names before the run of the tables that it renames."""
+    found: dict[str, str] = {}
+    for effect in (effect for step in plan.steps for effect in step.effects):
+        if effect.renamed_to and not effect.column:
+            found[effect.renamed_to] = found.get(effect.table, effect.table)
+    return found
 
 
 def is_known(operation: Operation) -> bool:

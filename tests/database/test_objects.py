@@ -444,6 +444,15 @@ def test_what_the_plan_does_not_name_may_not_go(database: Database, project: Pro
         assert ("a", "0002_late") not in keys(database.alias)
 
 
+def test_what_belongs_to_a_renamed_table_is_still_there(database: Database, project: Project) -> None:
+    late = f"""migrations.AlterModelTable("T", "second"), migrations.AlterModelTable("T", "third"),
+        migrations.RenameField("T", "x", "y"), {TABLE}"""
+    made = ["CREATE INDEX i ON third (y)", "CREATE VIEW v AS SELECT n FROM a_log"]
+    deployed(database, project, late, made, SMALL)
+    assert found(database) == {}
+    assert roll_back(database, DAY_2).status == 0
+
+
 @pytest.mark.databases("sqlite")
 def test_a_column_that_the_plan_does_not_name_may_not_go(database: Database, project: Project) -> None:
     deployed(database, project, f"{TABLE}, {REMAKE}", early=SMALL)
