@@ -39,7 +39,7 @@ from rollback_app.history import Code, Cut, Key, Outcome, Record, RecordedDeploy
 from rollback_app.history import deployments as grouped
 from rollback_app.moments import Moment, kinds, manifest
 from rollback_app.planner import Choices, Plan
-from rollback_app.safety import Comparison, Level, Listed, Listing, Preview, marks, rolled_back
+from rollback_app.safety import Comparison, Listed, Listing, Preview, marks, rolled_back
 
 
 @dataclass(frozen=True)
@@ -154,10 +154,12 @@ def deployments(
     zone: str | None = None,
     limit: int | None = None,
     since: str | None = None,
+    count: bool = True,
 ) -> Listing:
-    """The deployments of a database, newest first, each with what speaks against going back before it; changes nothing.
+    """The deployments of a database, newest first, each with the blockers of a rollback to before it; changes nothing.
 
-    limit: so many of the newest. since: those that ended at or after it, as `moments.parse` reads it.
+    limit: so many of the newest. since: those that ended at or after it, as `moments.parse` reads it. count: look at live
+    rows, as a plan does.
 
     Errors: UsageError, DatabaseUnusable, CodeUnusable.
     """
@@ -167,14 +169,13 @@ def deployments(
     database, code = databases.get(alias), _code()
     with database.reading():
         rows, recorded, precision = database.records(), recorded_deployments(database.connection), database.precision()
-        groups = grouped(rows, gap, recorded, precision)
+        groups, position = grouped(rows, gap, recorded, precision), Journal(database).position()
         chosen = [group for group in reversed(groups) if after is None or group.end >= after][:limit]
         found = []
         for number, group in enumerate(chosen, 1):
             cut, choices = Cut(group.start, precision), Choices(gap=gap)
-            plan = planner.plan(code, rows, cut, choices, database.names(), recorded=recorded)
-            findings = safety.judge(plan, database, one_transaction=database.can_undo_ddl, count=False)
-            blockers = tuple(finding for finding in findings if finding.level is Level.BLOCKER)
+            plan = planner.plan(code, rows, cut, choices, database.names(), position, recorded)
+            blockers = safety.blockers(plan, database, one_transaction=database.can_undo_ddl, count=count)
             found.append(Listed(number, cut.to_paste(rows), group, marks(group, plan), blockers))
         gone = rolled_back(Journal(database).records(), rows, gap, recorded, precision)
     oldest = after if after or not chosen or chosen[-1] is groups[0] else chosen[-1].start

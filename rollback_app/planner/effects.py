@@ -251,10 +251,10 @@ def _alter_field(undo: Undo, app_label: str, names: Names) -> Iterator[Effect]:
             renamed_to=after,
             remakes=remakes or operation.field.is_relation,
         )
+    elif _in_database(model.fields[operation.name]) == _in_database(operation.field):
+        yield _nothing(undo)
     else:
-        altered = _in_database(model.fields[operation.name]) != _in_database(operation.field)
-        touches = (old_table or names.table(model)) if altered else ""
-        yield Effect(Kind.CHANGES, words, undo.index, touches=touches, remakes=altered)
+        yield Effect(Kind.CHANGES, words, undo.index, touches=old_table or names.table(model), remakes=True)
 
 
 def _in_database(model_field: Any, *but: str) -> tuple[Any, ...]:
@@ -326,7 +326,8 @@ def _on_table(words: str) -> Callable[[Undo, str, Names], Iterator[Effect]]:
         )
         twin = waits if is_concurrent(type(operation)) else ""
         text = words.format(table=table, op=operation)
-        if names.lives_here(model):
+        # Django's RenameIndex leaves an index that had no name before as it is.
+        if names.lives_here(model) and not getattr(operation, "old_fields", None):
             remakes = _is_in_table(undo, app_label)
             yield Effect(Kind.CHANGES, text, undo.index, touches=table, twin_waits=twin, remakes=remakes)
         else:

@@ -95,7 +95,9 @@ def freed(undo: Undo) -> str:
         return str(operation.index.name)
     if isinstance(operation, django_operations.AddConstraint):
         return str(operation.constraint.name)
-    return operation.new_name if isinstance(operation, django_operations.RenameIndex) else ""
+    # One that had no name before keeps the one that it has.
+    renamed = isinstance(operation, django_operations.RenameIndex) and not operation.old_fields
+    return operation.new_name if renamed else ""
 
 
 def is_filled(model_field: Field[Any, Any]) -> bool:

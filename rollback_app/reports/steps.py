@@ -15,7 +15,7 @@ from .findings import SHOWN, badge
 
 SHOWN_STEPS = 20
 # What these say is part of what undoing a step does: they stand with it, in place of the words that they repeat.
-_WITH_STEP = {"rollback.W001", "rollback.I002", "rollback.I003", "rollback.I006", "rollback.I008"}
+_WITH_STEP = {"rollback.W001", "rollback.I002", "rollback.I003", "rollback.I006", "rollback.I008", "rollback.I011"}
 
 
 @dataclass(frozen=True)

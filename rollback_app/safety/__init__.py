@@ -3,7 +3,7 @@
 Each check is one function in the file of its theme; adding one is that function, its line in CHECKS and its tests.
 """
 
-from .checks import CHECKS, judge
+from .checks import CHECKS, blockers, judge
 from .comparison import Comparison, Difference, in_words
 from .consent import check_can_be_taken_back, check_nothing_blocks, check_nothing_lost
 from .findings import Count, Finding, Inspector, Level, Preview, Refused, Violations, digits
@@ -28,6 +28,7 @@ __all__ = [
     "Refused",
     "RolledBack",
     "Violations",
+    "blockers",
     "check_can_be_taken_back",
     "check_nothing_blocks",
     "check_nothing_lost",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from rollback_app.planner import Plan
 
@@ -13,10 +13,22 @@ Check = Callable[[Judged], Iterator[Finding]]
 
 
 def judge(plan: Plan, inspector: Inspector, *, one_transaction: bool, count: bool = True) -> tuple[Finding, ...]:
-    """All findings about a plan, blockers first."""
-    judged = Judged(plan, inspector, one_transaction, count)
-    found = [finding for check in CHECKS for finding in check(judged)]
-    return tuple(sorted(found, key=lambda finding: list(Level).index(finding.level)))
+    """All findings about a plan, blockers first. What several operations of a step give alike is one finding."""
+    return _found(CHECKS, Judged(plan, inspector, one_transaction, count))
+
+
+def blockers(plan: Plan, inspector: Inspector, *, one_transaction: bool, count: bool = True) -> tuple[Finding, ...]:
+    """The blockers among them, without counting what would be lost."""
+    checks = [check for check in CHECKS if check is not row_checks.loss]
+    found = _found(checks, Judged(plan, inspector, one_transaction, count))
+    return tuple(finding for finding in found if finding.level is Level.BLOCKER)
+
+
+def _found(checks: Sequence[Check], judged: Judged) -> tuple[Finding, ...]:
+    found: dict[tuple[str, str, str], Finding] = {}
+    for finding in (finding for check in checks for finding in check(judged)):
+        found.setdefault((finding.id, finding.about, finding.text), finding)
+    return tuple(sorted(found.values(), key=lambda finding: list(Level).index(finding.level)))
 
 
 CHECKS: tuple[Check, ...] = (
@@ -39,6 +51,7 @@ CHECKS: tuple[Check, ...] = (
     object_checks.objects,
     history_checks.apps_to_zero,
     reverse_checks.reverses_nothing,
+    reverse_checks.brings_back_empty,
     reverse_checks.cannot_be_judged,
     server_checks.not_all_or_nothing,
     history_checks.early_ghosts,

@@ -15,15 +15,24 @@ def _chain(path: Sequence[Key]) -> str:
     return " <- ".join(str(key) for key in path)
 
 
+_SHOWN = 3  # names of migrations in a sentence
+
+
 def ghosts(judged: Judged) -> Iterator[Finding]:
-    for record in judged.plan.obstacles.ghosts:
-        yield Finding(
-            "rollback.E002",
-            Level.BLOCKER,
-            str(record.key),
-            f"{record.key} {judged.plan.basis.cut.late}, but this code has no such migration.",
-            f"Run this from the newer release, which has the file, or keep its record with --exclude {record.key}.",
+    found = [record.key for record in judged.plan.obstacles.ghosts]
+    late, facts = judged.plan.basis.cut.late, {"migrations": [str(key) for key in found]}
+    if len(found) == 1:
+        text = f"{found[0]} {late}, but this code has no such migration."
+        hint = f"Run this from the newer release, which has the file, or keep its record with --exclude {found[0]}."
+        yield Finding("rollback.E002", Level.BLOCKER, str(found[0]), text, hint, facts)
+    elif found:
+        more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+        text = f"{len(found)} late records are not in this code: {', '.join(map(str, found[:_SHOWN]))}{more}."
+        hint = (
+            "This is probably the older release: run it from the newer one, which has these files. "
+            "To keep the records, add --exclude APP or --exclude APP.NAME."
         )
+        yield Finding("rollback.E002", Level.BLOCKER, "", text, hint, facts)
 
 
 def dependants(judged: Judged) -> Iterator[Finding]:
@@ -139,7 +148,7 @@ def unclear_history(judged: Judged) -> Iterator[Finding]:
             "The models at this point of the history are unknown"
             + (f", because migrations are recorded without the ones they depend on: {pairs}" if pairs else "")
             + f" ({plan.obstacles.unclear}).",
-            "Record what is missing with 'migrate --fake', if it is really in the database, and take --fake away.",
+            _how_to_repair(plan),
         )
         return
     for key, parent in plan.obstacles.inconsistent:
@@ -147,8 +156,29 @@ def unclear_history(judged: Judged) -> Iterator[Finding]:
             "rollback.I009",
             Level.REMARK,
             str(key),
-            f"{key} is recorded as applied, but {parent}, on which it depends, is not.",
+            f"{key} is recorded as applied, but {parent}, which it depends on, is not.",
         )
+
+
+def _how_to_repair(plan: Plan) -> str:
+    """Django refuses every `migrate`, also with --fake, while a migration is recorded without one that it depends on: only a
+    change of the records themselves helps."""
+    hints = []
+    for parent in dict.fromkeys(parent for _, parent in plan.obstacles.inconsistent):
+        same = [record.key.app for record in plan.basis.history.ghosts if record.key.name == parent.name]
+        where = f" WHERE app = '{same[0]}' AND name = '{parent.name}';" if same else ""
+        if same:
+            hints.append(
+                f"If {parent} was recorded as {same[0]}: UPDATE django_migrations SET app = '{parent.app}'{where}"
+            )
+        else:
+            hints.append(
+                f"If {parent} is really in the database, add its record: INSERT INTO django_migrations (app, name, applied) "
+                f"SELECT '{parent.app}', '{parent.name}', MIN(applied) FROM django_migrations;"
+            )
+    if not hints:
+        return "Run this without --fake, or from the release that has all files."
+    return " ".join([*hints[:_SHOWN], "Then run the same command again."])
 
 
 def nothing_left(judged: Judged) -> Iterator[Finding]:

@@ -100,6 +100,12 @@ def _without_file(group: Deployment, plan: Plan) -> Iterator[str]:
 
 
 def _notes(group: Deployment, plan: Plan) -> Iterator[str]:
-    notes = [str(record.key) for record in plan.basis.history.bookkeeping if record in group.records]
+    """A fresh installation records a squash and all that it replaces at once: there is nothing unusual about that."""
+    history = plan.basis.history
+    notes = [
+        str(record.key)
+        for record in history.bookkeeping
+        if record in group.records and not {*history.records_of.get(record.key, plan.basis.records)} <= {*group.records}
+    ]
     if notes:
         yield f"squash (a record only): {', '.join(notes)}"

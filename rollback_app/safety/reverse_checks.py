@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from rollback_app.planner import Effect, Kind, Plan, Step
 
 from .findings import Finding, Judged, Level
+from .history_checks import clean_after
 
 
 def irreversible(judged: Judged) -> Iterator[Finding]:
@@ -16,14 +17,29 @@ def irreversible(judged: Judged) -> Iterator[Finding]:
             Level.BLOCKER,
             str(step.key),
             f"{step.key} {effect.words}.",
-            f"Choose a later moment, or restore a backup. If what it did may stay: --fake {step.key}",
+            f"{_later(judged.plan)} To leave {step.key} applied, add --exclude {step.key}",
             {"operation": effect.index},
         )
+
+
+def _later(plan: Plan) -> str:
+    """What to do about steps that cannot be undone: go back less far, if there is something left to go back to."""
+    blocked = {step.because[0] if step.because else step.key for step, _ in _effects(plan, Kind.IRREVERSIBLE)}
+    groups = [group for group in plan.basis.deployments if any(record.key in blocked for record in group.records)]
+    if plan.basis.cut.kept is not None or not groups or groups[-1] is plan.basis.deployments[-1]:
+        return "Choose a later moment, or restore a backup."
+    return f'Choose a later moment: the next that works is "{clean_after(groups[-1], plan)}". Or restore a backup.'
 
 
 def reverses_nothing(judged: Judged) -> Iterator[Finding]:
     for step, effect in _effects(judged.plan, Kind.NOOP):
         yield Finding("rollback.I002", Level.REMARK, str(step.key), f"{step.key} {effect.words}.")
+
+
+def brings_back_empty(judged: Judged) -> Iterator[Finding]:
+    for step, effect in _effects(judged.plan, Kind.MAKES):
+        facts = {"table": effect.table, "column": effect.column, "effect": effect.words}
+        yield Finding("rollback.I011", Level.REMARK, str(step.key), f"{step.key} {effect.words}.", "", facts)
 
 
 def cannot_be_judged(judged: Judged) -> Iterator[Finding]:
@@ -37,7 +53,8 @@ def plain_twins(judged: Judged) -> Iterator[Finding]:
     for step in judged.plan.steps if judged.one_transaction else ():
         for effect in step.effects:
             if effect.twin_waits:
-                text = f"{step.key} {effect.words} without CONCURRENTLY: {effect.twin_waits} wait meanwhile."
+                words = "runs SQL of its own" if effect.sql else effect.words
+                text = f"{step.key} {words} without CONCURRENTLY: {effect.twin_waits} wait meanwhile."
                 hint = "To run it concurrently, give up all-or-nothing with --step-by-step."
                 yield Finding("rollback.I006", Level.REMARK, str(step.key), text, hint)
 

@@ -632,3 +632,32 @@ def test_what_was_rolled_back_is_limited_like_the_rest(shop: Database) -> None:
     assert roll_back(shop, "all:").status == 0
     assert sorted(gone(limit=1)) == ["a.0001_t", *["a.0002_x"] * 2, *["a.0003_y"] * 2, *["b.0001_u"] * 2]
     assert "No migration is applied here.\n\n-. " in call("showdeployments", database=shop.alias).out
+
+
+def test_the_blockers_of_the_list_are_those_of_the_plan(database: Database, project: Project) -> None:
+    """Rows that are in the way now, and a run that broke off."""
+    null = 'migrations.AlterField("T", "x", models.IntegerField(null=True))'
+    early = T.replace(")])", '), ("x", models.IntegerField())])')
+    project(a={"0001_t": early})
+    deploy(database.alias, DAYS[0])
+    project(a={"0001_t": early, "0002_null": null})
+    deploy(database.alias, DAYS[1])
+    assert call("showdeployments", database=database.alias, format="json").json["deployments"][0]["blockers"] == []
+    with database.connection.cursor() as cursor:
+        cursor.execute("INSERT INTO a_t (x) VALUES (NULL)")
+    listed = call("showdeployments", database=database.alias, format="json").json["deployments"]
+    plan = roll_back(database, DAYS[1], plan=True, format="json").json["plans"][0]
+    blockers = [(each["id"], each["text"]) for each in plan["findings"] if each["level"] == "blocker"]
+    assert [(each["id"], each["text"]) for each in listed[0]["blockers"]] == blockers
+    assert [id for id, _ in blockers] == ["rollback.E010"]
+    assert listed[0]["can_be_rolled_back"] is False
+    without = call("showdeployments", "--no-count", database=database.alias, format="json").json["deployments"]
+    assert without[0]["blockers"] == []
+
+
+@pytest.mark.databases("mariadb")
+def test_the_list_knows_of_a_run_that_broke_off(broken_off: Database, project: Project) -> None:
+    listed = call("showdeployments", database=broken_off.alias, format="json").json["deployments"]
+    plan = roll_back(broken_off, DAYS[2], plan=True, format="json").json["plans"][0]
+    ids = {each["id"] for each in plan["findings"] if each["level"] == "blocker"}
+    assert {each["id"] for each in listed[1]["blockers"]} == ids

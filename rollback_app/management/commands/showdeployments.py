@@ -44,6 +44,12 @@ class Command(RollbackCommand):
             help="A pause longer than this begins a new deployment, where none was recorded. Default: 5.",
         )
         parser.add_argument(
+            "--no-count",
+            action="store_false",
+            dest="count",
+            help="Do not look at live rows to find what would make a rollback fail.",
+        )
+        parser.add_argument(
             "--timezone",
             metavar="ZONE",
             help="The zone of what is shown, and of --since without an offset. Default: the project's TIME_ZONE.",
@@ -60,5 +66,6 @@ class Command(RollbackCommand):
             zone=options["timezone"],
             limit=options["limit"] or (None if options["since"] else 10),
             since=options["since"],
+            count=options["count"],
         )
         self.show(reports.of_listing(listing), options["format"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from django.contrib.postgres.operations import AddIndexConcurrently, RemoveIndex
 from django.db import migrations, models
 from django.db.migrations.operations.base import Operation
 
-from rollback_app.planner import Effect, Kind, Names, is_concurrent
+from rollback_app.planner import Effect, Kind, Names, is_concurrent, name_of_code
 from rollback_app.planner.effects import effects
 from rollback_app.states import States
 from tests.support.plain import made
@@ -82,8 +83,20 @@ SWAPPED = migrations.CreateModel("User", [ID], options={"swappable": "AUTH_USER_
             ["changes column a_book.name back"],
         ),
         (
-            [migrations.AlterField("Book", "tags", models.ManyToManyField("a.Tag", blank=True))],
+            [migrations.AlterField("Book", "tags", models.ManyToManyField("a.Tag", db_table="joined"))],
             ["changes table a_book_tags back"],
+        ),
+        (
+            [migrations.AlterField("Book", "tags", models.ManyToManyField("a.Tag", blank=True))],
+            ["nothing in the database: Alter field tags on Book"],
+        ),
+        (
+            [
+                migrations.AlterField(
+                    "Book", "title", models.CharField("label", max_length=9, db_column="name", help_text="x")
+                )
+            ],
+            ["nothing in the database: Alter field title on Book"],
         ),
         ([migrations.RenameField("Tag", "id", "key")], ["renames column a_tag.key back to id"]),
         (
@@ -313,3 +326,37 @@ def test_the_tables_of_a_many_to_many_are_renamed_only_where_they_follow_the_mod
     assert words(migrations.RenameModel("Tag", "Label"), ground=[TAG, through]) == [
         "renames table a_label back to a_tag"
     ]
+
+
+def test_naming_an_index_without_a_name_is_not_undone() -> None:
+    pair = migrations.CreateModel("Pair", [ID, ("x", models.IntegerField())], {"index_together": {("id", "x")}})
+    (effect,) = undone(migrations.RenameIndex("Pair", new_name="pair", old_fields=("id", "x")), ground=[pair])
+    assert (effect.kind, effect.frees) == (Kind.NO_EFFECT, "")
+    assert effect.words.startswith("nothing in the database: Rename unnamed index")
+
+
+class Fill:
+    def __call__(self, apps: Any, editor: Any) -> None:
+        pass
+
+    def method(self, apps: Any, editor: Any) -> None:
+        pass
+
+
+def test_code_has_a_dotted_name_and_no_address() -> None:
+    here = "tests.unit.planner.test_effects"
+    assert name_of_code(words) == f"{here}.words"
+    assert name_of_code(Fill()) == name_of_code(partial(partial(Fill(), 1), 2)) == f"{here}.Fill"
+    assert name_of_code(Fill().method) == f"{here}.Fill.method"
+    assert name_of_code(partial(words)) == f"{here}.words"
+    assert name_of_code(str.upper) == "builtins.str.upper"
+
+
+def test_sql_is_told_by_its_first_line() -> None:
+    def shown(sql: Any) -> str:
+        return words(migrations.RunSQL("", sql))[0].removeprefix("runs SQL of its own: ")
+
+    assert shown("-- why\n\n  UPDATE  a_t\n SET x = 1;") == "UPDATE a_t"
+    assert shown([("DELETE FROM a_t;", None), "SELECT 1"]) == "DELETE FROM a_t"
+    assert shown("SELECT " + "x, " * 30) == "SELECT x, x, x, x, x, x, x, x, x, x, x, x, x, x,…"
+    assert shown("-- nothing else") == ""

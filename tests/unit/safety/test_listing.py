@@ -45,3 +45,10 @@ def test_ghosts_and_notes_of_squashes() -> None:
         ("not in this code: x.1",),
         ("not in this code: y.1, z.1", "squash (a record only): a.1_2"),
     ]
+
+
+def test_a_squash_of_a_fresh_installation_is_not_unusual() -> None:
+    graph = code(made("a.1"), made("a.2", "a.1"), made("a.1_2", replaces=["a.1", "a.2"]))
+    assert marked(graph, recorded("a.1", "a.2", "a.1_2")) == [()]
+    # Applied one by one, and squashed later.
+    assert marked(graph, recorded("a.1", "a.2", late=["a.1_2"])) == [(), ("squash (a record only): a.1_2",)]
