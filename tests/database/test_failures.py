@@ -108,7 +108,7 @@ def test_an_error_that_code_swallowed_in_a_block_of_django_is_too(database: Data
 
 def test_the_statement_behind_an_error_of_python_is_told(database: Database, project: Project) -> None:
     said = failure(database, project, "wraps")
-    assert "running wraps: ValueError: wrapped\n" in said
+    assert ".wraps: ValueError: wrapped\n" in said
     assert FIRST in said
 
 
@@ -122,7 +122,7 @@ def test_a_failure_ends_the_line_of_its_step(database: Database, project: Projec
 
 def test_where_no_statement_failed_none_is_told(database: Database, project: Project) -> None:
     said = failure(database, project, "no_statement")
-    assert "running no_statement: ValueError: in Python\n" in said
+    assert ".no_statement: ValueError: in Python\n" in said
     assert "The statement was" not in said
     assert "--fake" not in said
 
