@@ -30,8 +30,8 @@ def undo(database: Database, step: Step, undos: list[Undo], watch: Watch) -> Don
             watch.changed_rows = watch.by_code = isinstance(nested.operation, (RunPython, RunSQL))
             with watch.operation(step, nested.operation):
                 backwards(nested, step, editor, _plain_twin(nested.operation))
-            if not is_known(nested.operation):
-                watch.check_transaction(step, in_words(nested.operation))
+                if not is_known(nested.operation):
+                    watch.check_transaction(step, in_words(nested.operation))
             if watch.changed_rows:
                 database.check_rows()  # PostgreSQL alters no table with pending trigger events
         if nested.rendered_everything:

@@ -137,7 +137,7 @@ def test_code_that_commits_is_noticed_and_told(database: Database, project: Proj
     said = roll_back(database, DAY_2)
     assert said.status == 1
     assert "Nothing was changed" not in said.all
-    assert "The rollback failed at a.0003_code, running backwards: " in said.error
+    assert ".a.0003_code.backwards: " in said.error
     assert ("this ended the transaction of the run" in said.error) == (act != "fails after it")
     assert "The transaction of the run was committed half-way" in said.error
     assert "Unapplied, with their records: a.0004_z. a.0003_code may be partly undone" in said.error
@@ -181,7 +181,7 @@ def test_code_that_rolls_back_is_noticed_and_told(database: Database, project: P
     assert said.status == 1
     assert "Nothing was changed" not in said.all
     words = "this ended the transaction of the run" if act == "rollback" else "ValueError: boom"
-    assert f"at a.0002_code, running backwards: {words}" in said.error
+    assert f".a.0002_code.backwards: {words}" in said.error
     assert "the steps and operations before it are as they were" in said.error
     with database.connection.cursor() as cursor:
         cursor.execute("DELETE FROM a_t")  # on SQLite, written after the ROLLBACK
@@ -255,7 +255,7 @@ def test_concurrent_sql_runs_as_its_plain_twin(
     before = everything(database.connection)
     said = roll_back(database, DAY_2, rehearse=rehearse, verify=False)
     assert said.status == 0, said.all
-    assert f"runs SQL of its own without CONCURRENTLY: {waits} wait meanwhile" in said.out
+    assert f"without CONCURRENTLY: {waits} wait meanwhile" in said.out
     assert "[rollback.I006]" in said.out
     after = everything(database.connection)
     assert (after == before) == rehearse
