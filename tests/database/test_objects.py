@@ -198,6 +198,16 @@ SQLITE: Mapping[str, tuple[str, Sequence[str], Mapping[str, tuple[str, str]]]] =
         ["ALTER TABLE a_t ADD extra text", "INSERT INTO a_t (x, extra) VALUES (1, 'e'), (2, NULL)"],
         {"column a_t.extra": ("E020", "a_t")},
     ),
+    "a column, where a check goes": (
+        'migrations.AddConstraint("T", models.CheckConstraint(condition=models.Q(x__gt=0), name="c"))',
+        ["ALTER TABLE a_t ADD extra text", "INSERT INTO a_t (x, extra) VALUES (1, 'e')"],
+        {"column a_t.extra": ("E020", "a_t")},
+    ),
+    "a column, where only an index goes": (
+        'migrations.AddConstraint("T", models.UniqueConstraint("x", name="c"))',
+        ["ALTER TABLE a_t ADD extra text", "INSERT INTO a_t (x, extra) VALUES (1, 'e')"],
+        {},
+    ),
     "an empty column": (REMAKE, ["ALTER TABLE a_t ADD extra text"], {"column a_t.extra": ("W020", "a_t")}),
     "a generated column": (
         REMAKE,
@@ -378,6 +388,7 @@ MARIADB: Mapping[str, tuple[str, Sequence[str], Mapping[str, tuple[str, str]]]] 
         [
             "ALTER TABLE a_t ADD CONSTRAINT f FOREIGN KEY (x) REFERENCES a_log (id)",
             "ALTER TABLE a_t ADD double_x int AS (x * 2) STORED",
+            "CREATE INDEX k ON a_t (id, x)",
             "CREATE VIEW v AS SELECT x FROM a_t",
         ],
         {"foreign key a_t.f": ("E020", "a_t.x")},
