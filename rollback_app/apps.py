@@ -1,8 +1,10 @@
 """How Django finds this app."""
 
+import django
 from django.apps import AppConfig
+from django.core.exceptions import ImproperlyConfigured
 
-from . import checks
+OLDEST_DJANGO = (4, 2)
 
 
 class RollbackConfig(AppConfig):
@@ -10,7 +12,13 @@ class RollbackConfig(AppConfig):
     verbose_name = "Rollback of migrations"
 
     def ready(self) -> None:
-        from . import receivers  # noqa: PLC0415  # it has a model, which cannot be made before the apps are ready
+        if django.VERSION < OLDEST_DJANGO:
+            oldest = ".".join(map(str, OLDEST_DJANGO))
+            raise ImproperlyConfigured(
+                f"rollback_app needs Django {oldest} or newer. This is Django {django.get_version()}: "
+                "use `python -m rollback_app legacyrollbacksql` there, which needs no project."
+            )
+        from . import checks, receivers  # noqa: PLC0415  # models cannot be made before the apps are ready
 
         receivers.connect()
         checks.connect()

@@ -1,4 +1,4 @@
-"""System checks at deploy time: is what going back in time rests on in order?"""
+"""System checks: are the settings right, and are the clocks and records that a rollback relies on?"""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from django.core.checks import CheckMessage, Tags, Warning, register
+from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.db import DatabaseError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations.recorder import MigrationRecorder
@@ -23,14 +23,13 @@ def clocks(databases: Sequence[str] | None = None, **kwargs: Any) -> list[CheckM
         try:
             distance = _distance(connections[alias])
         except DatabaseError:
-            continue  # whoever asked for this check will say so, and better
+            continue  # `migrate`, or whatever asked for this check, says so
         if abs(distance) > ALLOWED:
             words = f"{abs(distance).total_seconds():.0f} s {'ahead of' if distance > timedelta() else 'behind'}"
             found.append(
                 Warning(
                     f"The clock of the database '{alias}' is {words} that of this machine, which times migrations.",
-                    hint="Set both clocks by the network (NTP), or look at 'python manage.py showdeployments' before you name a "
-                    "moment.",
+                    hint="Set both clocks by the network (NTP), or check `showdeployments` before you choose a moment.",
                     id="rollback.W101",
                 )
             )
@@ -59,9 +58,10 @@ def future_records(databases: Sequence[str] | None = None, **kwargs: Any) -> lis
         if names:
             found.append(
                 Warning(
-                    f"{len(names)} rows of django_migrations in the database '{alias}' lie in the future: "
+                    f"{len(names)} record{'s' if len(names) > 1 else ''} of django_migrations in the database '{alias}' "
+                    f"{'are' if len(names) > 1 else 'is'} in the future: "
                     f"{', '.join(names[:3])}{', …' if len(names) > 3 else ''}.",
-                    hint="Someone's clock was wrong. To roll back, name manifest:FILE, which needs no clock.",
+                    hint="A clock was wrong. To roll back, give manifest:FILE, which needs no clock.",
                     id="rollback.W102",
                 )
             )
@@ -81,14 +81,20 @@ def recording(**kwargs: Any) -> list[CheckMessage]:
         return []
     return [
         Warning(
-            "Deployments are not recorded, so that showdeployments has to guess them.",
-            hint="Take RECORD out of ROLLBACK in the settings, or put this warning into SILENCED_SYSTEM_CHECKS.",
+            "Deployments are not recorded, so `showdeployments` groups migrations by the pauses between them.",
+            hint="Remove RECORD from ROLLBACK in the settings, or add this warning to SILENCED_SYSTEM_CHECKS.",
             id="rollback.W103",
         )
     ]
 
 
+def settings(**kwargs: Any) -> list[CheckMessage]:
+    hint = f"The keys of ROLLBACK are {' and '.join(conf.KEYS)}. See the page about choosing a moment in the documentation."
+    return [Error(problem, hint=hint, id="rollback.E101") for problem in conf.problems()]
+
+
 def connect() -> None:
+    register(settings, "rollback")
     register(clocks, Tags.database)
     register(future_records, Tags.database)
-    register(recording, "rollback", deploy=True)  # whoever switched it off should not be told at every command
+    register(recording, "rollback", deploy=True)  # not at every command, since it may be off on purpose

@@ -10,9 +10,28 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
+KEYS = ("RECORD", "RELEASE")
+LONGEST_RELEASE = 200
+_PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
+
 
 def _settings() -> dict[str, Any]:
-    return getattr(settings, "ROLLBACK", {})
+    found = getattr(settings, "ROLLBACK", {})
+    return found if isinstance(found, dict) else {}
+
+
+def problems() -> list[str]:
+    """What is wrong with the settings, a sentence for each: unknown keys and wrong types. Runs no code of the project's."""
+    found = getattr(settings, "ROLLBACK", {})
+    if not isinstance(found, dict):
+        return [f"ROLLBACK must be a dict, not {type(found).__name__}."]
+    said = [f"ROLLBACK has an unknown key: {key!r:.80}." for key in found if key not in KEYS]
+    if not isinstance(found.get("RECORD", True), bool):
+        said.append(f"ROLLBACK['RECORD'] must be True or False, not {type(found['RECORD']).__name__}.")
+    release = found.get("RELEASE")
+    if not (release is None or isinstance(release, str) or callable(release)):
+        said.append(f"ROLLBACK['RELEASE'] must be a str or a callable, not {type(release).__name__}.")
+    return said
 
 
 def records() -> bool:
@@ -25,15 +44,23 @@ def release() -> str:
 
     RELEASE is a text, or a function that returns one, or its dotted path; without it the environment's ROLLBACK_RELEASE counts.
 
-    Errors: ImproperlyConfigured.
+    Errors: ImproperlyConfigured, whatever is wrong with it.
     """
-    found = _settings().get("RELEASE", "")
-    if callable(found):
-        return str(found())
-    found = str(found)
-    if not re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+", found):
-        return found or os.environ.get("ROLLBACK_RELEASE", "")
+    found = _settings().get("RELEASE")
     try:
-        return str(import_string(found)())
-    except ImportError as error:
-        raise ImproperlyConfigured(f"ROLLBACK['RELEASE'] is the path of a function: {error}") from error
+        if isinstance(found, str) and _PATH.fullmatch(found):
+            found = import_string(found)
+        if callable(found):
+            found = found()
+    # The function is the project's, and may raise anything.
+    except Exception as error:
+        raise ImproperlyConfigured(f"ROLLBACK['RELEASE'] fails: {type(error).__name__}: {error}") from error
+    if found is None or found == "":
+        found = os.environ.get("ROLLBACK_RELEASE", "")
+    if not isinstance(found, str):
+        raise ImproperlyConfigured(f"ROLLBACK['RELEASE'] must give a str, not {type(found).__name__}.")
+    if not found.isprintable() or len(found) > LONGEST_RELEASE:
+        raise ImproperlyConfigured(
+            f"The name of the release must have at most {LONGEST_RELEASE} characters, none of them a control character."
+        )
+    return found

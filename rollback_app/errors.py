@@ -6,6 +6,14 @@ Anything else that is raised is a bug, and is left to show itself.
 
 from __future__ import annotations
 
+_LONGEST = 80
+
+
+def shown(text: str) -> str:
+    """What was typed, for a message: in one line that any terminal can print, and at most 80 characters of it."""
+    cut = text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+    return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in cut)
+
 
 class RollbackError(Exception):
     """Something a user must be told: what is wrong, what to type or do next, and the exit status that goes with it.

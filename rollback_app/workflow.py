@@ -33,7 +33,7 @@ from rollback_app.bookkeeping import (
     recorded_deployments,
 )
 from rollback_app.database import Database, Timeouts, first_line
-from rollback_app.errors import CodeUnusable, DatabaseUnusable, Locked, RollbackError, UsageError
+from rollback_app.errors import CodeUnusable, DatabaseUnusable, Locked, RollbackError, UsageError, shown
 from rollback_app.executor import Bookmark, Done, Progress, Rehearsal, Retries, StepFailed
 from rollback_app.history import Code, Cut, Key, Outcome, Record, RecordedDeployment, Run
 from rollback_app.history import deployments as grouped
@@ -134,17 +134,22 @@ def _broke_off(database: Database, rows: Sequence[Record]) -> str:
 
 
 def _zone(name: str | None) -> str:
-    return name or settings.TIME_ZONE
+    return settings.TIME_ZONE if name is None else name
 
 
 def _text_of(name: str) -> str:
     """The text of a file, or of what is piped in ("-"). Errors: UsageError."""
     try:
         return sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:  # ValueError: not UTF-8, or a name that no file can have
         raise UsageError(
-            f"The file '{name}' cannot be read: {error}", hint="Give a text file, or - for stdin."
+            f"The file '{shown(name)}' cannot be read: {_why(error)}", hint="Give a text file, or - for stdin."
         ) from error
+
+
+def _why(error: Exception) -> str:
+    """Without the name of the file, which stands before it."""
+    return (error.strerror if isinstance(error, OSError) else None) or first_line(error)
 
 
 def deployments(
@@ -165,7 +170,7 @@ def deployments(
     """
     now = datetime.now(timezone.utc)
     local = moments.zone_named(_zone(zone))
-    after = moments.parse(since, default_zone=_zone(zone), now=now).at if since else None
+    after = moments.parse(since, default_zone=_zone(zone), now=now).at if since is not None else None
     database, code = databases.get(alias), _code()
     with database.reading():
         rows, recorded, precision = database.records(), recorded_deployments(database.connection), database.precision()
@@ -190,18 +195,20 @@ def mark_release(
 
     Errors: UsageError, DatabaseUnusable.
     """
-    if not name.strip() or len(name) > LONGEST:
+    if not name.strip() or len(name) > LONGEST or not name.isprintable():
         raise UsageError(
-            f"'{name}' is no name of a release: it has 1 to {LONGEST} characters.", hint="For example 2.1.0."
+            f"'{shown(name)}' cannot be the name of a release.",
+            hint=f"Give 1 to {LONGEST} characters, none of them a control character, such as 2.1.0.",
         )
     now = datetime.now(timezone.utc)
-    when = moments.parse(at, default_zone=_zone(zone), now=now).at if at else now
+    moments.zone_named(_zone(zone))
+    when = now if at is None else moments.parse(at, default_zone=_zone(zone), now=now).at
     database = databases.get(alias)
     with database.reading():
         newest = max((row.applied for row in database.records() if row.applied <= when), default=None)
     if newest is None:
         raise UsageError(
-            "No migration was applied before that moment.", hint="'python manage.py showdeployments' lists what was."
+            "No migration was applied before that moment.", hint="`showdeployments` lists what was applied."
         )
     mark = RecordedDeployment(name.strip(), newest, newest)
     try:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.utils.connection import ConnectionDoesNotExist
 
-from rollback_app.errors import UsageError
+from rollback_app.errors import UsageError, shown
 
 from .base import Database, Timeouts, details, first_line, sqlstate
 from .mysql import MySQL
@@ -31,7 +31,7 @@ def get(alias: str = DEFAULT_DB_ALIAS, timeouts: Timeouts = _DEFAULT_TIMEOUTS) -
         connection = connections[alias]
     except ConnectionDoesNotExist as error:
         known = ", ".join(sorted(connections))
-        raise UsageError(f"There is no database '{alias}' in DATABASES.", hint=f"Known: {known}.") from error
+        raise UsageError(f"There is no database '{shown(alias)}' in DATABASES.", hint=f"Known: {known}.") from error
     if connection.in_atomic_block:
         raise UsageError("A rollback cannot run inside a transaction.", hint="Call it outside of atomic().")
     try:

@@ -22,14 +22,14 @@ from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlsplit
 from dateutil.parser import isoparse
 
 from rollback_app import moments
-from rollback_app.errors import DatabaseUnusable, UsageError
+from rollback_app.errors import DatabaseUnusable, UsageError, shown
 from rollback_app.moments import Moment
 
 from . import sql
 
 HELP = (
-    "For releases that lack this app: prints one SQL statement that returns the migrate commands that take a database back to "
-    "before a moment, or a comment for an app about which its rows alone cannot tell. Changes nothing."
+    "For releases without this app: prints one SQL statement that returns the migrate commands that take a database back to "
+    "a moment, or a comment for an app whose records alone do not tell. Changes nothing."
 )
 _SCHEMES = {
     "postgresql": "postgresql",
@@ -55,7 +55,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         "moment",
         nargs="+",
         metavar="MOMENT",
-        help='The date and time to go back to, as "2024-05-01 10:00+02:00". What was applied at or after it goes.',
+        help='The date and time to go back to, such as "2024-05-01 10:00+02:00". Unapplies what was applied at or after it.',
     )
     parser.add_argument(
         "--dialect",
@@ -63,19 +63,22 @@ def add_arguments(parser: ArgumentParser) -> None:
         help=f"The database of the statement: {', '.join(sql.DIALECTS)} (mysql is MariaDB too). Default: the project's.",
     )
     parser.add_argument(
-        "--database", default="", metavar="ALIAS", help="The database, by its alias in DATABASES. Default: default."
+        "--database",
+        default="default",
+        metavar="ALIAS",
+        help="The alias of the database in DATABASES. Default: default.",
     )
     parser.add_argument(
         "--timezone",
         metavar="ZONE",
-        help="The zone of a moment without an offset, as Europe/Berlin. Default: the project's TIME_ZONE.",
+        help="The time zone of a moment without an offset, such as Europe/Berlin. Default: the project's TIME_ZONE.",
     )
     instead = parser.add_mutually_exclusive_group()
     instead.add_argument(
         "--dsn",
         metavar="URL",
-        help="Run the statement, only reading, and print the commands: postgresql://user@host/name, mysql://user@host/name, or a "
-        "file of SQLite. The password is best in PGPASSWORD or MYSQL_PWD.",
+        help="Run the statement, read-only, and print the commands: postgresql://user@host/name, mysql://user@host/name, or an "
+        "SQLite file. Put the password into PGPASSWORD or MYSQL_PWD.",
     )
     instead.add_argument(
         "--csv",
@@ -91,26 +94,26 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def answer(options: Namespace, project: Project | None) -> str:
     """What to print. Errors: UsageError, DatabaseUnusable."""
-    default_zone = options.timezone or (project.zone if project else None)
+    default_zone = options.timezone if options.timezone is not None else project.zone if project else None
     moment = moments.parse(" ".join(options.moment), default_zone=default_zone, now=datetime.now(timezone.utc))
     stored_in = project.stored_in if project else timezone.utc
     database = "" if options.database == "default" else options.database
-    if options.dialect and (options.dsn or options.csv or options.standalone):
+    if options.dialect and (options.dsn is not None or options.csv is not None or options.standalone):
         raise UsageError(
-            "--dialect is about the statement, which is not printed with --dsn, --csv and --standalone.",
-            hint="Leave --dialect out.",
+            "--dialect chooses the statement to print, and --dsn, --csv and --standalone print none.",
+            hint="Leave out --dialect.",
         )
     if options.standalone:
         return standalone(moment, database)
-    if options.dsn:
+    if options.dsn is not None:
         return _listed(_from_dsn(options.dsn, moment, stored_in, database), moment)
-    if options.csv:
+    if options.csv is not None:
         return _listed(_from_csv(Path(options.csv), moment, stored_in, database), moment)
     dialect = options.dialect or (project.dialect if project else "")
     if not dialect:
         raise UsageError(
-            "Without a project it is not known which database the statement is for.",
-            hint=f"Give --dialect with one of: {', '.join(sql.DIALECTS)}.",
+            "Without a project, the statement needs to know the kind of database.",
+            hint=f"Add --dialect with one of: {', '.join(sql.DIALECTS)}.",
         )
     return sql.statement(dialect, moment, stored_in=stored_in, database=database)
 
@@ -132,12 +135,12 @@ def _listed(commands: list[str], moment: Moment) -> str:
 
 
 def _from_dsn(dsn: str, moment: Moment, stored_in: tzinfo, database: str) -> list[str]:
-    url = urlsplit(dsn if "://" in dsn else f"sqlite:///{quote(dsn)}")
+    url = _url(dsn)
     dialect = _SCHEMES.get(url.scheme.partition("+")[0])
     if dialect is None:
         raise UsageError(
-            f"--dsn: '{url.scheme}' is not a database that this can read.",
-            hint=f"Begin it with one of: {', '.join(f'{scheme}://' for scheme in _SCHEMES)}; or give a file of SQLite.",
+            f"--dsn: '{shown(url.scheme)}' is not a database that this command can read.",
+            hint=f"Begin it with one of: {', '.join(f'{scheme}://' for scheme in _SCHEMES)}; or give an SQLite file.",
         )
     query = sql.statement(dialect, moment, stored_in=stored_in, database=database)
     driver = _driver(*{"postgresql": ["psycopg"], "mysql": ["MySQLdb", "pymysql"], "sqlite": ["sqlite3"]}[dialect])
@@ -154,9 +157,21 @@ def _from_dsn(dsn: str, moment: Moment, stored_in: tzinfo, database: str) -> lis
         for secret in filter(None, {url.password, unquote(url.password or "")}):
             words = words.replace(secret, "…")
         raise DatabaseUnusable(
-            f"{url.scheme}://{url.hostname or ''}{url.path} cannot be read: {words}",
-            hint="Look at --dsn, at PGPASSWORD or MYSQL_PWD, and whether this is the database of the project.",
+            f"{shown(f'{url.scheme}://{url.hostname or str()}{url.path}')} cannot be read: {words}",
+            hint="Check --dsn, PGPASSWORD or MYSQL_PWD, and whether this is the database of the project.",
         ) from error
+
+
+def _url(dsn: str) -> SplitResult:
+    """Errors: UsageError."""
+    try:
+        url = urlsplit(dsn if "://" in dsn else f"sqlite:///{quote(dsn)}")
+        if dsn and dsn.isprintable():
+            return url
+        why = "a control character" if dsn else "it is empty"
+    except ValueError as error:  # it says which part, and not the password
+        why = str(error)
+    raise UsageError(f"--dsn cannot be read: {shown(why)}.", hint="For example: --dsn postgresql://user@host/name")
 
 
 def _driver(*names: str) -> ModuleType:
@@ -167,7 +182,7 @@ def _driver(*names: str) -> ModuleType:
             continue
     raise UsageError(
         f"--dsn needs {' or '.join(names)}, which is not installed here.",
-        hint="Install it, or print the statement and run it with any client, or dump the table and give it to --csv.",
+        hint="Install it, or run the printed statement with any client, or dump the table and give the file to --csv.",
     )
 
 
@@ -206,8 +221,12 @@ def _from_csv(path: Path, moment: Moment, stored_in: tzinfo, database: str) -> l
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             rows = list(_rows(csv.reader(file), stored_in))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UsageError(f"--csv {path}: {error}", hint="Give a file of comma-separated values, in UTF-8.") from error
+    # ValueError: not UTF-8, or a name that no file can have. Our own errors are none.
+    except (OSError, ValueError, csv.Error) as error:
+        why = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        raise UsageError(
+            f"--csv: the file '{shown(str(path))}' cannot be read: {shown(why)}", hint="Give a CSV file in UTF-8."
+        ) from error
     with closing(sqlite3.connect(":memory:")) as connection:
         connection.execute("CREATE TABLE django_migrations (id INTEGER, app TEXT, name TEXT, applied TEXT)")
         connection.executemany("INSERT INTO django_migrations VALUES (?, ?, ?, ?)", rows)
@@ -230,6 +249,6 @@ def _rows(lines: Iterable[list[str]], stored_in: tzinfo) -> Iterator[tuple[int, 
                 yield int(row_id), app, name, f"{at:%Y-%m-%d %H:%M:%S.%f}"
             except (ValueError, IndexError, OverflowError) as error:
                 raise UsageError(
-                    f"--csv: line {number} is not a row of django_migrations: {','.join(line)}",
+                    f"--csv: line {number} is not a record of django_migrations: {shown(','.join(line))}",
                     hint='The columns are id, app, name, applied, the last as "2024-05-01 10:00:00.123456+00:00".',
                 ) from error

@@ -3,33 +3,45 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from argparse import ArgumentTypeError
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from rollback_app.errors import RollbackError, UsageError
+from rollback_app.errors import RollbackError, UsageError, shown
 from rollback_app.reports import FORMATS, Report, as_message, of_error
 
 from .output import lenient, lenient_streams
 
+_TOO_LONG = 10_000_000  # minutes or seconds: a limit that no one waits for, and that dates can be reckoned with
+_LONG_WORD = re.compile(r"\S{81,}|[^\S ]+")
+_WHOLE = re.compile("[0-9]{1,9}")
 
-def positive(text: str) -> int:
-    """The type of an argument: 1, 2, 3, …"""
-    if not text.isascii() or not text.isdigit() or int(text) < 1:
-        raise ArgumentTypeError(f"'{text}' is no number from 1 on.")
+
+def whole(text: str) -> int:
+    """The type of an argument: 0, 1, 2, …"""
+    if not _WHOLE.fullmatch(text):
+        raise ArgumentTypeError(f"'{shown(text)}' is not a whole number from 0 on. Give one such as 5.")
     return int(text)
 
 
-def minutes(text: str) -> float:
-    """The type of an argument: a pause."""
+def positive(text: str) -> int:
+    """The type of an argument: 1, 2, 3, …"""
+    if not _WHOLE.fullmatch(text) or not int(text):
+        raise ArgumentTypeError(f"'{shown(text)}' is not a whole number from 1 on. Give one such as 5.")
+    return int(text)
+
+
+def amount(text: str | float) -> float:
+    """The type of an argument: minutes or seconds."""
     try:
         found = float(text)
     except ValueError:
         found = -1.0
-    if not 0 <= found < 10_000_000:  # this way round it is also true for what is not a number
-        raise ArgumentTypeError(f"'{text}' is no number of minutes.")
+    if not 0 <= found < _TOO_LONG:  # false for nan
+        raise ArgumentTypeError(f"'{shown(str(text))}' is not a number from 0 on. Give one such as 2.5.")
     return found
 
 
@@ -63,6 +75,8 @@ class RollbackCommand(BaseCommand):
 
     def create_parser(self, prog_name: str, subcommand: str, **options: Any) -> CommandParser:
         parser = super().create_parser(prog_name, subcommand, **options)
+        say = parser.error
+        setattr(parser, "error", lambda message: say(_LONG_WORD.sub(lambda word: shown(word[0]), message)))  # noqa: B010
         if self.for_a_program:
             parser.called_from_command_line = False  # so that what it does not understand comes here as an error
         return parser

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from argparse import ArgumentParser, ArgumentTypeError, RawDescriptionHelpFormatter
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ from django.db import DEFAULT_DB_ALIAS
 from rollback_app import reports
 from rollback_app.database import Timeouts
 from rollback_app.errors import UsageError
-from rollback_app.management.base import minutes, positive
+from rollback_app.management.base import amount, positive, whole
 from rollback_app.moments import kinds
 from rollback_app.planner import DEFAULT_GAP, Choices
 from rollback_app.safety import Level, Preview
@@ -110,7 +110,7 @@ def _what(group: _ArgumentGroup) -> None:
     )
     group.add_argument(
         "--gap",
-        type=minutes,
+        type=amount,
         default=5.0,
         metavar="MINUTES",
         help="Where deployments were not recorded, a pause longer than this begins a new one. Default: 5.",
@@ -188,20 +188,20 @@ def _how(group: _ArgumentGroup) -> None:
     )
     group.add_argument(
         "--lock-timeout",
-        type=float,
+        type=amount,
         default=5.0,
         metavar="SECONDS",
         help="How long to wait for a lock that somebody else holds. Default: 5.",
     )
     group.add_argument(
         "--statement-timeout",
-        type=float,
+        type=amount,
         metavar="SECONDS",
         help="How long one statement may take (PostgreSQL). Default: no limit.",
     )
     group.add_argument(
         "--retries",
-        type=int,
+        type=whole,
         default=0,
         metavar="N",
         help="How often to try again, after growing pauses, when somebody else holds a lock. Default: 0.",
@@ -240,15 +240,18 @@ def timeouts(options: dict[str, Any]) -> Timeouts:
     return Timeouts(options["lock_timeout"], options["statement_timeout"])
 
 
-def retries(options: dict[str, Any]) -> int:
-    """Errors: UsageError."""
-    if options["retries"] < 0:
-        raise UsageError("--retries takes a number from 0 on.", hint="For example: --retries 5")
-    return int(options["retries"])
-
-
 def check(options: dict[str, Any]) -> None:
-    """Errors: UsageError, for options that do not go together."""
+    """Errors: UsageError, for options that are empty, out of range, or do not go together."""
+    for name in ("database", "exclude", "fake", "timezone"):
+        given = options[name]
+        if given == "" or (isinstance(given, (list, tuple)) and "" in given):
+            raise UsageError(f"--{name} is empty.", hint=f"Give it a value, or leave out --{name}.")
+    for name in ("gap", "lock_timeout", "statement_timeout", "retries"):
+        try:
+            amount(options[name] or 0)
+        except ArgumentTypeError as error:  # on the command line the parser has seen it
+            option = name.replace("_", "-")
+            raise UsageError(f"--{option} {error}".partition(" Give ")[0], hint=f"For example: --{option} 5") from error
     if options["rehearse"] and options["format"] == "commands":
         raise UsageError(
             "--format commands prints commands and runs nothing, so it cannot rehearse.",

@@ -13,17 +13,34 @@ from zoneinfo import ZoneInfo
 
 from dateutil import parser
 
-from rollback_app.errors import UsageError
+from rollback_app.errors import UsageError, shown
 
-_EXAMPLES = 'Give year, month and day, as "2024-05-01 10:00", "2024-05-01T10:00:00+02:00" or "1 May 2024 10am".'
-_WORDS = re.compile(
-    r"(jan(uary)?|feb(ruary)?|mar(ch)?|apr(il)?|may|june?|july?|aug(ust)?|sept?(ember)?|oct(ober)?|nov(ember)?|dec(ember)?"
-    r"|mon(day)?|tue(s(day)?)?|wed(nesday)?|thu(r(s(day)?)?)?|fri(day)?|sat(urday)?|sun(day)?"
-    r"|am|pm|t|z|utc|gmt|at|on|of|st|nd|rd|th)",
+_EXAMPLES = 'Give year, month and day, such as "2024-05-01 10:00", "2024-05-01T10:00:00+02:00" or "1 May 2024 10am".'
+_MONTHS = "jan(uary)?|feb(ruary)?|mar(ch)?|apr(il)?|may|june?|july?|aug(ust)?|sept?(ember)?|oct(ober)?|nov(ember)?|dec(ember)?"
+_WEEKDAYS = "mon(day)?|tue(s(day)?)?|wed(nesday)?|thu(r(s(day)?)?)?|fri(day)?|sat(urday)?|sun(day)?"
+_WORDS = re.compile(rf"({_MONTHS}|{_WEEKDAYS}|am|pm|t|z|utc|gmt|at|on|of|st|nd|rd|th)", re.IGNORECASE)
+_SWAPPABLE = re.compile(r"(?<!\d)(\d{1,2})([./-])(\d{1,2})\2(\d{2}|\d{4})(?!\d)")
+_ODD  # At the end, and not the end of a date such as 2024-05-15 or 15-05-2024.
+_OFFSET = re.compile(
+    r"(?<=[\dm\s])(?<!\b\d{4}-\d\d)(?<!\b\d{4}-\d)(?<!\b\d\d-\d\d)(?<!\b\d-\d\d)[+-]\d{2}(:?\d{2})?$", re.IGNORECASE
+)
+_OFFSET = re.compile(r"(?<=[\dm\s])(?<!\d{4})(?<!\d{4}-\d)(?<!\d{4}-\d\d)[+-]\d{2}(:?\d{2})?$", re.IGNORECASE)
+_FURTHEST = timedelta(hours=-12), timedelta(hours=14)  # the offsets that are in use on earth
+_TIME = re.compile(
+    r"(?<![\d:+-])\d{1,2}:\d{2}(:\d{2}([.,]\d+)?)?(\s*[ap]m)?|(?<![\d:])\d{1,2}\s*[ap]m|(?<=\d)t\d{2,6}(?!\d|:)([.,]\d+)?"
+    r"|(?<=\b\d{8})\d{2,6}\b",
     re.IGNORECASE,
 )
-_SWAPPABLE = re.compile(r"(?<!\d)(\d{1,2})([./-])(\d{1,2})\2(\d{2}|\d{4})(?!\d)")
-_ODD_OFFSET = re.compile(r"(utc|gmt)\s*[+-]\s*\d|[\d\s][+-](\d|\d{3}|\d:\d{2})$", re.IGNORECASE)
+_PIECES = (  # each of them may stand in a text once
+    ("time", _TIME),
+    ("am or pm", re.compile(r"(?<![a-z])[ap]m(?![a-z])", re.IGNORECASE)),
+    ("month", re.compile(rf"(?<![a-z])({_MONTHS})(?![a-z])", re.IGNORECASE)),
+    ("weekday", re.compile(rf"(?<![a-z])({_WEEKDAYS})(?![a-z])", re.IGNORECASE)),
+    ("year", re.compile(r"(?<![\d:.,+-])(19|20)\d\d(?!\d)|(?<=[./-])(19|20)\d\d(?!\d)")),
+)
+# As `Moment.describe` and other messages end a moment: "2024-05-15 11:00:00 Europe/Berlin = 09:00:00 UTC, 2 h ago".
+_OUR_TAIL = re.compile(r"(?P<rest>.*?)(\s=\s(?P<utc>[\d:. -]+) UTC)?(,\s\d[\w ]* ago)?")
+_WITH_ZONE = re.compile(r"(?P<rest>.*\d.*)\s\[?(?P<zone>[A-Za-z_]+(/[\w+-]+)+)\]?")
 
 # Without a zone, as dateutil wants them: whether the text has one is still to be seen.
 _DEFAULTS = (datetime(2004, 1, 1, 0), datetime(2005, 2, 2, 1))  # noqa: DTZ001
@@ -78,46 +95,90 @@ def parse(text: str, *, default_zone: str | None, now: datetime) -> Moment:
     default_zone: the IANA name of the zone of a text without an offset; None refuses such a text. now: aware.
     Errors: UsageError, for whatever is partial, doubtful, impossible, or later than `now`.
     """
-    typed = text.strip().strip("\"'").strip()
+    typed, utc, zone = _parts(text)
     _refuse_doubtful(typed)
     local, date_only = _read(typed)
+    _refuse_leftovers(typed, local)
     if local.tzinfo is not None:
         offset = local.utcoffset() or timedelta()
+        _refuse_offset(typed, offset, zone)
         name = "UTC" if not offset else f"{local:%z}"[:3] + ":" + f"{local:%z}"[3:5]
         moment = Moment(text, _in_utc(local, typed), timezone(offset), name, date_only)
     else:
-        moment = _in_zone(text, local, default_zone, date_only=date_only)
+        moment = _in_zone(text, local, zone or default_zone, date_only=date_only)
+    if not clock(moment.at).endswith(utc):
+        raise UsageError(f"'{shown(text)}' gives two different times.", hint="Give one of them alone.")
     if moment.at > now:
+        today = clock(now.astimezone(timezone.utc).replace(microsecond=0))
         raise UsageError(
-            f"{clock(moment.at)} UTC lies in the future: it is {clock(now.astimezone(timezone.utc).replace(microsecond=0))} UTC"
-            " now.",
-            hint="Nothing can have been applied after it. If the zone is wrong, give an offset, as +02:00, or --timezone.",
+            f"{clock(moment.at)} UTC is in the future. It is now {today} UTC.",
+            hint="Nothing can have been applied after it. If the zone is wrong, give an offset, such as +02:00, or --timezone.",
         )
     return moment
 
 
+def _parts(text: str) -> tuple[str, str, str]:
+    """(date and time, the same in UTC if our output added that, name of a zone if one stands behind them)."""
+    printed = _OUR_TAIL.fullmatch(text.strip().strip("\"'").strip())
+    typed, utc = (printed["rest"], printed["utc"] or "") if printed else (text, "")
+    named = _WITH_ZONE.fullmatch(typed)
+    return (named["rest"].strip(), utc, named["zone"]) if named else (typed, utc, "")
+
+
+def _refuse_leftovers(typed: str, local: datetime) -> None:
+    """What dateutil reads by leaving a part of the text out of account."""
+    rest = _OFFSET.sub("", typed)
+    date, times = _TIME.subn("", rest)
+    for what, pattern in _PIECES:
+        if len(list(pattern.finditer(date if what == "year" else rest))) > 1:
+            raise UsageError(f"'{shown(typed)}' has more than one {what}.", hint=_EXAMPLES)
+    if (weekday := dict(_PIECES)["weekday"].search(rest)) and not f"{local:%A}".lower().startswith(
+        weekday[0][:3].lower()
+    ):
+        raise UsageError(
+            f"'{shown(typed)}' has the wrong weekday: {local:%Y-%m-%d} is a {local:%A}.", hint="Give the date alone."
+        )
+    numbers = re.findall(r"\d+", date)
+    of_date = 1 if any(len(number) >= 8 for number in numbers) else 2 if dict(_PIECES)["month"].search(date) else 3
+    # Without a time of the usual form, one number more is the hour.
+    if len(numbers) > of_date + (not times) or re.search(r"(?<!\w)[+-](?!\d)", rest):
+        raise UsageError(f"'{shown(typed)}' has more in it than one date and time.", hint=_EXAMPLES)
+
+
+def _refuse_offset(typed: str, offset: timedelta, zone: str) -> None:
+    if zone:
+        raise UsageError(
+            f"'{shown(typed)} {shown(zone)}' has an offset and a time zone.", hint="Give only one of them."
+        )
+    if not _FURTHEST[0] <= offset <= _FURTHEST[1]:
+        raise UsageError(
+            f"'{shown(typed)}' has an offset that no time zone has.",
+            hint="Offsets go from -12:00 to +14:00, as in +02:00.",
+        )
+
+
 def _refuse_doubtful(typed: str) -> None:
     if not typed.isascii() or not re.search(r"\d", typed):
-        raise UsageError(f"'{typed}' is not a date.", hint=_EXAMPLES)
+        raise UsageError(f"'{shown(typed)}' is not a date.", hint=_EXAMPLES)
     if swappable := _SWAPPABLE.search(typed):
         first, second, year = int(swappable[1]), int(swappable[3]), swappable[4]
         if len(year) == 2:
-            raise UsageError(f"'{typed}' has a year of two digits.", hint=_EXAMPLES)
+            raise UsageError(f"'{shown(typed)}' has a year of two digits.", hint=_EXAMPLES)
         if first != second and first <= 12 and second <= 12:
             rest = typed[swappable.end() :]
             raise UsageError(
-                f"'{typed}' can be read with the day first or the month first.",
-                hint=f'Say "{year}-{second:02}-{first:02}{rest}" or "{year}-{first:02}-{second:02}{rest}".',
+                f"'{shown(typed)}' can be read with the day first or the month first.",
+                hint=f'Give "{year}-{second:02}-{first:02}{rest}" or "{year}-{first:02}-{second:02}{rest}".',
             )
     if _ODD_OFFSET.search(typed):
         raise UsageError(
-            f"The offset in '{typed}' can be read in two ways.", hint='Write it as "+02:00" behind the time.'
+            f"The offset in '{shown(typed)}' can be read in two ways.", hint='Write it as "+02:00" after the time.'
         )
     for word in re.findall(r"[A-Za-z/_]*[A-Za-z]", typed):
         if not _WORDS.fullmatch(word.strip("/")):
             raise UsageError(
-                f"'{word}' in '{typed}' is not understood; abbreviations of zones mean several things.",
-                hint="Give an offset, as +02:00, or a zone by its full name, as --timezone Europe/Berlin.",
+                f"'{shown(word)}' in '{shown(typed)}' is not understood. Abbreviations of time zones have several meanings.",
+                hint="Give an offset, as +02:00, or the full name of a time zone, such as --timezone Europe/Berlin.",
             )
 
 
@@ -129,9 +190,11 @@ def _read(typed: str) -> tuple[datetime, bool]:
             one, other = (parser.parse(typed, default=default) for default in _DEFAULTS)
             one.isoformat(), one.utcoffset()
     except (ValueError, OverflowError, TypeError, AttributeError, Warning) as error:
-        raise UsageError(f"'{typed}' is not a date and time.", hint=_EXAMPLES) from error
+        raise UsageError(f"'{shown(typed)}' is not a date and time.", hint=_EXAMPLES) from error
     if one.date() != other.date() or f"{one.year:04}" not in typed:
-        raise UsageError(f"'{typed}' leaves out a part of the date, or has a year of two digits.", hint=_EXAMPLES)
+        raise UsageError(
+            f"'{shown(typed)}' leaves out a part of the date, or has a year of two digits.", hint=_EXAMPLES
+        )
     return one, one.hour != other.hour
 
 
@@ -139,7 +202,7 @@ def _in_utc(local: datetime, typed: str) -> datetime:
     try:
         return local.astimezone(timezone.utc)
     except OverflowError as error:
-        raise UsageError(f"'{typed}' is outside of the calendar.", hint=_EXAMPLES) from error
+        raise UsageError(f"'{shown(typed)}' is outside the calendar.", hint=_EXAMPLES) from error
 
 
 def zone_named(name: str) -> ZoneInfo:
@@ -149,14 +212,15 @@ def zone_named(name: str) -> ZoneInfo:
     # A name that is a folder, or has odd characters, raises other errors than ZoneInfoNotFoundError, which is a KeyError.
     except (KeyError, ValueError, OSError) as error:
         raise UsageError(
-            f"There is no time zone '{name}'.", hint="Give an IANA name, as --timezone Europe/Berlin."
+            f"There is no time zone '{shown(name)}'.", hint="Give an IANA name, such as --timezone Europe/Berlin."
         ) from error
 
 
 def _in_zone(text: str, local: datetime, name: str | None, *, date_only: bool) -> Moment:
     if name is None:
         raise UsageError(
-            f"'{text}' does not say in which zone.", hint="Give an offset, as +02:00, or --timezone Europe/Berlin."
+            f"'{shown(text)}' does not say which time zone it is in.",
+            hint="Give an offset, such as +02:00, or --timezone Europe/Berlin.",
         )
     zone = zone_named(name)
     readings = [local.replace(tzinfo=zone, fold=fold) for fold in (0, 1)]
@@ -165,7 +229,7 @@ def _in_zone(text: str, local: datetime, name: str | None, *, date_only: bool) -
         exists = utc[0].astimezone(zone).replace(tzinfo=None) == local
         both = " or ".join(f'"{at.astimezone(zone).isoformat(sep=" ")}"' for at in sorted(utc))
         raise UsageError(
-            f"'{text}' {'happened twice' if exists else 'never happened'} in {name}, because the clocks were changed.",
-            hint=f"Say {both}.",
+            f"'{shown(text)}' {'happened twice' if exists else 'never happened'} in {name}, because the clocks were changed.",
+            hint=f"Give {both}.",
         )
     return Moment(text, utc[0], zone, name, date_only)  # where a midnight is skipped, the first instant after it

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from rollback_app.errors import UsageError
+from rollback_app.errors import UsageError, shown
 from rollback_app.history import Code, Deployment, Key, Record, RecordedDeployment
 
 from . import manifest
@@ -57,52 +57,50 @@ def _deployment(argument: str, known: Known) -> Moment:
     """Undoes that deployment and all newer ones."""
     if known.broke_off:
         raise UsageError(
-            "A run broke off half-way, so that the newest deployment now is a rest of it, or the one before.",
-            hint=f"Run that one to its end: {known.broke_off}. Or name a time; 'python manage.py showdeployments' lists them.",
+            "An earlier rollback stopped half-way, so the newest deployment is now what it left over, or the one before.",
+            hint="Give a date and time, which `showdeployments` lists; or finish that rollback with the same command: "
+            f"{known.broke_off}",
         )
     count = len(known.groups)
     # Not int() alone: it reads other scripts' digits, and signs.
     if not re.fullmatch("[0-9]{1,9}", argument) or not 1 <= int(argument) <= count:
         raise UsageError(
-            f"There is no deployment '{argument}' here: they are numbered 1 (the newest) to {count}."
+            f"There is no deployment '{shown(argument)}' here. They are numbered from 1, the newest, to {count}."
             if count
             else "There is no deployment here: no migration was ever applied.",
-            hint="'python manage.py showdeployments' lists them.",
+            hint="`showdeployments` lists them.",
         )
     number = int(argument)
     group = known.groups[-number]
-    what = "it goes" if number == 1 else "it goes, with all that is newer"
-    return known.at(group.start, f"Deployment {number} began then; {what}.")
+    newer = "" if number == 1 else " Undoes it and everything newer."
+    return known.at(group.start, f"The start of deployment {number}.{newer}")
 
 
 def _release(argument: str, known: Known) -> Moment:
     """Back to the end of that release's deployment."""
     named = [found for found in known.recorded if found.release]
     mine = [found for found in named if found.release == argument]
-    # The newest word counts, so that a mark can be put right; not if its records are gone, since it was rolled back.
+    # The newest mark counts, so that a wrong one can be corrected; but not one whose records were rolled back.
     for found in reversed(mine):
         if times := [record.applied for record in known.records if found.holds(record, known.precision)]:
             end = max(times)
             return known.at(end + known.precision, f"Just after {known.local(end)}, the end of release {argument}.")
     names = {found.release for found in named} - {argument}
     raise UsageError(
-        f"Release '{argument}' was rolled back: nothing of it is applied."
+        f"Release '{shown(argument)}' was rolled back. Nothing of it is applied."
         if mine
-        else f"No release '{argument}' is recorded here.",
+        else f"No release '{shown(argument)}' is recorded here.",
         hint=f"Known: {', '.join(_nearest_first(argument, names))}."
         if names
-        else "No other is recorded. To name a moment of the past: python manage.py markrelease NAME --at MOMENT",
+        else "No other is recorded. To give a past moment the name of a release: "
+        "python manage.py markrelease NAME --at MOMENT",
     )
 
 
 def _migration(argument: str, known: Known) -> Moment:
-    """Undoes what was applied after that record."""
-    found = [record for record in known.records if str(record.key) == argument]
-    if not found:
-        names = (str(record.key) for record in known.records)
-        raise UsageError(
-            f"No migration '{argument}' is recorded here.", hint=_did_you_mean(argument, names, "APP.NAME, in full")
-        )
+    """Undoes what was applied after that record. The beginning of a name is enough, if no other begins so."""
+    name = _recorded_name(argument, sorted({str(record.key) for record in known.records}))
+    found = [record for record in known.records if str(record.key) == name]
     named = min(found, key=lambda record: (record.applied, record.id))
     same = [
         record
@@ -111,22 +109,57 @@ def _migration(argument: str, known: Known) -> Moment:
     ]
     if same:
         raise UsageError(
-            f"{same[0].key} was recorded after {argument}, at the very same time: a moment cannot come between them.",
+            f"{same[0].key} was recorded after {name}, at exactly the same time. No moment lies between them.",
             hint=f"Name the last of them: migration:{max(same, key=lambda record: record.id).key}",
         )
-    return known.at(named.applied + known.precision, f"Just after {argument} was applied, which stays.")
+    return known.at(named.applied + known.precision, f"Just after {name} was applied. It stays applied.")
+
+
+def _recorded_name(argument: str, names: Sequence[str]) -> str:
+    if argument in names:
+        return argument
+    found = [name for name in names if "." in argument and name.startswith(argument)]
+    if len(found) > 1:
+        raise UsageError(
+            f"More than one migration that is recorded here begins with '{shown(argument)}'.",
+            hint=f"Did you mean {' or '.join(found[:3])}{' or …' if len(found) > 3 else ''}?",
+        )
+    if not found:
+        raise UsageError(
+            f"No migration '{shown(argument)}' is recorded here.", hint=_did_you_mean(argument, names, "APP.NAME")
+        )
+    return found[0]
 
 
 def _manifest(argument: str, known: Known) -> Moment:
     """Keeps exactly what is listed."""
-    name = "from stdin" if argument == "-" else f"'{argument}'"
+    name = "from stdin" if argument == "-" else f"'{shown(argument)}'"
     if not argument:
-        raise UsageError(
-            "It is not said which manifest.", hint="For example manifest:older.json, or manifest:- for stdin."
-        )
+        raise UsageError("Which manifest?", hint="For example manifest:older.json, or manifest:- for stdin.")
     listed = manifest.read(known.open(argument), name)
-    kept = _with_squashes(listed, known.code, {record.key for record in known.records})
-    return known.keeping(kept, f"what the manifest {name} lists: {len(listed)} migrations")
+    recorded = {record.key for record in known.records}
+    here = len(listed & _standing_for(recorded, known.code))
+    if recorded and here * 2 < len(listed):
+        raise UsageError(
+            f"The manifest {name} is probably another project's: {here or 'none'} of its {len(listed)} migrations "
+            f"{'is' if here < 2 else 'are'} recorded here.",
+            hint="Give the manifest of an older release of this project, and check --database.",
+        )
+    kept = _with_squashes(listed, known.code, recorded)
+    number = f"{len(listed)} migration{'s' if len(listed) > 1 else ''}"
+    return known.keeping(kept, f"what the manifest {name} lists: {number}")
+
+
+def _standing_for(recorded: set[Key], code: Code) -> set[Key]:
+    """Also the migrations that a recorded squash replaces, and the squashes of which all originals are recorded."""
+    found = set(recorded)
+    for key, migration in code.migrations.items():
+        originals = {Key(*name) for name in migration.replaces}
+        if key in recorded:
+            found |= originals
+        elif originals and originals <= recorded:
+            found.add(key)
+    return found
 
 
 def _with_squashes(listed: frozenset[Key], code: Code, recorded: set[Key]) -> frozenset[Key]:
@@ -150,11 +183,11 @@ def _with_squashes(listed: frozenset[Key], code: Code, recorded: set[Key]) -> fr
 
 
 def _all(argument: str, known: Known) -> Moment:
-    """An app, or everything, to zero."""
+    """Unapplies every migration of an app, or of all apps."""
     apps = {record.key.app for record in known.records}
     if argument and argument not in apps:
         raise UsageError(
-            f"No migration of an app '{argument}' is recorded here.",
+            f"No migration of an app '{shown(argument)}' is recorded here.",
             hint=_did_you_mean(argument, apps, "an app's label"),
         )
     kept = frozenset(record.key for record in known.records if argument and record.key.app != argument)
@@ -179,9 +212,31 @@ def of(text: str) -> tuple[Kind, str] | None:
     name, colon, argument = text.strip().partition(":")
     if name in KINDS and bool(colon) is (name != "last"):
         return KINDS[name], argument.strip()
-    if name in KINDS or (colon and name.isalpha()):
-        raise UsageError(f"'{text}' is no kind of moment.", hint=f"Known: {', '.join(EXAMPLES.values())}.")
+    meant = _meant(text.strip())
+    if meant or name in KINDS or (colon and name.isalpha()):
+        raise UsageError(
+            f"'{shown(text)}' is not a moment.",
+            hint=(f"Did you mean {shown(meant)}? " if meant else "")
+            + f"Give a date and time, or one of: {', '.join(EXAMPLES.values())}.",
+        )
     return None
+
+
+_RELEASE = re.compile(r"(?!\d{1,2}\.\d{1,2}\.(\d{2}|\d{4})\b)(?!\d{4}\.\d{1,2}\.\d{1,2}\b)v?\d+(\.\d+)+([-+.]?\w+)*")
+_MIGRATION = re.compile(r"[A-Za-z_]\w*\.\w+")
+
+
+def _meant(text: str) -> str:
+    """The moment that was meant by a text that is nearly one; empty if there is none."""
+    name, between, argument = re.fullmatch(r"([A-Za-z]*)([\s:=]*)(.*)", text, re.DOTALL).groups()  # type: ignore[union-attr]
+    near = difflib.get_close_matches(name.lower(), KINDS, n=1, cutoff=0.6)
+    if near and near[0] == "last" and not argument and name.lower() == "last":
+        return "last"
+    if near and near[0] != "last" and between and argument:
+        return f"{near[0]}:{argument}"
+    if _RELEASE.fullmatch(text):
+        return f"release:{text}"
+    return f"migration:{text}" if _MIGRATION.fullmatch(text) else ""
 
 
 EXAMPLES = {
@@ -200,6 +255,4 @@ def _nearest_first(name: str, known: Iterable[str]) -> list[str]:
 
 def _did_you_mean(name: str, known: Iterable[str], form: str) -> str:
     near = difflib.get_close_matches(name, list(known), n=3, cutoff=0.4)
-    return (
-        f"Did you mean {' or '.join(near)}?" if near else f"Give {form}; 'python manage.py showmigrations' lists them."
-    )
+    return f"Did you mean {' or '.join(near)}?" if near else f"Give {form}. `showmigrations` lists them."

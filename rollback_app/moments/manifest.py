@@ -12,14 +12,14 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from rollback_app.errors import UsageError
+from rollback_app.errors import UsageError, shown
 from rollback_app.history import Code, Key
 
 SCHEMA = 1
 _PLAN_LINE = re.compile(r"\[[ X]\]\s+(\w+)\.(\w+)")
 _HINT = (
-    "It must be what 'migrationmanifest' or 'showmigrations --plan' prints, or a dump of django_migrations as CSV, with "
-    "the columns id, app, name, applied."
+    "Give the output of `migrationmanifest` or `showmigrations --plan`, or a dump of django_migrations as CSV with the "
+    "columns id, app, name, applied."
 )
 
 
@@ -47,8 +47,9 @@ def read(text: str, name: str) -> frozenset[Key]:
             found = frozenset(_from_plan(text))
         else:
             found = frozenset(_from_csv(text))
-    except (ValueError, KeyError, TypeError, AttributeError, csv.Error) as error:
-        raise UsageError(f"The manifest {name} is not understood: {error}", hint=_HINT) from error
+    # RecursionError: brackets in brackets in brackets.
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, csv.Error) as error:
+        raise UsageError(f"The manifest {name} is not understood: {shown(str(error))}", hint=_HINT) from error
     if not found:
         raise UsageError(f"The manifest {name} lists no migration.", hint=_HINT)
     return found
@@ -82,5 +83,5 @@ def _from_csv(text: str) -> Iterator[Key]:
 
 def _key(label: str) -> Key:
     if not re.fullmatch(r"\w+\.\w+", label):
-        raise ValueError(f"'{label}' is no name of a migration")
+        raise ValueError(f"'{shown(label)}' is not the name of a migration")
     return Key(*label.split("."))

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 
-from rollback_app.errors import UsageError
+from rollback_app.errors import UsageError, shown
 from rollback_app.history import Code, Cut, History, Key, Record
 
 DEFAULT_GAP = timedelta(minutes=5)
@@ -121,7 +121,7 @@ def excluded_by(choices: Choices, code: Code, records: Iterable[Record]) -> Call
     known = {key.app for key in keys} | {str(key) for key in keys}
     for name in choices.exclude:
         if name not in known:
-            raise UsageError(f"--exclude {name}: there is no such app or migration.", hint=_nearest(name, known))
+            raise UsageError(f"--exclude {shown(name)}: there is no such app or migration.", hint=_nearest(name, known))
     names = frozenset(choices.exclude)
     return lambda key: key.app in names or str(key) in names
 
@@ -132,7 +132,7 @@ def faked_by(choices: Choices, code: Code, order: list[Key]) -> set[Key]:
         if name not in steps:
             exists = any(name == str(key) for key in code.migrations)
             reason = "is not among the steps of this plan" if exists else "there is no such migration"
-            raise UsageError(f"--fake {name}: {reason}.", hint=_nearest(name, steps))
+            raise UsageError(f"--fake {shown(name)}: {reason}.", hint=_nearest(name, steps))
     return {steps[name] for name in choices.fake}
 
 

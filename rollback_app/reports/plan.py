@@ -157,6 +157,7 @@ def _data(preview: Preview) -> dict[str, Any]:
             "in_zone": preview.moment.at.astimezone(preview.moment.zone).isoformat() if by_time else None,
             "words": preview.moment.words,
         },
+        "nearly_kept": _nearly_kept_data(preview),
         "digest": plan.digest,
         "one_transaction": preview.one_transaction,
         "steps": [
@@ -184,6 +185,14 @@ def _data(preview: Preview) -> dict[str, Any]:
             for finding in preview.findings
         ],
     }
+
+
+def _nearly_kept_data(preview: Preview) -> dict[str, Any] | None:
+    if preview.nearly_kept is None:
+        return None
+    group, keeps = preview.nearly_kept
+    seconds = (group.start - preview.moment.at).total_seconds()
+    return {"start": stamp(group.start), "seconds": seconds, "moment": stamp(keeps)}
 
 
 def _deployment_data(group: Deployment, plan: Plan) -> dict[str, Any]:

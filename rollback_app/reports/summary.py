@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from rollback_app.moments import ago
 from rollback_app.planner import Plan
 from rollback_app.safety import Finding, Level, Preview
 
@@ -15,11 +16,23 @@ def summary(preview: Preview) -> Iterator[Line]:
     blockers, losses = len(preview.of_level(Level.BLOCKER)), preview.of_level(Level.LOSS)
     yield Line()
     yield Line(" ".join([*_undoes(preview.plan), *_loses(losses)]))
+    yield from _nearly_kept(preview)
     consent = "Needs your consent. " if losses else ""
     if blockers:
         yield Line(f"{consent}BLOCKED by {number_of(blockers, 'finding')}, listed below.", "ERROR")
     else:
         yield Line(f"{consent}Nothing blocks.", "WARNING" if losses else "SUCCESS")
+
+
+def _nearly_kept(preview: Preview) -> Iterator[Line]:
+    if preview.nearly_kept:
+        group, keeps = preview.nearly_kept
+        distance = ago(group.start - preview.moment.at).removesuffix(" ago")
+        yield Line(
+            f"Undoes the deployment that began {distance} after this moment. To keep it: "
+            f'"{keeps.astimezone(preview.moment.zone).isoformat(sep=" ")}".',
+            "WARNING",
+        )
 
 
 def _undoes(plan: Plan) -> Iterator[str]:

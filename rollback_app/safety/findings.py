@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import Enum
 from typing import Any, Protocol
 
 from rollback_app.errors import RollbackError
+from rollback_app.history import Deployment
 from rollback_app.moments import Moment
 from rollback_app.planner import Known, Names, Plan, Requirement, Right, TableChange
 
@@ -99,6 +100,23 @@ class Preview:
     findings: tuple[Finding, ...]
     one_transaction: bool
     now: datetime
+
+    @property
+    def nearly_kept(self) -> tuple[Deployment, datetime] | None:
+        """If a deployment that is undone began shortly after a date and time that was typed, perhaps to keep it: that
+        deployment, and the moment that keeps it."""
+        plan, at = self.plan, self.moment.at
+        if self.moment.kept is not None or self.moment.words:
+            return None
+        later = [group for group in plan.basis.deployments if group.start >= at and any(map(plan.takes, group.records))]
+        # `showdeployments` prints whole seconds: who pastes these means that deployment.
+        if not later or at == later[0].start.replace(microsecond=at.microsecond and later[0].start.microsecond):
+            return None
+        if later[0].start - at > plan.basis.choices.gap:
+            return None
+        exact = later[0].end + plan.basis.cut.precision
+        whole = (exact + timedelta(microseconds=999_999)).replace(microsecond=0)
+        return later[0], whole if whole <= min([self.now, *(group.start for group in later[1:])]) else exact
 
     def of_level(self, level: Level) -> list[Finding]:
         return [finding for finding in self.findings if finding.level is level]

@@ -203,12 +203,12 @@ def test_nothing_to_list(database: Database, project: Project) -> None:
         (["--since", "Tuesday"], 2, "'Tuesday' is not a date."),
         (["--timezone", "Mars"], 2, "There is no time zone 'Mars'."),
         (["--database", "nowhere"], 2, "There is no database 'nowhere'"),
-        (["--limit", "0"], 1, "'0' is no number from 1 on."),
-        (["--limit", "²"], 1, "'²' is no number from 1 on."),
-        (["--gap", "soon"], 1, "'soon' is no number of minutes."),
-        (["--gap", "nan"], 1, "'nan' is no number of minutes."),
-        (["--gap", "-1"], 1, "'-1' is no number of minutes."),
-        (["--gap", "1e300"], 1, "'1e300' is no number of minutes."),
+        (["--limit", "0"], 1, "'0' is not a whole number from 1 on."),
+        (["--limit", "²"], 1, "'²' is not a whole number from 1 on."),
+        (["--gap", "soon"], 1, "'soon' is not a number from 0 on."),
+        (["--gap", "nan"], 1, "'nan' is not a number from 0 on."),
+        (["--gap", "-1"], 1, "'-1' is not a number from 0 on."),
+        (["--gap", "1e300"], 1, "'1e300' is not a number from 0 on."),
     ],
 )
 def test_bad_input_to_the_list(shop: Database, arguments: list[str], status: int, message: str) -> None:
@@ -270,7 +270,7 @@ def test_what_counts_from_the_newest_is_refused_after_a_run_that_broke_off(
     project.replace(a={**RELEASES[-1]["a"], "0004_fails": MENDED, "0005_t": ""})
     said = roll_back(broken_off, moment)
     assert said.status == 2
-    assert said.error.startswith("A run broke off half-way")
+    assert said.error.startswith("An earlier rollback stopped half-way")
     assert (
         f'rollbackmigrationsafter "2024-05-04 10:00:00+02:00" --database {broken_off.alias} --step-by-step'
         in said.error
@@ -290,7 +290,7 @@ def test_a_run_that_broke_off_is_over_when_something_is_applied(broken_off: Data
     assert "it was run through the Python API" in roll_back(broken_off, "last").error
     migrate(broken_off.alias)
     said = roll_back(broken_off, "last", plan=True)
-    assert "Deployment 1 began then; it goes." in said.out
+    assert "The start of deployment 1." in said.out
     # On MariaDB the step in which it broke off is still half undone, which is a blocker of its own.
     assert said.status == (3 if broken_off.vendor == "mariadb" else 0)
 
@@ -333,7 +333,7 @@ def test_the_plan_of_a_kind(shop: Database) -> None:
     assert masked(said.out).startswith("""\
 Database default: SQLite, FILE
 Moment   2024-05-02 10:00:00 Europe/Berlin = 08:00:00 UTC, LONG ago
-         Deployment 2 began then; it goes, with all that is newer.
+         The start of deployment 2. Undoes it and everything newer.
 Unapplies what was applied at or after this moment. Keeps everything older.
 """)
     data = roll_back(shop, "deployment:2", plan=True, format="json").json["plans"][0]
@@ -342,7 +342,7 @@ Unapplies what was applied at or after this moment. Keeps everything older.
         "utc": "2024-05-02T08:00:00+00:00",
         "zone": "Europe/Berlin",
         "in_zone": "2024-05-02T10:00:00+02:00",
-        "words": "Deployment 2 began then; it goes, with all that is newer.",
+        "words": "The start of deployment 2. Undoes it and everything newer.",
     }
     said = roll_back(shop, "deployment:2", plan=True, timezone="Asia/Tokyo")
     assert "Moment   2024-05-02 17:00:00 Asia/Tokyo" in said.out
@@ -360,13 +360,13 @@ def test_a_kind_is_looked_up_in_each_database(shop: Database, other_database: Da
 @pytest.mark.parametrize(
     ("moment", "message"),
     [
-        ("deployment:4", "There is no deployment '4' here: they are numbered 1 (the newest) to 3."),
+        ("deployment:4", "There is no deployment '4' here. They are numbered from 1, the newest, to 3."),
         ("release:2.0", "No release '2.0' is recorded here."),
-        ("migration:a.0002", "No migration 'a.0002' is recorded here."),
+        ("migration:a.0009", "No migration 'a.0009' is recorded here."),
         ("manifest:/nowhere/at/all", "The file '/nowhere/at/all' cannot be read"),
         ("all:shop", "No migration of an app 'shop' is recorded here."),
-        ("version:2", "'version:2' is no kind of moment."),
-        ("last:", "'last:' is no kind of moment."),
+        ("version:2", "'version:2' is not a moment."),
+        ("last:", "'last:' is not a moment."),
     ],
 )
 def test_bad_kinds(shop: Database, moment: str, message: str) -> None:
@@ -403,7 +403,7 @@ def test_the_plan_of_one_at_a_time(shop: Database) -> None:
     assert said.out.endswith("rollbackmigrationsafter 2024-05-02 --database default --steps 2\n")
     fates = roll_back(shop, "2024-05-02", steps=2, plan=True, format="json").json["plans"][0]["deployments"]
     assert [found["fate"] for found in fates] == ["stays", "cut", "goes"]
-    assert "'0' is no number from 1 on." in call("rollbackmigrationsafter", "last", "--steps", "0").error
+    assert "'0' is not a whole number from 1 on." in call("rollbackmigrationsafter", "last", "--steps", "0").error
 
 
 @pytest.mark.parametrize(("moment", "left"), [("all:b", ["a", "a", "a"]), ("all:", [])])
@@ -555,8 +555,8 @@ def test_marks(shop: Database) -> None:
         (["1.0", "--at", "2023-01-01"], "No migration was applied before that moment."),
         (["1.0", "--at", "10"], "'10' leaves out a part of the date"),
         (["1.0", "--at", "2024-05-02 10:00", "--timezone", "Mars"], "There is no time zone 'Mars'."),
-        ([" "], "' ' is no name of a release: it has 1 to 200 characters."),
-        (["x" * 201], "is no name of a release: it has 1 to 200 characters."),
+        ([" "], "' ' cannot be the name of a release."),
+        (["x" * 201], "cannot be the name of a release."),
     ],
 )
 def test_bad_marks(shop: Database, arguments: list[str], message: str) -> None:

@@ -211,10 +211,10 @@ def told(done: subprocess.CompletedProcess[bytes]) -> Any:
     ("command", "options", "message"),
     [
         ("rollbackmigrationsafter", ["--bogus"], "unrecognized arguments: --bogus"),
-        ("rollbackmigrationsafter", ["--gap", "x"], "argument --gap: 'x' is no number of minutes."),
+        ("rollbackmigrationsafter", ["--gap", "x"], "argument --gap: 'x' is not a number from 0 on."),
         ("rollbackmigrationsafter", ["--database"], "argument --database: expected one argument"),
         ("rollbackmigrationsafter", ["--exclude", "x"], "--exclude x: there is no such app or migration."),
-        ("showdeployments", ["--limit", "0"], "argument --limit: '0' is no number from 1 on."),
+        ("showdeployments", ["--limit", "0"], "argument --limit: '0' is not a whole number from 1 on."),
         ("showdeployments", ["--since", "Tuesday"], "'Tuesday' is not a date."),
         ("showrollbacks", ["--limit", "x"], "argument --limit: "),
         ("showrollbacks", ["--database", "nowhere"], "There is no database 'nowhere' in DATABASES."),

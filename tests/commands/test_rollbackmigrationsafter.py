@@ -473,7 +473,7 @@ BAD: list[tuple[Sequence[str], int, str]] = [
     (["last", "--format", "commands", "--rehearse"], 2, "Leave out --rehearse, or --format commands."),
     (["yesterday"], 2, "'yesterday' is not a date."),
     (["05/06/2024"], 2, "day first or the month first"),
-    (["2999-01-01"], 2, "lies in the future"),
+    (["2999-01-01"], 2, "is in the future"),
     (["2024-05-01 10:00", "--timezone", "Europe/Atlantis"], 2, "There is no time zone 'Europe/Atlantis'."),
     (["2024-05-01", "--database", "nowhere"], 2, "There is no database 'nowhere' in DATABASES."),
     (["2024-05-01", "--exclude", "nothing"], 2, "--exclude nothing: there is no such app or migration."),

@@ -79,7 +79,7 @@ def test_rows_in_the_future(database: Database, project: Project, settings: Sett
     (message,) = found(database.alias)
     assert message.id == "rollback.W102"
     assert message.msg == (
-        f"1 rows of django_migrations in the database '{database.alias}' lie in the future: a.0001_t."
+        f"1 record of django_migrations in the database '{database.alias}' is in the future: a.0001_t."
     )
     assert "manifest:FILE" in (message.hint or "")
     set_applied(database.alias, {("a", name): later for name in names})

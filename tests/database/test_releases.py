@@ -178,7 +178,7 @@ def test_who_names_the_release(
 
 def test_a_path_that_leads_nowhere(settings: Settings) -> None:
     settings.ROLLBACK = {"RELEASE": "tests.nowhere.release"}
-    with pytest.raises(ImproperlyConfigured, match=r"ROLLBACK\['RELEASE'\] is the path of a function"):
+    with pytest.raises(ImproperlyConfigured, match=r"ROLLBACK\['RELEASE'\] fails: ModuleNotFoundError"):
         conf.release()
 
 

@@ -95,16 +95,22 @@ def test_without_django(dialect: str) -> None:
 @pytest.mark.parametrize(
     ("words", "error"),
     [
-        (["2024-05-01 10:00", "--dialect", "sqlite"], "'2024-05-01 10:00' does not say in which zone. Give an offset,"),
+        (
+            ["2024-05-01 10:00", "--dialect", "sqlite"],
+            "'2024-05-01 10:00' does not say which time zone it is in.",
+        ),
         (["10", "--dialect", "sqlite"], "leaves out a part of the date"),
-        ([MOMENT], "Without a project it is not known which database the statement is for. Give --dialect with"),
+        ([MOMENT], "Without a project, the statement needs to know the kind of database. Add --dialect with"),
         (
             [MOMENT, "--dialect", "access"],
             "There is no dialect 'access'. Give --dialect with one of: postgresql, mysql,",
         ),
-        ([MOMENT, "--dialect", "sqlite", "--csv", "x"], "--dialect is about the statement, which is not printed with"),
-        ([MOMENT, "--dsn", "redis://host/1"], "--dsn: 'redis' is not a database that this can read. Begin it with"),
-        ([MOMENT, "--csv", "/nowhere.csv"], "No such file or directory: '/nowhere.csv'"),
+        ([MOMENT, "--dialect", "sqlite", "--csv", "x"], "--dialect chooses the statement to print, and --dsn"),
+        (
+            [MOMENT, "--dsn", "redis://host/1"],
+            "--dsn: 'redis' is not a database that this command can read. Begin it with",
+        ),
+        ([MOMENT, "--csv", "/nowhere.csv"], "the file '/nowhere.csv' cannot be read: No such file or directory"),
     ],
 )
 def test_wrong_usage_is_one_line(words: list[str], error: str) -> None:
@@ -213,7 +219,7 @@ def test_dsn_without_the_table(database: Database) -> None:
     assert said.status == 1
     assert "cannot be read: " in said.error
     assert "django_migrations" in said.error
-    assert "Look at --dsn, at PGPASSWORD or MYSQL_PWD" in said.error
+    assert "Check --dsn, PGPASSWORD or MYSQL_PWD" in said.error
 
 
 @pytest.mark.databases("sqlite")
@@ -256,7 +262,9 @@ def test_dsn_takes_the_password_from_the_environment(database: Database) -> None
 def test_dsn_without_its_driver() -> None:
     said = alone(MOMENT, "--dsn", "postgresql://host/name", refuse=True)
     assert said.status == 2
-    assert said.error.startswith("--dsn needs psycopg, which is not installed here. Install it, or print the statement")
+    assert said.error.startswith(
+        "--dsn needs psycopg, which is not installed here. Install it, or run the printed statement"
+    )
 
 
 # --csv
@@ -299,7 +307,7 @@ def test_csv_that_is_none(tmp_path: Path, line: str) -> None:
     file.write_text(f"id,app,name,applied\n{line}\n")
     said = alone(MOMENT, "--csv", str(file))
     assert said.status == 2
-    assert said.error.startswith(f"--csv: line 2 is not a row of django_migrations: {line}")
+    assert said.error.startswith(f"--csv: line 2 is not a record of django_migrations: {line}")
 
 
 def test_csv_that_is_no_text(tmp_path: Path) -> None:
@@ -307,7 +315,7 @@ def test_csv_that_is_no_text(tmp_path: Path) -> None:
     file.write_bytes(b"\xff\xfe\x00")
     said = alone(MOMENT, "--csv", str(file))
     assert said.status == 2
-    assert "Give a file of comma-separated values, in UTF-8." in said.error
+    assert "Give a CSV file in UTF-8." in said.error
 
 
 # --standalone

@@ -20,18 +20,18 @@ class Command(RollbackCommand):
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("name", metavar="NAME", help="The name of the release, as 2.1.0.")
+        parser.add_argument("name", metavar="NAME", help="The name of the release, such as 2.1.0.")
         parser.add_argument("--at", metavar="MOMENT", help="When the database had that state. Default: now.")
         parser.add_argument(
             "--database",
             default=DEFAULT_DB_ALIAS,
             metavar="ALIAS",
-            help=f"The database, by its alias in DATABASES. Default: {DEFAULT_DB_ALIAS}.",
+            help=f"The alias of the database in DATABASES. Default: {DEFAULT_DB_ALIAS}.",
         )
         parser.add_argument(
             "--timezone",
             metavar="ZONE",
-            help="The zone of a moment without an offset, as Europe/Berlin. Default: the project's TIME_ZONE.",
+            help="The time zone of a moment without an offset, such as Europe/Berlin. Default: the project's TIME_ZONE.",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:

@@ -158,7 +158,7 @@ class Command(RollbackCommand):
         ]
 
     def _retries(self, options: dict[str, Any]) -> Retries:
-        return Retries(given.retries(options), tell=self.tell)
+        return Retries(options["retries"], tell=self.tell)
 
     def _asks(self, previews: Sequence[Preview], options: dict[str, Any]) -> bool:
         """Ask, where somebody can answer; is it agreed to? Errors: Refused, unless the answer is yes."""

@@ -9,7 +9,7 @@ from django.core.management.base import CommandParser, no_translations
 from django.db import DEFAULT_DB_ALIAS
 
 from rollback_app import reports, workflow
-from rollback_app.management.base import RollbackCommand, minutes, positive
+from rollback_app.management.base import RollbackCommand, amount, positive
 
 
 class Command(RollbackCommand):
@@ -23,13 +23,13 @@ class Command(RollbackCommand):
             "--database",
             default=DEFAULT_DB_ALIAS,
             metavar="ALIAS",
-            help=f"The database, by its alias in DATABASES. Default: {DEFAULT_DB_ALIAS}.",
+            help=f"The alias of the database in DATABASES. Default: {DEFAULT_DB_ALIAS}.",
         )
         parser.add_argument(
             "--limit",
             type=positive,
             metavar="NUMBER",
-            help="Show so many of the newest. Default: 10, or all with --since.",
+            help="Show only this many of the newest. Default: 10, or all with --since.",
         )
         parser.add_argument(
             "--since",
@@ -38,7 +38,7 @@ class Command(RollbackCommand):
         )
         parser.add_argument(
             "--gap",
-            type=minutes,
+            type=amount,
             default=5.0,
             metavar="MINUTES",
             help="A pause longer than this begins a new deployment, where none was recorded. Default: 5.",
@@ -55,7 +55,7 @@ class Command(RollbackCommand):
             help="The zone of what is shown, and of --since without an offset. Default: the project's TIME_ZONE.",
         )
         parser.add_argument(
-            "--format", choices=["json", "text"], default="text", help="text for a person; json for a program."
+            "--format", choices=["json", "text"], default="text", help="text for people, json for programs."
         )
 
     @no_translations

@@ -8,22 +8,24 @@ from django.core.management.base import CommandParser
 from django.db import DEFAULT_DB_ALIAS
 
 from rollback_app import reports, workflow
-from rollback_app.management.base import RollbackCommand
+from rollback_app.management.base import RollbackCommand, positive
 
 
 class Command(RollbackCommand):
-    help = "Shows the rollbacks that were run on a database, newest first: when, by whom, back to when, and how they ended."
+    help = "Shows the rollbacks that were run on a database, newest first: when, by whom, to which moment, and how they ended."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
             "--database",
             default=DEFAULT_DB_ALIAS,
             metavar="ALIAS",
-            help=f"The database whose rollbacks are shown, by its alias in DATABASES. Default: {DEFAULT_DB_ALIAS}.",
+            help=f"The alias of the database in DATABASES. Default: {DEFAULT_DB_ALIAS}.",
         )
-        parser.add_argument("--limit", type=int, metavar="N", help="Show the newest N only. Default: all.")
         parser.add_argument(
-            "--format", choices=["json", "text"], default="text", help="text for a person; json for a program."
+            "--limit", type=positive, metavar="NUMBER", help="Show only this many of the newest. Default: all."
+        )
+        parser.add_argument(
+            "--format", choices=["json", "text"], default="text", help="text for people, json for programs."
         )
 
     def handle(self, *args: Any, **options: Any) -> None:

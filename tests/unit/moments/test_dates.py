@@ -88,7 +88,7 @@ def test_refuses_a_year_of_two_digits() -> None:
     assert "two digits" in refused("05.06.24").message
 
 
-@pytest.mark.parametrize("name", ["EST", "IST", "CET", "Europe/Berlin"])
+@pytest.mark.parametrize("name", ["EST", "IST", "CET", "Berlin"])
 def test_refuses_abbreviations_of_zones(name: str) -> None:
     error = refused(f"2024-05-01 10:00 {name}")
     assert name in error.message
@@ -102,7 +102,7 @@ def test_refuses_odd_offsets(text: str) -> None:
 
 def test_refuses_the_future() -> None:
     error = refused("2026-01-01 02:00")
-    assert error.message == "2026-01-01 01:00:00 UTC lies in the future: it is 2026-01-01 00:00:00 UTC now."
+    assert error.message == "2026-01-01 01:00:00 UTC is in the future. It is now 2026-01-01 00:00:00 UTC."
 
 
 def test_the_very_present_is_not_the_future() -> None:
@@ -112,7 +112,7 @@ def test_the_very_present_is_not_the_future() -> None:
 def test_refuses_a_time_that_happened_twice() -> None:
     error = refused("2024-10-27 02:30")
     assert "happened twice in Europe/Berlin" in error.message
-    assert error.hint == 'Say "2024-10-27 02:30:00+02:00" or "2024-10-27 02:30:00+01:00".'
+    assert error.hint == 'Give "2024-10-27 02:30:00+02:00" or "2024-10-27 02:30:00+01:00".'
     for text in error.hint.split('"')[1::2]:
         parse(text, default_zone=BERLIN, now=NOW)
 
@@ -120,11 +120,11 @@ def test_refuses_a_time_that_happened_twice() -> None:
 def test_refuses_a_time_that_never_happened() -> None:
     error = refused("2024-03-31 02:30")
     assert "never happened in Europe/Berlin" in error.message
-    assert error.hint == 'Say "2024-03-31 01:30:00+01:00" or "2024-03-31 03:30:00+02:00".'
+    assert error.hint == 'Give "2024-03-31 01:30:00+01:00" or "2024-03-31 03:30:00+02:00".'
 
 
 def test_without_a_zone_an_offset_is_needed() -> None:
-    assert "does not say in which zone" in refused("2024-05-01 10:00", zone=None).message
+    assert "does not say which time zone it is in" in refused("2024-05-01 10:00", zone=None).message
     assert parse("2024-05-01 10:00Z", default_zone=None, now=NOW).at == utc(2024, 5, 1, 10)
 
 
@@ -134,7 +134,7 @@ def test_refuses_an_unknown_zone(zone: str) -> None:
 
 
 def test_refuses_what_is_outside_of_the_calendar() -> None:
-    assert "outside of the calendar" in refused("0001-01-01 00:00+14:00").message
+    assert "outside the calendar" in refused("0001-01-01 00:00+14:00").message
 
 
 def test_describes_zone_utc_and_distance() -> None:
