@@ -16,6 +16,7 @@ from tests.support.projects import Project
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+ON_THE_INDEX = "https://github.com/rollback-app/rollback-app/blob/main/"
 COMMANDS = sorted(name for name, app in get_commands().items() if app == "rollback_app")
 REFERENCE = (ROOT / "docs/reference/command.md").read_text()
 
@@ -89,7 +90,10 @@ def test_each_kind_of_moment_is_documented() -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
-        if not target.startswith("http"):
+        if target.startswith(ON_THE_INDEX):  # the README is also read where there are no other files
+            assert (ROOT / target.removeprefix(ON_THE_INDEX)).exists(), target
+        elif not target.startswith("http"):
+            assert page.name != "README.md", f"{target}: an index page cannot follow this"
             assert (page.parent / target).exists(), target
 
 

@@ -84,7 +84,7 @@ def _no_nulls(search: Search) -> Violations | None:
 def _is_filled(search: Search) -> bool:
     """Does Django fill the nulls of a column that is NOT NULL again?"""
     field: Any = search.requirement.after
-    if field.db_default is not NOT_PROVIDED:
+    if getattr(field, "db_default", NOT_PROVIDED) is not NOT_PROVIDED:  # Django 5.0 and later
         return True
     # SQLite's table is made anew with the default that a new column has, which an empty text can be.
     filled = field.has_default() or search.vendor == "sqlite"

@@ -37,7 +37,7 @@ def positive(text: str) -> int:
 def amount(text: str | float) -> float:
     """The type of an argument: minutes or seconds."""
     try:
-        found = float(text)
+        found = float(text) if str(text).isascii() else -1.0
     except ValueError:
         found = -1.0
     if not 0 <= found < _TOO_LONG:  # false for nan

@@ -20,11 +20,13 @@ _MONTHS = "jan(uary)?|feb(ruary)?|mar(ch)?|apr(il)?|may|june?|july?|aug(ust)?|se
 _WEEKDAYS = "mon(day)?|tue(s(day)?)?|wed(nesday)?|thu(r(s(day)?)?)?|fri(day)?|sat(urday)?|sun(day)?"
 _WORDS = re.compile(rf"({_MONTHS}|{_WEEKDAYS}|am|pm|t|z|utc|gmt|at|on|of|st|nd|rd|th)", re.IGNORECASE)
 _SWAPPABLE = re.compile(r"(?<!\d)(\d{1,2})([./-])(\d{1,2})\2(\d{2}|\d{4})(?!\d)")
-_ODD  # At the end, and not the end of a date such as 2024-05-15 or 15-05-2024.
+_ODD_OFFSET = re.compile(r"(utc|gmt|z)\s*[+-]\s*\d|[\d\s][+-](\d|\d{3}|\d:\d{2})$", re.IGNORECASE)
+# A sign without a number, the T of a time without one, and hours that no clock with am and pm has.
+_STRAY = re.compile(r"(?<!\w)[+-](?!\d)|\dt(?!\w)|(?<![\d:])0{1,2}(:\d{2})*\s*[ap]m", re.IGNORECASE)
+# At the end, and not the end of a date such as 2024-05-15 or 15-05-2024.
 _OFFSET = re.compile(
     r"(?<=[\dm\s])(?<!\b\d{4}-\d\d)(?<!\b\d{4}-\d)(?<!\b\d\d-\d\d)(?<!\b\d-\d\d)[+-]\d{2}(:?\d{2})?$", re.IGNORECASE
 )
-_OFFSET = re.compile(r"(?<=[\dm\s])(?<!\d{4})(?<!\d{4}-\d)(?<!\d{4}-\d\d)[+-]\d{2}(:?\d{2})?$", re.IGNORECASE)
 _FURTHEST = timedelta(hours=-12), timedelta(hours=14)  # the offsets that are in use on earth
 _TIME = re.compile(
     r"(?<![\d:+-])\d{1,2}:\d{2}(:\d{2}([.,]\d+)?)?(\s*[ap]m)?|(?<![\d:])\d{1,2}\s*[ap]m|(?<=\d)t\d{2,6}(?!\d|:)([.,]\d+)?"
@@ -141,7 +143,7 @@ def _refuse_leftovers(typed: str, local: datetime) -> None:
     numbers = re.findall(r"\d+", date)
     of_date = 1 if any(len(number) >= 8 for number in numbers) else 2 if dict(_PIECES)["month"].search(date) else 3
     # Without a time of the usual form, one number more is the hour.
-    if len(numbers) > of_date + (not times) or re.search(r"(?<!\w)[+-](?!\d)", rest):
+    if len(numbers) > of_date + (not times) or _STRAY.search(rest):
         raise UsageError(f"'{shown(typed)}' has more in it than one date and time.", hint=_EXAMPLES)
 
 
@@ -158,7 +160,7 @@ def _refuse_offset(typed: str, offset: timedelta, zone: str) -> None:
 
 
 def _refuse_doubtful(typed: str) -> None:
-    if not typed.isascii() or not re.search(r"\d", typed):
+    if not (typed.isascii() and typed.isprintable() and re.search(r"\d", typed)):
         raise UsageError(f"'{shown(typed)}' is not a date.", hint=_EXAMPLES)
     if swappable := _SWAPPABLE.search(typed):
         first, second, year = int(swappable[1]), int(swappable[3]), swappable[4]

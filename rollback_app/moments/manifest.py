@@ -16,7 +16,7 @@ from rollback_app.errors import UsageError, shown
 from rollback_app.history import Code, Key
 
 SCHEMA = 1
-_PLAN_LINE = re.compile(r"\[[ X]\]\s+(\w+)\.(\w+)")
+_PLAN_LINE = re.compile(r"\[[ X]\]\s+(\w+)\.(\w+)(?!\S)")
 _HINT = (
     "Give the output of `migrationmanifest` or `showmigrations --plan`, or a dump of django_migrations as CSV with the "
     "columns id, app, name, applied."

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from django.db.migrations import operations as django_operations
 from django.db.migrations.state import ModelState, ProjectState
 from django.db.migrations.utils import resolve_relation
-from django.db.models import CheckConstraint, Field, UniqueConstraint
+from django.db.models import NOT_PROVIDED, CheckConstraint, Field, UniqueConstraint
 
 from rollback_app.states import Undo
 
@@ -104,7 +104,7 @@ def is_filled(model_field: Field[Any, Any]) -> bool:
     """Do the rows that are there get a value when a column for this field is added?"""
     anything: Any = model_field
     return (
-        anything.has_db_default()
+        getattr(anything, "db_default", NOT_PROVIDED) is not NOT_PROVIDED  # Django 5.0 and later
         or (anything.has_default() and anything.default is not None)
         or (not anything.null and anything.blank and anything.empty_strings_allowed)
         or getattr(anything, "auto_now", False)

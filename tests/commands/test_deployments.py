@@ -545,7 +545,7 @@ def test_marks(shop: Database) -> None:
     assert len(keys(shop.alias)) == 3
     said = roll_back(shop, "release:1.2")
     assert said.status == 2
-    assert said.error == "Release '1.2' was rolled back: nothing of it is applied.\nKnown: 1.0."
+    assert said.error == "Release '1.2' was rolled back. Nothing of it is applied.\nKnown: 1.0."
 
 
 @on_sqlite
@@ -661,3 +661,28 @@ def test_the_list_knows_of_a_run_that_broke_off(broken_off: Database, project: P
     plan = roll_back(broken_off, DAYS[2], plan=True, format="json").json["plans"][0]
     ids = {each["id"] for each in plan["findings"] if each["level"] == "blocker"}
     assert {each["id"] for each in listed[1]["blockers"]} == ids
+
+
+@pytest.mark.parametrize(
+    ("moment", "line"),
+    [
+        ("2024-05-02 09:59:48", 'began 12 s after this moment. To keep it: "2024-05-02 10:00:02+02:00".'),
+        ("2024-05-02 09:55:00", "began 5 min after this moment."),
+        ("2024-05-02 09:54:59", ""),
+        ("2024-05-02 10:00:00", ""),
+        ("2024-05-01 18:00", ""),
+        ("deployment:2", ""),
+        ("2024-05-04 10:00:00", ""),
+    ],
+)
+def test_a_moment_just_before_a_deployment_is_pointed_out(shop: Database, moment: str, line: str) -> None:
+    said = roll_back(shop, moment, plan=True)
+    assert said.status == 0
+    assert (f"Undoes the deployment that {line}" if line else "Nothing") in said.out
+    assert ("Undoes the deployment that" in said.out) is bool(line)
+    data = roll_back(shop, moment, plan=True, format="json").json["plans"][0]["nearly_kept"]
+    assert (data is not None) is bool(line)
+    if data:
+        assert data["start"] == "2024-05-02T08:00:00+00:00"
+        assert data["seconds"] in (12.0, 300.0)
+        assert roll_back(shop, data["moment"], plan=True, format="json").json["plans"][0]["nearly_kept"] is None

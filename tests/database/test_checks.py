@@ -105,3 +105,41 @@ def test_recording_that_is_off(settings: Settings) -> None:
     assert found() == []
     settings.ROLLBACK = {}
     assert found(deploy=True) == []
+
+
+@pytest.mark.parametrize(
+    ("value", "problems"),
+    [
+        ({}, []),
+        ({"RECORD": False, "RELEASE": "1.0"}, []),
+        ({"RELEASE": lambda: "1.0"}, []),
+        ({"RELEASE": None}, []),
+        ([], ["ROLLBACK must be a dict, not list."]),
+        ({"RELAESE": "1.0", 1: 2}, ["ROLLBACK has an unknown key: 'RELAESE'.", "ROLLBACK has an unknown key: 1."]),
+        ({"RECORD": "no"}, ["ROLLBACK['RECORD'] must be True or False, not str."]),
+        ({"RELEASE": 2.4}, ["ROLLBACK['RELEASE'] must be a str or a callable, not float."]),
+    ],
+)
+def test_settings(settings: Settings, value: object, problems: list[str]) -> None:
+    settings.ROLLBACK = value
+    messages = found()
+    assert [message.msg for message in messages] == problems
+    assert all(message.id == "rollback.E101" and "RECORD and RELEASE" in (message.hint or "") for message in messages)
+
+
+def test_settings_that_are_no_dict_count_as_none(settings: Settings) -> None:
+    settings.ROLLBACK = "RECORD"
+    from rollback_app import conf
+
+    assert conf.records()
+
+
+def test_an_older_django_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    import django
+    from django.apps import apps
+    from django.core.exceptions import ImproperlyConfigured
+
+    monkeypatch.setattr(django, "VERSION", (4, 1, 13, "final", 0))
+    with pytest.raises(ImproperlyConfigured, match=r"rollback_app needs Django 4\.2 or newer") as caught:
+        apps.get_app_config("rollback_app").ready()
+    assert "\n" not in str(caught.value)

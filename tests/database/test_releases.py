@@ -193,3 +193,34 @@ def test_a_record_says_what_it_is(database: Database) -> None:
     bookkeeping.add_deployment(database.connection, RecordedDeployment("", at, at + timedelta(seconds=1)))
     (row,) = bookkeeping.deployments.Deployment.objects.using(database.alias).all()
     assert str(row) == "? from 2024-05-01 12:00:00+00:00 to 2024-05-01 12:00:01+00:00"
+
+
+def raises() -> str:
+    raise ZeroDivisionError("no release today")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        (raises, "fails: ZeroDivisionError: no release today"),
+        ("tests.nowhere.release", "fails: ModuleNotFoundError"),
+        (2.4, "must give a str, not float"),
+        (lambda: 2, "must give a str, not int"),
+        ("x" * 201, "at most 200 characters"),
+        ("2.1\x00", "control character"),
+    ],
+)
+def test_a_wrong_release_never_stops_migrate(
+    database: Database,
+    project: Project,
+    settings: Settings,
+    caplog: pytest.LogCaptureFixture,
+    wrong: object,
+    words: str,
+) -> None:
+    settings.ROLLBACK = {"RELEASE": wrong}
+    project(a={"0001_t": T})
+    with caplog.at_level(logging.WARNING):
+        call_command("migrate", database=database.alias, verbosity=0, skip_checks=True)
+    assert [deployment.releases for deployment in listed(database)] == [()]
+    assert [record.getMessage() for record in caplog.records if words in record.getMessage()]

@@ -183,3 +183,61 @@ def test_nothing_else_is_raised(text: str) -> None:
 @given(st.text(alphabet="0123456789-+/:. TZapmMay", max_size=25))
 def test_nothing_else_is_raised_for_what_looks_like_a_date(text: str) -> None:
     test_nothing_else_is_raised.hypothesis.inner_test(text)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("2024-05-15 11:00:00 Europe/Berlin", utc(2024, 5, 15, 9)),
+        ("2024-05-15 11:00:00 America/Argentina/Buenos_Aires", utc(2024, 5, 15, 14)),
+        ("2024-05-15 11:00:00 [Asia/Tokyo]", utc(2024, 5, 15, 2)),
+        ("2024-05-15 11:00:00 Europe/Berlin = 09:00:00 UTC", utc(2024, 5, 15, 9)),
+        ("2024-05-15 00:00:00 Europe/Berlin = 2024-05-14 22:00:00 UTC, 3 h 2 min ago", utc(2024, 5, 14, 22)),
+        ("2024-05-15 11:00:00 UTC, 2 h ago", utc(2024, 5, 15, 11)),
+        ("2024-05-15 11:00:00 +02:00", utc(2024, 5, 15, 9)),
+        ("2024-05-15 11:00+14:00", utc(2024, 5, 14, 21)),
+        ("2024-05-15 11:00-12:00", utc(2024, 5, 15, 23)),
+        ("2024-05-15T10-02", utc(2024, 5, 15, 12)),
+        ("Wed May 15 10:00:00 UTC 2024", utc(2024, 5, 15, 10)),
+        ("Wednesday 15 May 2024 10:00", utc(2024, 5, 15, 8)),
+        ("20240515 110000Z", utc(2024, 5, 15, 11)),
+        ("20240515110000", utc(2024, 5, 15, 9)),
+        ("2024-05-15 1030", utc(2024, 5, 15, 8, 30)),
+        ("2020-10-10 20:20:20.2020", utc(2020, 10, 10, 18, 20, 20, 202000)),
+        ("20:24 15 May 2020", utc(2020, 5, 15, 18, 24)),
+    ],
+)
+def test_reads_what_is_printed_here_and_elsewhere(text: str, expected: datetime) -> None:
+    assert parse(text, default_zone=BERLIN, now=NOW).at == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("2024-05-15 11:00 12:00", "more than one time"),
+        ("2024-05-15T10 11:00", "more than one time"),
+        ("20240515T110000 10:00", "more than one time"),
+        ("20240515110000 10:00", "more than one time"),
+        ("2024-05-15 10am 10pm", "more than one time"),
+        ("2024-05-15 10 am pm", "more than one am or pm"),
+        ("2024-05-15 2024", "more than one year"),
+        ("Wed Thu 16 May 2024", "more than one weekday"),
+        ("Monday 15 May 2024", "wrong weekday: 2024-05-15 is a Wednesday"),
+        ("2024-05-15 10:00+02:00+02:00", "more in it than one date and time"),
+        ("2024-05-15 10:00,5", "more in it than one date and time"),
+        ("2024-05-15 --", "more in it than one date and time"),
+        ("2024-05-15T", "more in it than one date and time"),
+        ("2024-05-15 0 pm", "more in it than one date and time"),
+        ("2024-05-15 10:00+14:01", "no time zone has"),
+        ("2024-05-15 10:00-12:30", "no time zone has"),
+        ("2024-05-15 10:00 Z+1", "two ways"),
+        ("2024-05-15 10:00+02:00 Europe/Berlin", "an offset and a time zone"),
+        ("2024-05-15 10:00 Mars/Base", "There is no time zone 'Mars/Base'."),
+        ("2024-05-15 11:00:00 Europe/Berlin = 10:00:00 UTC", "two different times"),
+        ("2024-05-15\x00", "is not a date"),
+        ("x" * 200, f"'{'x' * 79}…' is not a date."),
+        ("\udc80", "'\\udc80' is not a date."),
+    ],
+)
+def test_refuses_what_would_be_left_out_of_account(text: str, words: str) -> None:
+    assert words in refused(text).message

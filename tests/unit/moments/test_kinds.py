@@ -193,3 +193,55 @@ def test_to_zero() -> None:
     assert (moment.kept, moment.zero, moment.words) == (frozenset(), True, "nothing")
     assert refused("all:aa", rows) == ("No migration of an app 'aa' is recorded here.", "Did you mean a?")
     assert refused("all:zz", rows)[1].startswith("Give an app's label")
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("LAST", "last"),
+        ("Deployment:2", "deployment:2"),
+        ("deploy 2", "deployment:2"),
+        ("2.4.0", "release:2.4.0"),
+        ("v2.4.0-rc.1", "release:v2.4.0-rc.1"),
+        ("orders.0005", "migration:orders.0005"),
+    ],
+)
+def test_what_was_meant_is_said(text: str, meant: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        kinds.of(text)
+    assert caught.value.hint.startswith(f"Did you mean {meant}? ")
+
+
+@pytest.mark.parametrize("text", ["05.06.2024", "05.06.24", "2024.05.06", "20240501.5x x"])
+def test_what_is_nearly_a_date_is_left_to_the_dates(text: str) -> None:
+    assert kinds.of(text) is None
+
+
+def test_a_unique_beginning_of_a_migration_is_enough() -> None:
+    rows = [
+        Record(number, key(name), NOON + number * HOUR)
+        for number, name in enumerate(["a.0001_t", "a.0002_x", "a.0002_y", "b.0001_t"])
+    ]
+    assert found("migration:a.0001", rows).words == "Just after a.0001_t was applied. It stays applied."
+    message, hint = refused("migration:a.0002", rows)
+    assert message == "More than one migration that is recorded here begins with 'a.0002'."
+    assert hint == "Did you mean a.0002_x or a.0002_y?"
+    assert refused("migration:a.", [*rows, Record(9, key("a.0003_z"), NOON)])[1].endswith("or …?")
+    assert refused("migration:b", rows)[0] == "No migration 'b' is recorded here."
+
+
+def test_the_manifest_of_another_project_is_refused() -> None:
+    FILES["other.txt"] = "[X]  shop.1\n[X]  shop.2\n"
+    FILES["less.txt"] = "[X]  a.1\n[X]  shop.1\n[X]  shop.2\n"
+    FILES["half.txt"] = "[X]  a.1\n[X]  shop.1\n"
+    message, hint = refused("manifest:other.txt")
+    assert message == (
+        "The manifest 'other.txt' is probably another project's: none of its 2 migrations is recorded here."
+    )
+    assert "--database" in hint
+    assert "1 of its 3 migrations is recorded here" in refused("manifest:less.txt")[0]
+    assert found("manifest:half.txt").kept == frozenset(keys("a.1", "shop.1"))
+    assert found("manifest:other.txt", []).kept == frozenset(keys("shop.1", "shop.2"))  # nothing here: nothing to do
+    many = "".join(f"[X]  shop.{number}\n" for number in range(4))
+    FILES["two.txt"] = f"[X]  a.1\n[X]  a.2\n{many}"
+    assert "2 of its 6 migrations are recorded here" in refused("manifest:two.txt")[0]
