@@ -6,6 +6,7 @@ from datetime import datetime, timezone
 
 import pytest
 
+from rollback_app import database as databases
 from rollback_app import workflow
 from tests.support.commands import roll_back
 from tests.support.databases import Database
@@ -197,3 +198,12 @@ def test_arrays_and_ranges(database: Database, project: Project) -> None:
             cursor.execute(f"UPDATE a_t SET n = {other} WHERE x = 1")
         assert losses(database) == ["drops column a_t.n: 1 row has a value."]
         assert roll_back(database, DAY_2).status == 0
+
+
+def test_a_field_that_is_not_known_gives_nothing(database: Database, project: Project) -> None:
+    """Of a foreign key to a model that the migrations do not have."""
+    project(a={"0001_t": migration(EARLY)})
+    deploy(database.alias, DAY_1)
+    found = databases.get(database.alias).count("a_t", {"x": None})
+    assert found is not None
+    assert found[1]["x"].number == 2
