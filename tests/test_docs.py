@@ -107,3 +107,71 @@ def test_the_readme_names_the_two_commands() -> None:
     readme = (ROOT / "README.md").read_text()
     assert "python3 dev.py demo" in readme
     assert "python3 dev.py test" in readme
+
+
+# The glossary: one word for one thing
+
+GLOSSARY = ROOT / "docs/reference/glossary.md"
+WORDS = [
+    "record",
+    "row",
+    "unapply",
+    "deployment",
+    "moment",
+    "target",
+    "plan",
+    "step",
+    "finding",
+    "kept",
+    "lost",
+]
+# What was said once for one of these, and what to say: words in prose, so not names in `code`, tables' fields, or output.
+FORMER = {
+    r"ghosts?": "a record without a file",
+    r"guess(ed|es)?": "not recorded; grouped by pauses",
+    r"mend(ed|s)?": "fix",
+    r"offend(er|ers|ing)": "the rows in the way",
+    r"(?<!is a )rows? of django_migrations": "record",
+    r"late rows?|early rows?": "a late record",
+    r"book-keeping row": "record",
+    r"nobody agreed|agrees? to (it|that|the loss)": "consent",
+    r"stands? against": "violate, block",
+    r"(what|that|it) goes\b(?! back)": "is unapplied",
+    r"is odd about": "is unusual about",
+}
+
+
+def prose(page: Path) -> str:
+    """A page without what is shown as it is."""
+    text = re.sub(r"^ *```.*?^ *```", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
+    text = re.sub(r"`[^`]*`", "", text.replace("`django_migrations`", "django_migrations"))
+    return " ".join(text.split())
+
+
+def test_the_glossary_explains_each_word() -> None:
+    rows = re.findall(r"^\| (\w+) \| (.+) \|$", GLOSSARY.read_text(), re.MULTILINE)
+    assert [word for word, _ in rows if word != "word"] == WORDS
+    assert all(meaning.endswith(".") for word, meaning in rows if word != "word")
+
+
+def former(text: str) -> list[str]:
+    return [word for word in FORMER if re.search(rf"\b({word})\b", text, re.IGNORECASE)]
+
+
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if page != GLOSSARY], ids=lambda page: str(page.relative_to(ROOT))
+)
+def test_pages_use_the_words_of_the_glossary(page: Path) -> None:
+    assert former(prose(page)) == []
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_texts_use_the_words_of_the_glossary(name: str) -> None:
+    help = str(load_command_class("rollback_app", name).help)
+    assert former(" ".join([help, *filter(None, own_options(name).values())])) == []
+
+
+def test_former_words_are_found() -> None:
+    assert former("Ghosts are late rows.") == ["ghosts?", "late rows?|early rows?"]
+    assert former("A row of django_migrations, mended.") == ["mend(ed|s)?", "(?<!is a )rows? of django_migrations"]
+    assert former("The ghostly recommended rows.") == []
