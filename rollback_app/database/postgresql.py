@@ -167,7 +167,9 @@ class PostgreSQL(Database):
         statement = self.timeouts.statement
         with self.connection.cursor() as cursor:
             cursor.execute(
-                "SELECT pg_backend_pid(), set_config('lock_timeout', %s, true), set_config('statement_timeout', %s, true)",
+                # Without jit: PostgreSQL takes the queries of its catalogs for large ones, and compiles them for seconds.
+                "SELECT pg_backend_pid(), set_config('lock_timeout', %s, true), set_config('statement_timeout', %s, true),"
+                " set_config('jit', 'off', true)",
                 [self._lock_timeout, f"{round(statement * 1000)}ms" if statement else "0"],
             )
             self._process = cursor.fetchone()[0]
