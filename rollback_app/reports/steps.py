@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from rollback_app.planner import Effect, Kind, Plan, Step
+from rollback_app.planner import Kind, Plan, Step
 from rollback_app.safety import Finding, Preview
 
 from .base import Line, local, number_of
@@ -76,7 +76,7 @@ def _step(
 def _parts(step: Step, findings: Sequence[Finding]) -> Iterator[_Part]:
     told: list[Finding] = []
     effects = [] if step.fake else list({effect.words: effect for effect in step.effects}.values())
-    without = [_without(effect) for effect in effects if _without(effect)]
+    without = [effect.words for effect in effects if effect.kind is Kind.NO_EFFECT]
     for effect in effects:
         better = [finding for finding in findings if _repeats(finding, effect.words)]
         alike = (effect.kind.value, effect.table or effect.touches)
@@ -84,7 +84,7 @@ def _parts(step: Step, findings: Sequence[Finding]) -> Iterator[_Part]:
         told += better
         if effect.kind is Kind.IRREVERSIBLE:
             yield _Part("cannot be undone, see below", alike, "ERROR")
-        elif not _without(effect) and not better:
+        elif effect.kind is not Kind.NO_EFFECT and not better:
             yield _Part(effect.words, alike)
     yield from (_found(finding, (finding.id, "")) for finding in findings if finding not in told)
     if without:
@@ -92,14 +92,6 @@ def _parts(step: Step, findings: Sequence[Finding]) -> Iterator[_Part]:
         yield _Part(without[0] + more, ("", ""))
     if not step.effects and not step.fake:
         yield _Part("nothing in the database: it has no operations", ("", ""))
-
-
-def _without(effect: Effect) -> str:
-    """The words for an effect that changes nothing in the database; empty for others."""
-    if effect.kind is Kind.NO_EFFECT:
-        return effect.words
-    labels = effect.kind is Kind.CHANGES and not effect.table and not effect.touches
-    return f"nothing in the database: {effect.words} (choices, help text or the like)" if labels else ""
 
 
 def _repeats(finding: Finding, words: str) -> bool:

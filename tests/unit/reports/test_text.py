@@ -122,7 +122,7 @@ def test_the_summary_tells_other_losses_and_blockers() -> None:
 
 
 def test_what_a_finding_says_about_a_step_stands_with_it() -> None:
-    remark = Finding("rollback.I003", Level.REMARK, "a.2", "a.2 runs SQL of its own. Look at it.", "A hint.")
+    remark = Finding("rollback.I003", Level.REMARK, "a.2", "a.2 runs SQL of its own: SELECT 2. Look at it.", "A hint.")
     other = Finding("rollback.I006", Level.REMARK, "a.3", "a.3 waits.", "A hint.")
     looked_at = preview(
         [RunSQL("SELECT 1", "SELECT 2"), add("xy")], [add("x")], findings=[lost("a.3", "x", 1), remark, other]
@@ -134,31 +134,19 @@ def test_what_a_finding_says_about_a_step_stands_with_it() -> None:
          A hint.
   2. a.2, applied 2024-05-01 12:00:00
        drops column a_t.xy
-       Note runs SQL of its own. Look at it [rollback.I003]
+       Note runs SQL of its own: SELECT 2. Look at it [rollback.I003]
 
 Runs""" in shown(looked_at)
 
 
 def test_what_changes_nothing_is_one_line() -> None:
     labels = [AlterModelOptions("T", {"verbose_name": name}) for name in "xyz"]
-    said = shown(
-        preview(
-            [add("x"), *labels[:1]], [*labels, AlterField("T", "x", models.IntegerField(null=True, help_text="?"))], []
-        )
-    )
-    assert (
-        """
-  1. a.4, applied 2024-05-01 12:02:00
-       nothing in the database: it has no operations
-  2. a.3, applied 2024-05-01 12:01:00
-       nothing in the database: changes column a_t.x back (choices, help text or
-         the like) and 1 more
-  3. a.2, applied 2024-05-01 12:00:00
-       drops column a_t.x
-       nothing in the database: Change Meta options on T
-"""
-        in said
-    )
+    help_text = AlterField("T", "x", models.IntegerField(null=True, help_text="?"))
+    said = shown(preview([add("x"), *labels[:1]], [*labels, help_text], []))
+    assert "2024-05-01 12:02:00\n       nothing in the database: it has no operations\n" in said
+    assert "  3. a.2, applied 2024-05-01 12:00:00\n       drops column a_t.x\n       nothing in the database" in said
+    assert said.count("nothing in the database") == 3
+    assert " and 1 more\n  3. a.2" in said
 
 
 def test_a_long_list_of_one_kind_is_folded() -> None:
