@@ -11,8 +11,8 @@ from rollback_app.management.base import RollbackCommand
 
 class Command(RollbackCommand):
     help = (
-        "Prints the migrations that this code has, as JSON. 'rollbackmigrationsafter manifest:FILE' in a newer release keeps "
-        "exactly these. Looks at no database."
+        "Prints the migrations that this code has, as JSON. In a newer release, 'rollbackmigrationsafter manifest:FILE' keeps "
+        "exactly these. Does not read a database."
     )
 
     def handle(self, *args: Any, **options: Any) -> None:

@@ -14,7 +14,7 @@ from rollback_app.management.base import RollbackCommand, amount, positive
 
 class Command(RollbackCommand):
     help = (
-        "Shows the deployments of a database, newest first: when each was, what it applied, whether it can be rolled back, and "
+        "Lists the deployments of a database, newest first: when each was, what it applied, whether it can be rolled back, and "
         "the command that goes back before it. Changes nothing."
     )
 
@@ -34,14 +34,14 @@ class Command(RollbackCommand):
         parser.add_argument(
             "--since",
             metavar="MOMENT",
-            help="Show those that ended at or after this date and time.",
+            help="Show only those that ended at or after this date and time.",
         )
         parser.add_argument(
             "--gap",
             type=amount,
             default=5.0,
             metavar="MINUTES",
-            help="A pause longer than this begins a new deployment, where none was recorded. Default: 5.",
+            help="Where deployments were not recorded, a pause longer than this begins a new one. Default: 5.",
         )
         parser.add_argument(
             "--no-count",
@@ -52,7 +52,7 @@ class Command(RollbackCommand):
         parser.add_argument(
             "--timezone",
             metavar="ZONE",
-            help="The zone of what is shown, and of --since without an offset. Default: the project's TIME_ZONE.",
+            help="The time zone of the output, and of --since without an offset. Default: the project's TIME_ZONE.",
         )
         parser.add_argument(
             "--format", choices=["json", "text"], default="text", help="text for people, json for programs."
