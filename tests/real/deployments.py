@@ -12,6 +12,7 @@ from django.db import connections
 from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.operations.base import Operation
+from django.db.migrations.state import ProjectState
 
 from tests.support import history
 from tests.support.history import Key
@@ -26,7 +27,11 @@ class UnsquashedLoader(MigrationLoader):
 
     def load_disk(self) -> None:
         super().load_disk()
-        squashes = {key: found.replaces[-1] for key, found in self.disk_migrations.items() if found.replaces}
+        squashes = {
+            key: found.replaces[-1]
+            for key, found in self.disk_migrations.items()
+            if found.replaces and set(found.replaces) <= self.disk_migrations.keys()
+        }
         for key in squashes:
             del self.disk_migrations[key]
         for found in self.disk_migrations.values():
@@ -53,11 +58,26 @@ def deploy(alias: str, loader: type[MigrationLoader], keys: Sequence[Key], at: d
     state = executor._create_project_state(with_applied_migrations=True)  # noqa: SLF001
     emit_pre_migrate_signal(0, False, alias, apps=state.apps, plan=plan)
     state = executor.migrate(None, plan, state)
+    _drop_doubled_permissions(state)
     state.clear_delayed_apps_cache()
     emit_post_migrate_signal(0, False, alias, apps=state.apps, plan=plan)
     new = [key for key in history.keys(alias) if key not in before]
     history.set_applied(alias, {key: at + timedelta(seconds=number) for number, key in enumerate(new)})
     return state.apps
+
+
+def _drop_doubled_permissions(state: ProjectState) -> None:
+    """Permissions that old migrations declare and that Django has made by itself since version 2.1 (view_…): an old Django
+    ran them, and today's fails to make them twice."""
+    doubled = []
+    for (app, name), model in state.models.items():
+        declared = model.options.get("permissions", ())
+        left = [permission for permission in declared if permission[0] != f"view_{name}"]
+        if len(left) != len(declared):
+            model.options["permissions"] = left
+            doubled.append((app, name))
+    if doubled:
+        state.reload_models(doubled)
 
 
 def migrate_all(alias: str) -> None:

@@ -11,7 +11,7 @@ from django.utils.timezone import now
 
 def make(apps: Any) -> None:
     user = apps.get_model("auth", "User").objects.create(username="ada", password="!", email="ada@example.com")
-    {"accounts": _accounts, "publishing": _publishing}[settings.PROJECT](_maker(apps), user)
+    {"accounts": _accounts, "publishing": _publishing, "shop": _shop}[settings.PROJECT](_maker(apps), user)
 
 
 def _maker(apps: Any) -> Callable[..., Any]:
@@ -49,3 +49,15 @@ def _publishing(make: Callable[..., Any], user: Any) -> None:
     }
     make("wagtailcore", "Page", owner=user, content_type=kind, **page)
     make("wagtailredirects", "Redirect", old_path="/machines", redirect_link="/engines/")
+
+
+def _shop(make: Callable[..., Any], user: Any) -> None:
+    """Nothing for filer: undoing its 0017 adds columns that may not be null and have no default."""
+    kind = make("catalogue", "ProductClass", name="Book", slug="book")
+    product = make("catalogue", "Product", title="Emma", slug="emma", product_class=kind, structure="standalone")
+    basket = make("basket", "Basket", owner=user, status="Open")
+    partner = make("partner", "Partner", code="shelf", name="Shelf")
+    stock = make("partner", "StockRecord", product=product, partner=partner, partner_sku="1")
+    make("basket", "Line", basket=basket, product=product, stockrecord=stock, line_reference="1", quantity=2)
+    make("social_django", "UserSocialAuth", user=user, provider="github", uid="1", extra_data="{}")
+    make("easy_thumbnails", "Source", storage_hash="x", name="emma.png", modified=now())
