@@ -38,7 +38,7 @@ def clocks(databases: Sequence[str] | None = None, **kwargs: Any) -> list[CheckM
 
 def _distance(connection: BaseDatabaseWrapper) -> timedelta:
     """How far the clock of the database is ahead."""
-    kind = database.KINDS.get(connection.vendor)
+    kind = database.kind_of(connection)
     if kind is None or not kind.clock:
         return timedelta()
     with connection.cursor() as cursor:

@@ -47,6 +47,10 @@ class CodeUnusable(RollbackError):
 
 
 class Locked(RollbackError):
-    """Somebody else holds a lock that the run needs."""
+    """Somebody else holds a lock that the run needs. by_rollback: that is another rollback."""
 
     returncode = 4
+
+    def __init__(self, message: str, *, hint: str = "", by_rollback: bool = False) -> None:
+        super().__init__(message, hint=hint)
+        self.by_rollback = by_rollback

@@ -9,8 +9,8 @@ Nothing here prints or asks: what is under way is told to a `Progress`, what can
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from functools import cache, partial
@@ -35,7 +35,7 @@ from rollback_app.bookkeeping import (
 from rollback_app.database import Database, Timeouts, first_line
 from rollback_app.errors import CodeUnusable, DatabaseUnusable, Locked, RollbackError, UsageError, shown
 from rollback_app.executor import Bookmark, Done, Progress, Rehearsal, Retries, StepFailed
-from rollback_app.history import Code, Cut, Key, Outcome, Record, RecordedDeployment, Run
+from rollback_app.history import Code, Cut, Key, Outcome, Record, RecordedDeployment, Run, with_applied_again
 from rollback_app.history import deployments as grouped
 from rollback_app.moments import Moment, kinds, manifest
 from rollback_app.planner import Choices, Plan
@@ -95,7 +95,7 @@ def preview(
     for alias in dict.fromkeys(using):
         database = databases.get(alias, timeouts or Timeouts())
         one_transaction = database.can_undo_ddl and not step_by_step
-        with database.reading():
+        with _reading(database):
             here = find(database)
             plan = _plan(database, here, choices)
             findings = safety.judge(plan, database, one_transaction=one_transaction, count=count)
@@ -113,7 +113,7 @@ def _finder(moment: str | Moment, zone: str | None, now: datetime, gap: timedelt
     local, open_once = moments.zone_named(_zone(zone)), cache(_text_of)  # stdin can be read only once
 
     def look_up(database: Database) -> Moment:
-        rows, recorded = database.records(), recorded_deployments(database.connection)
+        rows, recorded = database.records(), recorded_deployments(database)
         precision = database.precision()
         groups = grouped(rows, gap, recorded, precision)
         broke_off = _broke_off(database, rows)
@@ -126,7 +126,7 @@ def _finder(moment: str | Moment, zone: str | None, now: datetime, gap: timedelt
 def _broke_off(database: Database, rows: Sequence[Record]) -> str:
     """The command of the newest run, if it broke off after some of its steps, and nothing was applied since; else empty."""
     newest = next(iter(Journal(database).records()), None)
-    if newest is None or newest.outcome is Outcome.FINISHED or not newest.steps_done:
+    if newest is None or newest.outcome in (Outcome.FINISHED, Outcome.STARTED) or not newest.steps_done:
         return ""
     if any(row.applied > newest.started for row in rows):
         return ""
@@ -172,8 +172,8 @@ def deployments(
     local = moments.zone_named(_zone(zone))
     after = moments.parse(since, default_zone=_zone(zone), now=now).at if since is not None else None
     database, code = databases.get(alias), _code()
-    with database.reading():
-        rows, recorded, precision = database.records(), recorded_deployments(database.connection), database.precision()
+    with _reading(database):
+        rows, recorded, precision = database.records(), recorded_deployments(database), database.precision()
         groups, position = grouped(rows, gap, recorded, precision), Journal(database).position()
         chosen = [group for group in reversed(groups) if after is None or group.end >= after][:limit]
         found = []
@@ -204,7 +204,7 @@ def mark_release(
     moments.zone_named(_zone(zone))
     when = now if at is None else moments.parse(at, default_zone=_zone(zone), now=now).at
     database = databases.get(alias)
-    with database.reading():
+    with _reading(database):
         newest = max((row.applied for row in database.records() if row.applied <= when), default=None)
     if newest is None:
         raise UsageError(
@@ -212,7 +212,7 @@ def mark_release(
         )
     mark = RecordedDeployment(name.strip(), newest, newest)
     try:
-        add_deployment(database.connection, mark)
+        add_deployment(database, mark)
     except DatabaseError as error:
         raise DatabaseUnusable(
             f"{database.title} cannot be written to: {first_line(error)}",
@@ -255,6 +255,8 @@ def roll_back(
             undone = (Locked, StepFailed) if looked_at.one_transaction else (Locked,)
             results.append((retries or Retries()).run(attempt, again_after=undone))
         except RollbackError as error:
+            if isinstance(error, Locked):
+                _tell_whose(databases.get(looked_at.alias), error)
             if len(previews) == 1:
                 raise
             raise Unfinished(error, results, looked_at, previews[index + 1 :]) from error
@@ -284,8 +286,38 @@ def rehearse(
 def rollbacks(using: str = DEFAULT_DB_ALIAS) -> tuple[str, list[Run]]:
     """(what to call a database, the rollbacks that were noted in it, newest first). Errors: UsageError, DatabaseUnusable."""
     database = databases.get(using)
-    with database.reading():
-        return database.title, Journal(database).records()
+    with database.reading(during_a_rollback=True):
+        runs = Journal(database).records()
+    records: Sequence[Record] = ()
+    precision = timedelta()
+    if any(run.steps_done for run in runs) and not any(run.outcome is Outcome.STARTED for run in runs):
+        # The journal is worth showing without them, too.
+        with suppress(Locked, DatabaseUnusable), database.reading():
+            records, precision = database.records(), database.precision()
+    return database.title, with_applied_again(runs, records, precision)
+
+
+@contextmanager
+def _reading(database: Database) -> Iterator[None]:
+    """`Database.reading` of what a rollback changes. Errors: Locked, which tells of a rollback whose it is."""
+    try:
+        with database.reading():
+            yield
+    except Locked as error:
+        _tell_whose(database, error)
+        raise
+
+
+def _tell_whose(database: Database, error: Locked) -> None:
+    """Add to the message what the journal knows about a rollback that is in the way."""
+    if not error.by_rollback:
+        return
+    with suppress(Locked, DatabaseUnusable), database.reading(during_a_rollback=True):
+        for run in Journal(database).records():
+            if run.outcome is Outcome.STARTED:
+                who = f"{run.operator} on {run.host}" if run.operator else run.host
+                began = f"It was started by {who} at {run.started:%Y-%m-%d %H:%M:%S} UTC"
+                error.message += f"\n{began}:\n  {run.command}" if run.command else f"\n{began}."
 
 
 def _run(looked_at: Preview, progress: Progress, timeouts: Timeouts, command: str | None, *, verify: bool) -> Result:
@@ -347,7 +379,12 @@ def _begun(database: Database, looked_at: Preview, progress: Progress, command: 
     try:
         with database.settings_of_run():
             moment = looked_at.moment
-            bookmark.begin(looked_at.plan, moment.at if moment.kept is None else None, command)
+            bookmark.begin(
+                looked_at.plan,
+                moment.at if moment.kept is None else None,
+                command,
+                one_transaction=looked_at.one_transaction,
+            )
     except (DatabaseError, InterfaceError) as error:
         if database.is_lock_timeout(error):
             raise database.held() from error
@@ -357,7 +394,8 @@ def _begun(database: Database, looked_at: Preview, progress: Progress, command: 
                 f"{words}. Without it, a run that breaks off inside a migration could not go on. Nothing was changed.",
                 hint=f"Let its user create the table {RUNS_TABLE}, or add --no-journal.",
             ) from error
-        progress.warned(f"{words}. The run goes on without it.")
+        if not bookmark.ignored:  # which was a warning already
+            progress.warned(f"{words}. The run goes on without it.")
         return None
     return bookmark
 
@@ -374,7 +412,7 @@ def _plan(database: Database, moment: Moment, choices: Choices) -> Plan:
     rows = database.records()
     kept = None if moment.kept is None else frozenset(Key(*name) for name in moment.kept)
     cut = Cut(moment.at, database.precision(), kept, moment.zero)
-    position, recorded = Journal(database).position(), recorded_deployments(database.connection)
+    position, recorded = Journal(database).position(), recorded_deployments(database)
     return planner.plan(_code(), rows, cut, choices, database.names(), position, recorded)
 
 

@@ -119,8 +119,8 @@ def test_only_the_room_of_databases_asks_for_the_vendor() -> None:
         if isinstance(node, ast.Attribute) and node.attr in ("vendor", "can_rollback_ddl")
     }
     others = {name for name in asking if not name.startswith("database/")}
-    # To find the class, and to name the dialect of a project that may have another database than ours.
-    assert others == {"checks.py", "management/commands/legacyrollbacksql.py"}
+    # It names the dialect of a project that may have another database than ours.
+    assert others == {"management/commands/legacyrollbacksql.py"}
 
 
 def test_what_is_said_is_so(database: Database) -> None:

@@ -1,19 +1,22 @@
-"""What is remembered of deployments: a table of our own, made on first need as Django makes `django_migrations`."""
+"""What is remembered of deployments, in a table of our own."""
 
 from __future__ import annotations
 
 import datetime as dt
 import logging
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from django.apps.registry import Apps
 from django.conf import settings
-from django.db import DatabaseError, connections, models, transaction
-from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db import DatabaseError, connections, models
 from django.db.migrations import Migration
 from django.utils.timezone import get_default_timezone, make_aware, make_naive
 
+from rollback_app.database import Database, Timeouts, kind_of
 from rollback_app.history import RecordedDeployment
+
+from .tables import Table
 
 TABLE = "rollback_app_deployment"
 LONGEST = 200
@@ -23,11 +26,9 @@ _LOGGER = logging.getLogger(__name__)
 class Deployment(models.Model):
     """In a registry of its own, so that no migration is made for it and none unmakes it."""
 
-    release = models.CharField(max_length=LONGEST)
+    release = models.CharField(max_length=LONGEST, default="")
     start = models.DateTimeField()
     end = models.DateTimeField()
-
-    objects: models.Manager[Deployment] = models.Manager()
 
     class Meta:
         apps = Apps()
@@ -39,27 +40,18 @@ class Deployment(models.Model):
         return f"{self.release or '?'} from {self.start} to {self.end}"
 
 
-def recorded_deployments(connection: BaseDatabaseWrapper) -> list[RecordedDeployment]:
+def recorded_deployments(database: Database) -> list[RecordedDeployment]:
     """All that is remembered, in the order of writing; nothing where there is no table."""
-    if not _exists(connection):
-        return []
-    found = Deployment.objects.using(connection.alias).order_by("id").values_list("release", "start", "end")
-    return [RecordedDeployment(release, _in_utc(start), _in_utc(end)) for release, start, end in found]
+    return Table(database, Deployment).read(_recorded)[::-1]
 
 
-def add_deployment(connection: BaseDatabaseWrapper, recorded: RecordedDeployment) -> None:
-    if not _exists(connection):
-        with connection.schema_editor() as editor:
-            editor.create_model(Deployment)
-    with transaction.atomic(using=connection.alias):
-        Deployment.objects.using(connection.alias).create(
-            release=recorded.release, start=_stored(recorded.start), end=_stored(recorded.end)
-        )
+def add_deployment(database: Database, recorded: RecordedDeployment) -> None:
+    """Errors: those of Django's database layer."""
+    Table(database, Deployment).add(release=recorded.release, start=_stored(recorded.start), end=_stored(recorded.end))
 
 
-def _exists(connection: BaseDatabaseWrapper) -> bool:
-    with connection.cursor() as cursor:
-        return TABLE in connection.introspection.table_names(cursor)
+def _recorded(row: Any) -> RecordedDeployment:
+    return RecordedDeployment(row.release, _in_utc(row.start), _in_utc(row.end))
 
 
 def _in_utc(stored: dt.datetime) -> dt.datetime:
@@ -76,20 +68,24 @@ class Recorder:
     """Sees each `migrate` begin and end, by Django's signals, which come once for each app."""
 
     def __init__(self) -> None:
-        self.begun: dict[str, tuple[object, str, dt.datetime]] = {}
+        self.begun: dict[str, tuple[object, str, dt.datetime, Database]] = {}
 
     def begin(self, alias: str, plan: Sequence[tuple[Migration, bool]], release: Callable[[], str]) -> None:
-        """A rollback, and a `migrate` that has nothing to apply, are no deployments."""
-        if all(backwards for _, backwards in plan):
+        """A rollback, and a `migrate` that has nothing to apply, are no deployments; neither is one of a database that cannot
+        be rolled back."""
+        kind = kind_of(connections[alias])
+        if kind is None or all(backwards for _, backwards in plan):
             self.begun.pop(alias, None)
         # Another plan is another run: the one before it failed, and had no end.
         elif alias not in self.begun or self.begun[alias][0] is not plan:
-            self.begun[alias] = plan, release()[:LONGEST], dt.datetime.now(dt.timezone.utc)
+            database = kind(connections[alias], Timeouts())
+            self.begun[alias] = plan, release()[:LONGEST], dt.datetime.now(dt.timezone.utc), database
 
     def end(self, alias: str) -> None:
         if alias in self.begun:
-            _, release, start = self.begun.pop(alias)
+            _, release, start, database = self.begun.pop(alias)
+            recorded = RecordedDeployment(release, start, dt.datetime.now(dt.timezone.utc))
             try:
-                add_deployment(connections[alias], RecordedDeployment(release, start, dt.datetime.now(dt.timezone.utc)))
+                add_deployment(database, recorded)
             except DatabaseError as error:  # the deployment itself went well, and is not to fail for this
                 _LOGGER.warning("The deployment on %s was not recorded: %s", alias, error)

@@ -1,6 +1,5 @@
-"""What this app did to a database: a row for each run, in the database that it is about.
+"""The journal: what this app did to a database, a row for each run, in the database that it is about.
 
-The table is made on first need, as Django makes `django_migrations`: no migration makes it, and no rollback takes it away.
 Times are text, as ISO 8601 in UTC, so that they mean the same whatever USE_TZ says.
 """
 
@@ -11,23 +10,28 @@ import json
 import socket
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timezone
-from typing import Any, ClassVar
+from functools import partial
+from typing import Any
 
 from django.apps.registry import Apps
-from django.db import models, transaction
+from django.db import models
 from django.db.migrations.recorder import MigrationRecorder
 
 from rollback_app.database import Database
 from rollback_app.history import Key, Outcome, Position, Run
 from rollback_app.planner import Plan
 
+from .tables import Table
+
 TABLE = "rollback_app_run"
 HISTORY = MigrationRecorder.Migration._meta.db_table
 
 
 class RunEntry(models.Model):
-    """A run. moment: in UTC, if there is one. history: which table `django_migrations` was (`Database.made`). steps: JSON,
+    """A run. moment: in UTC, if there is one. one_transaction: did it run as one? Null if it was written by a release that did
+    not say. history: which table `django_migrations` was (`Database.made`). steps: JSON,
     [[app, name, applied, [ids of its rows]], …] in the order of the plan. The columns from `inside` on tell how far a step
     has come that is not one transaction (`Position`); `inside` is empty between steps."""
 
@@ -43,6 +47,7 @@ class RunEntry(models.Model):
     release = models.CharField(max_length=200)
     steps = models.TextField()
     steps_done = models.IntegerField(default=0)
+    one_transaction = models.BooleanField(null=True)
     seconds = models.FloatField(default=0)
     error = models.TextField(default="")
     inside = models.TextField(default="")
@@ -50,8 +55,6 @@ class RunEntry(models.Model):
     statements = models.TextField(default="")
     statements_done = models.IntegerField(default=0)
     doubtful = models.BooleanField(default=True)
-
-    objects: ClassVar[models.Manager[RunEntry]] = models.Manager()
 
     class Meta:
         apps = Apps()
@@ -64,28 +67,24 @@ class RunEntry(models.Model):
 
 
 class Journal:
-    """The journal of one database. What reads needs no table; what writes raises those errors of Django's database layer
-    that the database gives."""
+    """The journal of one database. Reading needs no table; writing raises the errors of Django's database layer."""
 
     def __init__(self, database: Database) -> None:
         self.database = database
-        self.runs = RunEntry.objects.using(database.alias)
+        self.runs = Table(database, RunEntry)
         self.number = 0
         self.began = 0.0
         self.in_doubt_before = 0  # the number of the first statement done that ends the doubt of an earlier run
 
     @property
-    def exists(self) -> bool:
-        with self.database.connection.cursor() as cursor:
-            return TABLE in self.database.connection.introspection.table_names(cursor)
+    def ignored(self) -> bool:
+        """Could it not be read, and was that said?"""
+        return self.runs.told
 
-    def begin(self, plan: Plan, moment: datetime | None, command: str) -> None:
-        """Note that a run starts; makes the table on first need. moment: None for a set of migrations, which is no time."""
-        if not self.exists:
-            with self.database.connection.schema_editor() as editor:
-                editor.create_model(RunEntry)
+    def begin(self, plan: Plan, moment: datetime | None, command: str, *, one_transaction: bool) -> None:
+        """Note that a run starts. moment: None for a set of migrations, which is no time."""
         steps = [[*step.key, step.applied.isoformat(), [row.id for row in step.records]] for step in plan.steps]
-        run = self.runs.create(
+        self.number = self.runs.add(
             started=_now(),
             operator=_operator(),
             host=socket.gethostname(),
@@ -95,8 +94,8 @@ class Journal:
             digest=plan.digest,
             release=plan.release,
             steps=json.dumps(steps),
+            one_transaction=one_transaction,
         )
-        self.number = run.pk
         self.began = time.monotonic()
 
     def failed(self, error: str, *, doubtful: bool) -> None:
@@ -138,41 +137,48 @@ class Journal:
         self._note(outcome=outcome.value, finished=_now(), seconds=seconds, **values)
 
     def _note(self, **values: Any) -> None:
-        with transaction.atomic(using=self.database.alias):
-            self.runs.filter(pk=self.number, outcome=Outcome.STARTED.value).update(**values)
+        self.runs.change(self.number, {"outcome": Outcome.STARTED.value}, **values)
 
     # Reading
 
     def position(self) -> Position | None:
         """Where the newest run that broke off inside a step stands."""
-        if not self.exists:
-            return None
-        open_runs = self.runs.exclude(outcome=Outcome.FINISHED.value).exclude(inside="")
-        run = open_runs.order_by("-id").first()
-        if run is None:
-            return None
-        app, name, rows = json.loads(run.inside)
-        return Position(
-            key=Key(app, name),
-            records=tuple(rows),
-            operations=run.operations_done,
-            statements=tuple(json.loads(run.statements)) if run.statements else None,
-            statements_done=run.statements_done,
-            doubtful=run.doubtful,
-            command=run.command,
-            restored=run.history != self.database.made(HISTORY),
-        )
+        made = self.database.made(HISTORY)
+        found = self.runs.read(partial(_position, made=made), outcome=Outcome.FINISHED.value, inside="")
+        return next(iter(found), None)
 
     def records(self) -> list[Run]:
-        """All runs, newest first; none where there is no table."""
-        return [_record(run) for run in self.runs.order_by("-id")] if self.exists else []
+        """All runs, newest first."""
+        found = self.runs.read(_record)
+        unended = [number for number, run in enumerate(found) if run.outcome is Outcome.STARTED]
+        holder = self.database.rollback_under_way() if unended else None
+        for number in unended:
+            # There is but one at a time: the newest that has not ended, if anybody is running one at all.
+            if holder is None or number != unended[0]:
+                sure = found[number].one_transaction or self.database.holds_lock_between_steps
+                found[number] = replace(found[number], outcome=Outcome.KILLED if sure else Outcome.UNKNOWN)
+        return found
 
 
-def _record(run: RunEntry) -> Run:
+def _position(run: Any, made: str) -> Position:
+    app, name, rows = json.loads(run.inside)
+    return Position(
+        key=Key(app, name),
+        records=tuple(rows),
+        operations=run.operations_done,
+        statements=tuple(json.loads(run.statements)) if run.statements else None,
+        statements_done=run.statements_done,
+        doubtful=run.doubtful,
+        command=run.command,
+        restored=run.history != made,
+    )
+
+
+def _record(run: Any) -> Run:
     steps = tuple((Key(app, name), datetime.fromisoformat(applied)) for app, name, applied, _ in json.loads(run.steps))
     finished = datetime.fromisoformat(run.finished) if run.finished else None
     return Run(
-        number=run.pk,
+        number=run.id,
         started=datetime.fromisoformat(run.started),
         finished=finished,
         outcome=Outcome(run.outcome),
@@ -186,6 +192,8 @@ def _record(run: RunEntry) -> Run:
         steps_done=len(steps) if run.outcome == Outcome.FINISHED else run.steps_done,
         seconds=run.seconds,
         error=run.error,
+        one_transaction=run.one_transaction,
+        inside=bool(run.inside),
     )
 
 

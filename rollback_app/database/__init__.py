@@ -7,6 +7,7 @@ are that subclass's class attributes.
 from __future__ import annotations
 
 from django.db import DEFAULT_DB_ALIAS, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils.connection import ConnectionDoesNotExist
 
 from rollback_app.errors import UsageError, shown
@@ -18,7 +19,19 @@ from .spelling import normal
 from .sqlite import SQLite
 from .transactions import Mark, mark
 
-__all__ = ["KINDS", "Database", "Mark", "Timeouts", "details", "first_line", "get", "mark", "normal", "sqlstate"]
+__all__ = [
+    "KINDS",
+    "Database",
+    "Mark",
+    "Timeouts",
+    "details",
+    "first_line",
+    "get",
+    "kind_of",
+    "mark",
+    "normal",
+    "sqlstate",
+]
 
 _DEFAULT_TIMEOUTS = Timeouts()
 # By the name that Django gives its connections (`connection.vendor`).
@@ -34,11 +47,15 @@ def get(alias: str = DEFAULT_DB_ALIAS, timeouts: Timeouts = _DEFAULT_TIMEOUTS) -
         raise UsageError(f"There is no database '{shown(alias)}' in DATABASES.", hint=f"Known: {known}.") from error
     if connection.in_atomic_block:
         raise UsageError("A rollback cannot run inside a transaction.", hint="Call it outside of atomic().")
-    try:
-        kind = KINDS[connection.vendor]
-    except KeyError as error:
+    kind = kind_of(connection)
+    if kind is None:
         raise UsageError(
             f"{connection.vendor} is not a database that this command can roll back.",
             hint="legacyrollbacksql prints the migrate commands that do the same.",
-        ) from error
+        )
     return kind(connection, timeouts)
+
+
+def kind_of(connection: BaseDatabaseWrapper) -> type[Database] | None:
+    """None for a database that cannot be rolled back."""
+    return KINDS.get(connection.vendor)

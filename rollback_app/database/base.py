@@ -87,6 +87,9 @@ class Database(ABC):
     lets_readers_go_on: ClassVar[bool] = False
     """During a run, others read what was there before it, and do not wait."""
 
+    holds_lock_between_steps: ClassVar[bool] = True
+    """A run that goes step by step keeps others from rolling back between two steps, too."""
+
     names_lock_holders: ClassVar[bool] = True
     """Who holds a lock can be told: the server's process, its user, since when."""
 
@@ -131,20 +134,31 @@ class Database(ABC):
     # Reading
 
     @contextmanager
-    def reading(self) -> Iterator[None]:
-        """What surrounds looking at the database: it changes nothing, and does not wait for others for long.
+    def reading(self, *, during_a_rollback: bool = False) -> Iterator[None]:
+        """What surrounds looking at the database. It changes nothing, waits for others only as long as `timeouts` says, and
+        sees no run half-way. during_a_rollback: only tables of our own are read, which a run does not lock.
 
-        Errors: DatabaseUnusable, if it cannot be reached or does not let itself be read; Locked.
+        Errors: DatabaseUnusable, if the database cannot be reached or read; Locked.
         """
         try:
             yield
         except (DatabaseError, InterfaceError) as error:
             if self.is_lock_timeout(error):
                 raise self.held() from error
+            if self.is_missing(error):
+                raise Locked(
+                    f"Somebody changed {self.title} while it was being read: {first_line(error)}",
+                    hint="Nothing was changed here. Wait until they are done, then run the same command again.",
+                ) from error
             raise DatabaseUnusable(
                 f"{self.title} cannot be read: {first_line(error)}",
-                hint="Look at DATABASES in the settings, at the rights of its user, and whether the server runs.",
+                hint="Check DATABASES in the settings, the rights of its user, and that the server is running.",
             ) from error
+
+    def rollback_under_way(self) -> str | None:
+        """Who is running a rollback of this database in another session, in words: empty if the database cannot tell who.
+        None for nobody."""
+        return None
 
     def records(self) -> tuple[Record, ...]:
         """The rows of `django_migrations`, in the order of recording, their times as Django stores them for this database
@@ -156,7 +170,7 @@ class Database(ABC):
         if not recorder.has_table():
             raise DatabaseUnusable(
                 f"{self.title} has no table django_migrations: Django has never migrated it.",
-                hint="It is more likely the wrong database. Look at DATABASES in the settings, or name another with --database.",
+                hint="It is probably the wrong database. Check DATABASES in the settings, or name another with --database.",
             )
         found = recorder.migration_qs.order_by("id").values_list("id", "app", "name", "applied")
         return tuple(Record(id, Key(app, name), _in_utc(applied)) for id, app, name, applied in found)
@@ -310,12 +324,14 @@ class Database(ABC):
     def is_lock_timeout(self, error: BaseException) -> bool:
         """Did it wait for somebody else's lock in vain?"""
 
-    def held(self, holder: str = "") -> Locked:
-        """The error for a lock that somebody else holds."""
+    def held(self, holder: str = "", *, by_rollback: bool = False) -> Locked:
+        """The error for a lock that somebody else holds. by_rollback: is that known to be a rollback?"""
+        what = "Another rollback is running on" if by_rollback else "Somebody else is working on"
         return Locked(
-            f"Somebody else is working on {self.title}{': ' + holder if holder else ''}.",
+            f"{what} {self.title}{': ' + holder if holder else ''}.",
             hint="Nothing was changed. Wait until they are done and run the same command again; "
             "--retries 5 tries again by itself.",
+            by_rollback=by_rollback,
         )
 
     def watching_others(self) -> AbstractContextManager[None]:
@@ -329,6 +345,10 @@ class Database(ABC):
     def is_answer(self, error: BaseException) -> bool:
         """Did the database say that a statement failed? Else nobody knows: the connection was lost meanwhile."""
         return isinstance(error, DatabaseError)
+
+    def is_missing(self, error: BaseException) -> bool:
+        """Does it say that there is no such table or column?"""
+        return False
 
     def is_done_already(self, error: BaseException) -> bool:
         """Does it say that what a statement makes is there already, or that what it drops is gone?"""

@@ -19,8 +19,11 @@ def given(connection: BaseDatabaseWrapper, field: Any) -> list[tuple[str, Sequen
     None if it is not known."""
     if field is None:
         return []
+    # Prepared by Django's own field: a subclass may refuse an empty value.
     empty: list[Any] = (
-        [field.get_db_prep_save(value, connection) for value in _EMPTY] if isinstance(field, JSONField) else []
+        [JSONField().get_db_prep_save(value, connection) for value in _EMPTY]
+        if isinstance(field, JSONField)
+        else []
     )
     values = [*empty, *_default(connection, field)]
     return [("%s", [value]) for value in values] + _database_default(connection, field)

@@ -108,9 +108,27 @@ class MySQL(Database):
         return dt.timedelta(microseconds=10 ** (6 - int(digits)))
 
     @contextmanager
-    def reading(self) -> Iterator[None]:
+    def reading(self, *, during_a_rollback: bool = False) -> Iterator[None]:
         with super().reading(), self._short_waits():
+            if not during_a_rollback and self.rollback_under_way() is not None:
+                with self._named_lock():
+                    pass  # it is done by now
             yield
+
+    def rollback_under_way(self) -> str | None:
+        with self.connection.cursor() as cursor:
+            # The processes of other users are seen only by those who have that right.
+            cursor.execute(
+                "SELECT concat('connection ', used.id, coalesce(concat(' of ', p.user, ', from ', p.host), ''))"
+                " FROM (SELECT IS_USED_LOCK(%s) id) used LEFT JOIN information_schema.processlist p ON p.id = used.id"
+                " WHERE used.id <> connection_id()",
+                [self._lock_name],
+            )
+            return next((str(row[0]) for row in cursor.fetchall()), None)
+
+    @property
+    def _lock_name(self) -> str:
+        return f"rollback_app.{self.connection.settings_dict['NAME']}"[:64]
 
     @contextmanager
     def _short_waits(self) -> Iterator[None]:
@@ -133,23 +151,17 @@ class MySQL(Database):
 
     @contextmanager
     def _named_lock(self) -> Iterator[None]:
-        name = f"rollback_app.{self.connection.settings_dict['NAME']}"[:64]
         with self.connection.cursor() as cursor:
-            cursor.execute("SELECT GET_LOCK(%s, %s)", [name, self.timeouts.lock])
+            cursor.execute("SELECT GET_LOCK(%s, %s)", [self._lock_name, self.timeouts.lock])
             (got,) = cursor.fetchone()
-            if not got:
-                cursor.execute(
-                    "SELECT concat('connection ', id, ' of ', user, ', from ', host)"
-                    " FROM information_schema.processlist WHERE id = IS_USED_LOCK(%s)",
-                    [name],
-                )
-                raise self.held("; ".join(str(row[0]) for row in cursor.fetchall()))
+        if not got:
+            raise self.held(self.rollback_under_way() or "", by_rollback=True)
         try:
             yield
         finally:
             # A lost connection has released the lock itself.
             with suppress(DatabaseError, InterfaceError), self.connection.cursor() as cursor:
-                cursor.execute("SELECT RELEASE_LOCK(%s)", [name])
+                cursor.execute("SELECT RELEASE_LOCK(%s)", [self._lock_name])
 
     def others(self) -> str:
         with self.connection.cursor() as cursor:
@@ -177,6 +189,9 @@ class MySQL(Database):
         # Not from 2000 to 2999, which are the client's; nor ER_SERVER_SHUTDOWN, ER_CONNECTION_KILLED.
         number = error.args[0] if error.args else 0
         return isinstance(number, int) and number // 1000 not in (0, 2) and number not in (1053, 1927)
+
+    def is_missing(self, error: BaseException) -> bool:
+        return error.args[:1] in ((1054,), (1146,))  # ER_BAD_FIELD_ERROR, ER_NO_SUCH_TABLE
 
     def is_done_already(self, error: BaseException) -> bool:
         return bool(error.args) and error.args[0] in _DONE_ALREADY

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from django.db import transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.utils import OperationalError
+from django.db.utils import OperationalError, ProgrammingError
 
 from rollback_app.planner import Known, Right, TableChange
 from rollback_app.safety import ListedObject, Object
@@ -25,6 +25,12 @@ _NO_LIMITS = (
     "SELECT set_config(name, '0', true) FROM pg_settings"
     " WHERE name IN ('idle_in_transaction_session_timeout', 'transaction_timeout')"
 )
+# Numbers of tables are those of one database; another may use the same.
+_LOCKS_HERE = (
+    "SELECT pid FROM pg_locks WHERE database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+)
+_OF_A_ROLLBACK = f"locktype = 'advisory' AND classid = {_OURS} AND objid = to_regclass(%s)::oid"
+_MAY_BE_OF_A_ROLLBACK = f"({_OF_A_ROLLBACK} OR mode = 'AccessExclusiveLock' AND relation = to_regclass(%s)::oid)"
 _KEEP_AWAY = f"SELECT pg_advisory_xact_lock(({_OURS}::bigint << 32) + %s::regclass::oid::bigint)"
 
 
@@ -51,20 +57,45 @@ class PostgreSQL(Database):
     can_be_pooled = True
     uses_up_numbers = True
     clock = "SELECT clock_timestamp() AT TIME ZONE 'UTC'"
+
     _process = 0  # the server's process that works for this connection; behind a pool, in this transaction
+    _guard = 0  # the server's process of the connection that guards a run
 
     @contextmanager
-    def reading(self) -> Iterator[None]:
+    def reading(self, *, during_a_rollback: bool = False) -> Iterator[None]:
         with super().reading():
             try:
                 with transaction.atomic(using=self.alias, durable=True), self.connection.cursor() as cursor:
                     cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+                    if not during_a_rollback:
+                        self._wait_for_a_rollback()
                     self._set_timeouts()
+                    if not during_a_rollback:
+                        self._check_no_rollback()  # one that goes step by step, and is between two of them
                     yield
             except OperationalError as error:
                 if not self.is_lock_timeout(error):
                     raise
-                raise self.held(self._holders()) from error
+                self._check_no_rollback()
+                raise self.held(self._with_locks("mode = 'AccessExclusiveLock' AND locktype = 'relation'")) from error
+
+    def _wait_for_a_rollback(self) -> None:
+        # The first statement that reads anything, a SELECT without a table included, decides what the transaction sees. So
+        # these are none, and what is read afterwards is from after the wait, and stays so: the lock is held to the end.
+        with self.connection.cursor() as cursor:
+            cursor.execute(f"SET LOCAL lock_timeout = '{self._lock_timeout}'")
+            # Without such a table, or the right to read it, those who read it next say so, and better.
+            with suppress(ProgrammingError), transaction.atomic(using=self.alias):
+                cursor.execute(f"LOCK TABLE {self._history_table} IN ACCESS SHARE MODE")
+
+    def _check_no_rollback(self) -> None:
+        """Errors: Locked."""
+        if holders := self._with_locks(f"granted AND {_OF_A_ROLLBACK}", self._history_table):
+            raise self.held(holders, by_rollback=True)
+
+    def rollback_under_way(self) -> str | None:
+        # Also one that still waits for the lock.
+        return self._with_locks(_MAY_BE_OF_A_ROLLBACK, *[self._history_table] * 2) or None
 
     def estimate(self, table: str) -> int | None:
         with self.connection.cursor() as cursor:
@@ -123,14 +154,14 @@ class PostgreSQL(Database):
     def lock(self) -> None:
         self._set_timeouts()
         # In a savepoint, so that the holders can be asked for afterwards.
-        with self._told_who_holds_it(), transaction.atomic(using=self.alias), self.connection.cursor() as cursor:
+        with self._naming_holders(), transaction.atomic(using=self.alias), self.connection.cursor() as cursor:
             cursor.execute(f"LOCK TABLE {self._history_table} IN ACCESS EXCLUSIVE MODE")
 
     @contextmanager
     def all_or_nothing(self) -> Iterator[None]:
         with super().all_or_nothing():
             # Against a rollback that goes step by step, and is between two of them.
-            with self._told_who_holds_it(), transaction.atomic(using=self.alias), self.connection.cursor() as cursor:
+            with self._naming_holders(), transaction.atomic(using=self.alias), self.connection.cursor() as cursor:
                 cursor.execute(_KEEP_AWAY, [self._history_table])
             yield
 
@@ -141,22 +172,27 @@ class PostgreSQL(Database):
         guard = self.connection.copy()
         try:
             guard.set_autocommit(False)
-            with self._told_who_holds_it(), guard.cursor() as cursor:
+            with self._naming_holders(), guard.cursor() as cursor:
                 cursor.execute("SELECT set_config('lock_timeout', %s, true)", [self._lock_timeout])
                 cursor.execute(_NO_LIMITS)
                 cursor.execute(_KEEP_AWAY, [self._history_table])
+                cursor.execute("SELECT pg_backend_pid()")
+                (self._guard,) = cursor.fetchone()
             yield
         finally:
+            self._guard = 0
             guard.close()
 
     @contextmanager
-    def _told_who_holds_it(self) -> Iterator[None]:
+    def _naming_holders(self) -> Iterator[None]:
+        """The error of a lock of a run that others hold says who they are."""
         try:
             yield
         except OperationalError as error:
             if not self.is_lock_timeout(error):
                 raise
-            raise self.held(self._holders()) from error
+            self._check_no_rollback()
+            raise self.held(self._with_locks("granted AND relation = %s::regclass", self._history_table)) from error
 
     @property
     def _lock_timeout(self) -> str:
@@ -175,14 +211,9 @@ class PostgreSQL(Database):
             self._process = cursor.fetchone()[0]
             cursor.execute(_NO_LIMITS)
 
-    def _holders(self) -> str:
-        return "; ".join(
-            self._sessions(
-                "pid IN (SELECT pid FROM pg_locks WHERE granted AND (relation = %s::regclass"
-                f" OR locktype = 'advisory' AND classid = {_OURS} AND objid = %s::regclass::oid))",
-                [self._history_table] * 2,
-            )
-        )
+    def _with_locks(self, which: str, *params: str) -> str:
+        """The other sessions that have such locks, in words."""
+        return "; ".join(self._sessions(f"pid IN ({_LOCKS_HERE} AND {which})", list(params)))
 
     @contextmanager
     def watching_others(self) -> Iterator[None]:
@@ -202,8 +233,8 @@ class PostgreSQL(Database):
                 "SELECT 'process ' || pid || ' of ' || coalesce(usename, '?')"
                 " || coalesce(' (' || nullif(application_name, '') || ')', '')"
                 " || ', since ' || to_char(xact_start AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS') || ' UTC'"
-                f" FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND {which} ORDER BY xact_start",
-                params,
+                f" FROM pg_stat_activity WHERE pid NOT IN (pg_backend_pid(), %s) AND {which} ORDER BY xact_start",
+                [self._guard, *params],
             )
             return [str(row[0]) for row in cursor.fetchall()]
 
@@ -226,6 +257,9 @@ class PostgreSQL(Database):
     def is_answer(self, error: BaseException) -> bool:
         # connection_exception, admin_shutdown and its like
         return not (sqlstate(error) or "08").startswith(("08", "57P"))
+
+    def is_missing(self, error: BaseException) -> bool:
+        return sqlstate(error) in ("42P01", "42703")  # undefined_table, undefined_column
 
     def is_done_already(self, error: BaseException) -> bool:
         # undefined_object, duplicate_table (https://www.postgresql.org/docs/current/errcodes-appendix.html): the only

@@ -24,6 +24,7 @@ class SQLite(Database):
     columns_in_schema = "SELECT c.name FROM (SELECT %s AS place, %s AS name) t, pragma_table_xinfo(t.name, t.place) c"
     enforces_types = False
     lets_readers_go_on = True
+    holds_lock_between_steps = False
     names_lock_holders = False
 
     @property
@@ -58,19 +59,37 @@ class SQLite(Database):
 
     @contextmanager
     def settings_of_run(self) -> Iterator[None]:
+        with self._waiting(self.timeouts.lock):
+            # Tables cannot be remade while foreign keys are enforced, and this cannot be changed inside a transaction
+            # (https://www.sqlite.org/pragma.html#pragma_foreign_keys).
+            self.connection.disable_constraint_checking()
+            try:
+                yield
+            finally:
+                self.connection.enable_constraint_checking()
+
+    def rollback_under_way(self) -> str | None:
+        """Or anybody else who is writing: a file does not know who has locked it."""
+        with self._waiting(0), self.connection.cursor() as cursor:
+            try:
+                cursor.execute("BEGIN IMMEDIATE")
+            except OperationalError as error:
+                return "" if self.is_lock_timeout(error) else None  # None: nobody can write to it
+            cursor.execute("ROLLBACK")
+            return None
+
+    @contextmanager
+    def _waiting(self, seconds: float) -> Iterator[None]:
+        """Wait that long for locks of others."""
         with self.connection.cursor() as cursor:
             cursor.execute("PRAGMA busy_timeout")
-            (busy,) = cursor.fetchone()
-            cursor.execute(f"PRAGMA busy_timeout = {round(self.timeouts.lock * 1000)}")
-        # Tables cannot be remade while foreign keys are enforced, and this cannot be changed inside a transaction
-        # (https://www.sqlite.org/pragma.html#pragma_foreign_keys).
-        self.connection.disable_constraint_checking()
+            (before,) = cursor.fetchone()
+            cursor.execute(f"PRAGMA busy_timeout = {round(seconds * 1000)}")
         try:
             yield
         finally:
-            self.connection.enable_constraint_checking()
             with self.connection.cursor() as cursor:
-                cursor.execute(f"PRAGMA busy_timeout = {busy}")
+                cursor.execute(f"PRAGMA busy_timeout = {before}")
 
     def lock(self) -> None:
         try:
@@ -106,6 +125,9 @@ class SQLite(Database):
         with self.connection.cursor() as cursor:
             cursor.execute("SELECT count(*) FROM pragma_foreign_key_check")
             return int(cursor.fetchone()[0])
+
+    def is_missing(self, error: BaseException) -> bool:
+        return str(error).startswith(("no such table", "no such column"))
 
     def is_lock_timeout(self, error: BaseException) -> bool:
         return "database is locked" in str(error) or "database table is locked" in str(error)

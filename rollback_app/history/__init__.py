@@ -6,7 +6,7 @@ Everything here works on plain data: the records of `django_migrations` and Djan
 from .deployments import Deployment, RecordedDeployment, deployments
 from .graph import Code, History, Torn, read
 from .records import MICROSECOND, Cut, Key, Record
-from .runs import Outcome, Position, Run
+from .runs import Outcome, Position, Run, with_applied_again
 
 __all__ = [
     "MICROSECOND",
@@ -23,4 +23,5 @@ __all__ = [
     "Torn",
     "deployments",
     "read",
+    "with_applied_again",
 ]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from enum import Enum
 
-from .records import Key
+from .records import Key, Record
 
 
 @dataclass(frozen=True)
@@ -30,17 +31,22 @@ class Position:
 
 
 class Outcome(str, Enum):
-    """How a run ended; a run that is still `started` is under way, or was killed."""
+    """How a run ended. The journal holds the first three. Of a run that is still `started` the lock tells more: it is under
+    way if that is held, else it was killed, or it cannot be told which."""
 
     STARTED = "started"
     FINISHED = "finished"
     FAILED = "failed"
+    KILLED = "killed"
+    UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True)
 class Run:
     """A run, as it was noted. started, finished, moment: aware, in UTC. steps: the plan's, each with the moment at which it
-    had been applied. steps_done: how many of them were undone and committed. seconds: of the whole run."""
+    had been applied. steps_done: how many of them were unapplied and committed. seconds: of the whole run. one_transaction:
+    did it run as one? None if that was not noted. inside: did it not come to the end of the step behind the last one done,
+    of which a part may be done? again: the steps that were applied again since."""
 
     number: int
     started: datetime
@@ -56,3 +62,23 @@ class Run:
     steps_done: int
     seconds: float
     error: str
+    one_transaction: bool | None = None
+    inside: bool = False
+    again: frozenset[Key] = frozenset()
+
+    @property
+    def unapplied(self) -> tuple[Key, ...]:
+        return tuple(key for key, _ in self.steps[: self.steps_done])
+
+
+def with_applied_again(runs: Iterable[Run], records: Iterable[Record], precision: timedelta) -> list[Run]:
+    """The runs, newest first, each told which of its steps were applied again: their records are newer than the run, or a
+    later run has unapplied them once more."""
+    applied = {record.key: record.applied for record in records}
+    later: set[Key] = set()
+    found = []
+    for run in runs:
+        again = {key for key in run.unapplied if key in applied and applied[key] > run.started - precision}
+        found.append(replace(run, again=frozenset(again | later.intersection(run.unapplied))))
+        later.update(run.unapplied)
+    return found

@@ -136,11 +136,7 @@ def _blocks(mode: str) -> str:
     return ", so that writes wait" if mode in ("EXCLUSIVE", "SHARE ROW EXCLUSIVE", "SHARE") else ""
 
 
-_ENDS = {
-    Outcome.STARTED: ("under way, or killed", "WARNING"),
-    Outcome.FINISHED: ("done", "SUCCESS"),
-    Outcome.FAILED: ("failed", "ERROR"),
-}
+_STYLES = {Outcome.FINISHED: "SUCCESS", Outcome.FAILED: "ERROR", Outcome.KILLED: "ERROR"}
 
 
 def of_records(alias: str, title: str, records: Sequence[Run]) -> Report:
@@ -148,17 +144,36 @@ def of_records(alias: str, title: str, records: Sequence[Run]) -> Report:
     lines = [Line(f"Database {title}", "MIGRATE_HEADING", whole=True)]
     if not records:
         lines.append(Line("No rollback was noted here."))
+    quiet = all(record.outcome is not Outcome.STARTED for record in records)
     for record in records:
         lines.append(Line())
-        lines.extend(_record(record, alias))
+        lines.extend(_record(record))
+        if quiet and set(record.unapplied) - record.again:
+            lines.extend(forward(record.release, alias, indent=3))
     return Report(tuple(lines), {"rollbacks": [_record_data(record) for record in records]})
 
 
-def _record(record: Run, alias: str) -> Iterator[Line]:
-    end, style = _ENDS[record.outcome]
+def _end(record: Run) -> str:
+    """How a run ended, or where it is, in words."""
+    steps = number_of(len(record.steps), "step")
+    if record.outcome in (Outcome.KILLED, Outcome.UNKNOWN):
+        if record.inside:
+            killed = f"broke off inside step {record.steps_done + 1} of {len(record.steps)}"
+        elif record.steps_done:
+            killed = f"broke off after step {record.steps_done} of {len(record.steps)}"
+        else:
+            killed = "killed; nothing was changed"
+        return killed if record.outcome is Outcome.KILLED else f"under way, or {killed}"
+    if record.outcome is Outcome.STARTED and record.one_transaction:
+        return f"under way, {steps} in one transaction"
+    words = {Outcome.STARTED: "under way", Outcome.FINISHED: "done", Outcome.FAILED: "failed"}[record.outcome]
+    return f"{words}, {record.steps_done} of {steps} unapplied"
+
+
+def _record(record: Run) -> Iterator[Line]:
     who = f"by {record.operator} on {record.host}" if record.operator else f"on {record.host}"
-    done = f"{record.steps_done} of {number_of(len(record.steps), 'step')} undone"
-    yield Line(f"{record.number}. {utc(record.started)}: {end}, {done}", style, 3)
+    heading = f"{record.number}. {utc(record.started)}: {_end(record)}"
+    yield Line(heading, _STYLES.get(record.outcome, "WARNING"), 3)
     yield Line(f"   {who}")
     yield Line(f"   back to  {utc(record.moment) if record.moment else 'a set of migrations: see the command'}")
     yield Line("   command" if record.command else "   command  (through the Python API)")
@@ -167,12 +182,11 @@ def _record(record: Run, alias: str) -> Iterator[Line]:
     yield Line(f"   digest   {record.digest}" + (f", took {seconds(record.seconds)}" if record.finished else ""))
     for index, (key, applied) in enumerate(record.steps, start=1):
         mark = "undone" if index <= record.steps_done else "left"
-        yield Line(f"   {mark:<7}  {key}, applied {utc(applied)}", indent=12)
+        again = "; applied again since" if key in record.again else ""
+        yield Line(f"   {mark:<7}  {key}, applied {utc(applied)}{again}", indent=12)
     if record.error:
         yield Line("   error")
         yield from said(record.error, indent=5)
-    if record.steps_done:
-        yield from forward(record.release, alias, indent=3)
 
 
 def _record_data(record: Run) -> dict[str, Any]:
@@ -189,6 +203,8 @@ def _record_data(record: Run) -> dict[str, Any]:
         "release": record.release,
         "steps": [{"migration": str(key), "applied": stamp(applied)} for key, applied in record.steps],
         "steps_done": record.steps_done,
+        "one_transaction": record.one_transaction,
+        "again": sorted(map(str, record.again)),
         "seconds": record.seconds,
         "error": record.error,
     }

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import getpass
 import socket
+import threading
 from collections.abc import Iterator
 from datetime import datetime, timezone
 
 import pytest
+from django.db import connections
 
 from rollback_app import workflow
-from rollback_app.bookkeeping.runs import RunEntry
+from rollback_app.executor import Progress
 from rollback_app.history import Outcome
+from rollback_app.planner import Step
 from tests.support.commands import call, roll_back
-from tests.support.databases import Database
-from tests.support.history import deploy, keys
+from tests.support.databases import Database, wait_until_alone
+from tests.support.history import deploy, keys, migrate
+from tests.support.killed import forked
 from tests.support.projects import Project, migration
 from tests.support.schema import everything
 
@@ -48,7 +52,7 @@ def test_nothing_was_noted(shop: Database) -> None:
     said = call("showrollbacks", database=shop.alias)
     assert said.status == 0
     assert said.out.splitlines()[0].startswith(f"Database {shop.alias}: ")
-    assert said.out.splitlines()[1:] == ["No rollback was noted here."]
+    assert said.out.splitlines()[-1] == "No rollback was noted here."
     roll_back(shop, DAY_2, plan=True)
     assert everything(shop.connection, exclude=()) == before
 
@@ -66,8 +70,8 @@ def test_a_run_that_is_done(shop: Database) -> None:
     assert record.seconds > 0
 
     said = call("showrollbacks", database=shop.alias)
-    assert said.out.splitlines()[2:] == [
-        f"1. {record.started:%Y-%m-%d %H:%M:%S} UTC: done, 1 of 1 step undone",
+    assert said.out.split("\n\n", 1)[1].splitlines() == [
+        f"1. {record.started:%Y-%m-%d %H:%M:%S} UTC: done, 1 of 1 step unapplied",
         f"   by {getpass.getuser()} on {socket.gethostname()}",
         "   back to  2024-05-02 08:00:00 UTC",
         "   command",
@@ -93,6 +97,8 @@ def test_a_run_that_is_done(shop: Database) -> None:
             "release": "",
             "steps": [{"migration": "a.0002_x", "applied": "2024-05-02T08:00:00+00:00"}],
             "steps_done": 1,
+            "one_transaction": shop.vendor != "mariadb",
+            "again": [],
             "seconds": record.seconds,
             "error": "",
         }
@@ -109,7 +115,7 @@ def test_runs_that_failed_and_the_newest_only(shop: Database, project: Project) 
     assert (failed.outcome, failed.steps_done) == (Outcome.FAILED, 0)
     assert "ValueError: on" in failed.error
     said = call("showrollbacks", database=shop.alias)
-    assert "failed, 0 of 1 step undone" in said.out
+    assert "failed, 0 of 1 step unapplied" in said.out
     assert "   left     a.0002_x" in said.out
     assert "   error    The rollback failed at a.0002_x" in said.out
     limited = call("showrollbacks", database=shop.alias, limit=1)
@@ -126,7 +132,7 @@ def test_through_the_api_and_without_a_name(shop: Database, monkeypatch: pytest.
     monkeypatch.setattr(getpass, "getuser", no_name)
     workflow.roll_back(workflow.preview(DAY_2.isoformat(), using=[shop.alias]), destroy_data=True)
     said = call("showrollbacks", database=shop.alias)
-    assert f" UTC: done, 1 of 1 step undone\n   on {socket.gethostname()}\n" in said.out
+    assert f" UTC: done, 1 of 1 step unapplied\n   on {socket.gethostname()}\n" in said.out
     assert "   command  (through the Python API)" in said.out
 
 
@@ -137,14 +143,108 @@ def test_a_set_of_migrations_is_no_time(shop: Database) -> None:
     assert found["moment"] is None
 
 
-def test_a_run_that_was_killed(shop: Database) -> None:
+def newest(shop: Database) -> str:
+    """How the newest run ended, as it is told."""
+    said = call("showrollbacks", database=shop.alias, limit=1)
+    return said.out.split("\n\n", 1)[1].splitlines()[0].split(": ", 1)[1]
+
+
+@pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
+@pytest.mark.parametrize("step_by_step", [True, False], ids=["step by step", "all or nothing"])
+def test_a_run_that_was_killed(shop: Database, project: Project, *, step_by_step: bool) -> None:
+    """In front of every few statements in turn: what is told of the run is what really happened."""
+    project(a={"0001_t": T, "0002_x": X}, b={"0001_u": migration(T, [("a", "0002_x")], atomic=False)})
+    told: set[str] = set()
+    for number in range(25, 600, 13):
+        migrate(shop.alias)
+        before = everything(shop.connection)
+        runs = len(workflow.rollbacks(shop.alias)[1])
+        status = forked(shop.alias, number, lambda: roll_back(shop, "all:", step_by_step=step_by_step))
+        wait_until_alone(shop)
+        noted = workflow.rollbacks(shop.alias)[1]
+        if len(noted) == runs:
+            assert everything(shop.connection) == before
+            continue
+        end, left = newest(shop), len(keys(shop.alias))
+        told.add(end)
+        if end == "killed; nothing was changed":
+            assert everything(shop.connection) == before
+            assert noted[0].outcome is Outcome.KILLED
+        else:
+            assert end in {3: INSIDE, 2: AFTER_1, 1: AFTER_2, 0: DONE}[left]
+        if status == 0:
+            break
+        assert roll_back(shop, "all:", step_by_step=step_by_step).status == 0
+    assert "done, 3 of 3 steps unapplied" in told
+    in_steps = step_by_step or shop.vendor == "mariadb"
+    sure = shop.vendor != "sqlite" or not in_steps  # between its steps, a run on SQLite holds no lock
+    assert ("killed; nothing was changed" in told) == sure
+    assert bool(told & set(AFTER_1)) == in_steps
+
+
+INSIDE = (
+    "broke off inside step 1 of 3",
+    "under way, or broke off inside step 1 of 3",
+    "under way, or killed; nothing was changed",
+)
+AFTER_1 = ("broke off after step 1 of 3", "under way, or broke off after step 1 of 3", "broke off inside step 2 of 3")
+AFTER_2 = ("broke off after step 2 of 3", "under way, or broke off after step 2 of 3", "broke off inside step 3 of 3")
+DONE = ("done, 3 of 3 steps unapplied", "broke off after step 3 of 3", "under way, or broke off after step 3 of 3")
+
+
+@pytest.mark.parametrize("step_by_step", [True, False], ids=["step by step", "all or nothing"])
+def test_a_run_that_is_under_way(shop: Database, *, step_by_step: bool) -> None:
+    """As another session sees it; an older one that was killed is told from it, and nothing is offered meanwhile."""
+    roll_back(shop, DAY_2)
+    deploy(shop.alias, DAY_2)
+    with shop.connection.cursor() as cursor:
+        cursor.execute("UPDATE rollback_app_run SET outcome = 'started'")
+    seen: list[str] = []
+
+    def look() -> None:
+        seen.append(call("showrollbacks", database=shop.alias).out)
+        connections[shop.alias].close()
+
+    class Looking(Progress):
+        def began(self, step: Step) -> None:
+            thread = threading.Thread(target=look)
+            thread.start()
+            thread.join(60)
+
+    previews = workflow.preview(DAY_1.isoformat(), using=[shop.alias], step_by_step=step_by_step)
+    workflow.roll_back(previews, destroy_data=True, progress=Looking())
+    assert len(seen) == 2
+    if step_by_step or shop.vendor == "mariadb":
+        ends = [f"under way, {number} of 2 steps unapplied" for number in (0, 1)]
+    else:
+        ends = ["under way, 2 steps in one transaction"] * 2
+    for text, end in zip(seen, ends, strict=True):
+        words = " ".join(text.split())
+        assert f": {end}" in words
+        assert "2. 2" in words.split(end)[0]
+        assert "killed" in words or "broke off" in words
+        assert "forward" not in words
+
+
+def test_what_was_applied_again_is_not_offered_again(shop: Database) -> None:
+    roll_back(shop, DAY_2)
+    assert "forward" in call("showrollbacks", database=shop.alias).out
+    migrate(shop.alias)
+    said = call("showrollbacks", database=shop.alias)
+    assert "forward" not in said.out
+    assert "a.0002_x, applied 2024-05-02 08:00:00 UTC; applied again since" in " ".join(said.out.split())
+    assert workflow.rollbacks(shop.alias)[1][0].again == {("a", "0002_x")}
+    roll_back(shop, "last")
+    newest, oldest = call("showrollbacks", database=shop.alias, format="json").json["rollbacks"]
+    assert (newest["again"], oldest["again"]) == ([], ["a.0002_x"])
+    assert call("showrollbacks", database=shop.alias).out.count("forward") == 1
+
+
+def test_a_journal_without_a_history(shop: Database) -> None:
     roll_back(shop, DAY_2)
     with shop.connection.cursor() as cursor:
-        cursor.execute("UPDATE rollback_app_run SET outcome = 'started', finished = '', steps_done = 0")
-    assert str(RunEntry.objects.using(shop.alias).get()) == "1: started"
-    said = call("showrollbacks", database=shop.alias)
-    assert ": under way, or killed, 0 of 1 step undone" in said.out
-    assert "took" not in said.out
+        cursor.execute("DROP TABLE django_migrations")
+    assert newest(shop) == "done, 1 of 1 step unapplied"
 
 
 def test_without_a_journal(shop: Database) -> None:

@@ -167,7 +167,7 @@ def test_of_two_at_once_exactly_one_wins(shop: Database, project: Project) -> No
     assert outcomes.count(None) == 1
     assert isinstance(lost, Locked)
     assert lost.returncode == 4
-    assert "Somebody else is working on pgbouncer: PostgreSQL" in lost.message
+    assert "Another rollback is running on pgbouncer: PostgreSQL" in lost.message
     assert "process " in lost.message
     assert keys(DIRECT.alias) == [("a", "0001_t")]
     assert settings_of_all_sessions() == UNTOUCHED

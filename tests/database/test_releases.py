@@ -12,6 +12,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
 
 from rollback_app import bookkeeping, conf, workflow
+from rollback_app import database as databases
 from rollback_app.history import Deployment, RecordedDeployment
 from tests.support import schema
 from tests.support.commands import roll_back
@@ -30,6 +31,10 @@ FAILS = 'migrations.RunSQL("SELECT x FROM nowhere", "")'
 
 def release(settings: Settings, name: str) -> None:
     settings.ROLLBACK = {"RELEASE": name}
+
+
+def recorded(database: Database) -> list[RecordedDeployment]:
+    return bookkeeping.recorded_deployments(databases.get(database.alias))
 
 
 def listed(database: Database) -> list[Deployment]:
@@ -65,7 +70,7 @@ def test_each_migrate_is_a_deployment_with_its_release(
     release(settings, "2.0")
     project(a={"0001_t": T, "0002_x": X}, b={"0001_t": T})
     migrate(database.alias)
-    first, second = bookkeeping.recorded_deployments(database.connection)
+    first, second = recorded(database)
     assert (first.release, second.release) == ("1.0", "2.0")
     now = dt.datetime.now(dt.timezone.utc)
     assert before <= first.start < first.end <= second.start < second.end <= now
@@ -80,7 +85,7 @@ def test_going_back_to_it(two_releases: Database, moment: str) -> None:
     assert keys(two_releases.alias) == [("a", "0001_t")]
     assert "b_t" not in tables(two_releases)
     # A rollback is no deployment, and a release that was rolled back is no target.
-    assert [found.release for found in bookkeeping.recorded_deployments(two_releases.connection)] == ["1.0", "2.0"]
+    assert [found.release for found in recorded(two_releases)] == ["1.0", "2.0"]
     assert [group.releases for group in listed(two_releases)] == [("1.0",)]
     assert roll_back(two_releases, "release:2.0").error.startswith("Release '2.0' was rolled back")
 
@@ -88,7 +93,7 @@ def test_going_back_to_it(two_releases: Database, moment: str) -> None:
 def test_forward_again_is_a_new_deployment(two_releases: Database) -> None:
     roll_back(two_releases, "last")
     migrate(two_releases.alias)
-    assert [found.release for found in bookkeeping.recorded_deployments(two_releases.connection)] == [
+    assert [found.release for found in recorded(two_releases)] == [
         "1.0",
         "2.0",
         "2.0",
@@ -101,7 +106,7 @@ def test_only_what_applies_something_is_recorded(two_releases: Database) -> None
     migrate(two_releases.alias)
     migrate(two_releases.alias, "a", "0001_t")
     call_command("flush", database=two_releases.alias, interactive=False, verbosity=0)
-    assert len(bookkeeping.recorded_deployments(two_releases.connection)) == 2
+    assert len(recorded(two_releases)) == 2
 
 
 def test_a_migrate_that_fails_is_not_recorded(database: Database, project: Project, settings: Settings) -> None:
@@ -113,7 +118,7 @@ def test_a_migrate_that_fails_is_not_recorded(database: Database, project: Proje
     release(settings, "1.1")
     project(a={"0001_t": T, "0002_x": X})
     migrate(database.alias)
-    assert [found.release for found in bookkeeping.recorded_deployments(database.connection)] == ["1.1"]
+    assert [found.release for found in recorded(database)] == ["1.1"]
     first, second = reversed(listed(database))
     assert ([str(row.key) for row in first.records], first.guessed) == (["a.0001_t"], True)
     assert ([str(row.key) for row in second.records], second.guessed) == (["a.0002_x"], False)
@@ -124,7 +129,7 @@ def test_it_can_be_switched_off(database: Database, project: Project, settings: 
     project(a={"0001_t": T})
     migrate(database.alias)
     assert bookkeeping.DEPLOYMENTS_TABLE not in tables(database)
-    assert bookkeeping.recorded_deployments(database.connection) == []
+    assert recorded(database) == []
 
 
 def test_looking_and_rolling_back_make_no_table(database: Database, project: Project, settings: Settings) -> None:
@@ -190,7 +195,7 @@ def test_without_settings_it_records(settings: Settings) -> None:
 
 def test_a_record_says_what_it_is(database: Database) -> None:
     at = dt.datetime(2024, 5, 1, 12, tzinfo=dt.timezone.utc)
-    bookkeeping.add_deployment(database.connection, RecordedDeployment("", at, at + timedelta(seconds=1)))
+    bookkeeping.add_deployment(databases.get(database.alias), RecordedDeployment("", at, at + timedelta(seconds=1)))
     (row,) = bookkeeping.deployments.Deployment.objects.using(database.alias).all()
     assert str(row) == "? from 2024-05-01 12:00:00+00:00 to 2024-05-01 12:00:01+00:00"
 

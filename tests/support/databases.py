@@ -34,6 +34,20 @@ def empty(database: Database) -> None:
     connection.close()  # no trace in the session either
 
 
+def wait_until_alone(database: Database) -> None:
+    """The server notices a killed client a moment later."""
+    sql = {
+        "postgresql": "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        " AND backend_type = 'client backend'",
+        "mariadb": "SELECT 1 FROM information_schema.processlist WHERE db = database() AND id <> connection_id()",
+    }.get(database.vendor)
+    alone = sql is None
+    while not alone:
+        with database.connection.cursor() as cursor:
+            cursor.execute(sql)
+            alone = cursor.fetchone() is None
+
+
 def empty_sqlite(connection: BaseDatabaseWrapper) -> None:
     for suffix in ("", "-journal", "-wal", "-shm"):
         Path(f"{connection.settings_dict['NAME']}{suffix}").unlink(missing_ok=True)

@@ -1,0 +1,133 @@
+"""How our own tables are read and written: they make and bring up to date themselves, and never stand in the way.
+
+A table that cannot be read, for want of a right or because it has another shape, counts as absent, and a warning says so once.
+Older and newer releases of this app may share a table: a column that is missing is added before the first write, and a
+column that comes later must have a default or be null, so that an older release can go on writing.
+
+Nothing here sends a signal of a model or asks a router.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from types import SimpleNamespace
+from typing import Any, TypeVar
+
+from django.db import models, transaction
+from django.db.utils import DatabaseError, InterfaceError
+
+from rollback_app.database import Database, first_line
+
+_LOGGER = logging.getLogger("rollback_app.bookkeeping")
+_T = TypeVar("_T")
+_told: set[tuple[str, str]] = set()  # (alias, table) of those that could not be read when last tried
+
+
+class _OtherShape(DatabaseError):
+    """A table of this name is not one of ours."""
+
+
+class Table:
+    """One of our tables in one database."""
+
+    def __init__(self, database: Database, model: type[models.Model]) -> None:
+        self.database, self.model = database, model
+        self.name = model._meta.db_table
+        self._fields: dict[str, Any] = {field.name: field for field in model._meta.local_fields}
+        self._alias = database.alias
+        self._all: models.QuerySet[Any] = models.QuerySet(model, using=self._alias)
+
+    @property
+    def told(self) -> bool:
+        """Could it not be read when last tried, and was that said?"""
+        return (self._alias, self.name) in _told
+
+    # Reading
+
+    def read(self, make: Callable[[Any], _T], **without: Any) -> list[_T]:
+        """What `make` makes of each row, newest first; nothing if there is no table or it cannot be read. without: rows that
+        have one of these values are left out.
+
+        Errors: those of the database that are about something else: a lock, a lost connection.
+        """
+        try:
+            found = [make(row) for row in self._rows(without)]
+        except _OtherShape as error:
+            return self._unreadable(first_line(error))
+        except (DatabaseError, InterfaceError) as error:
+            if self.database.is_lock_timeout(error) or not self.database.is_answer(error):
+                raise
+            return self._unreadable(first_line(error))
+        # Of `make`, over values that we would not have written.
+        except (ValueError, TypeError, LookupError, AttributeError) as error:
+            return self._unreadable(f"it has another shape ({first_line(error)})")
+        _told.discard((self._alias, self.name))
+        return found
+
+    def _unreadable(self, why: str) -> list[Any]:
+        if not self.told:
+            _told.add((self._alias, self.name))
+            _LOGGER.warning("Table %s of %s is ignored: %s", self.name, self.database.title, why)
+        return []
+
+    def _rows(self, without: dict[str, Any]) -> list[Any]:
+        # In a savepoint, so that a transaction around it outlives a failure.
+        inside = self.database.connection.in_atomic_block
+        with transaction.atomic(using=self._alias) if inside else nullcontext():
+            if not self._exists():
+                return []
+            defaults = {name: field.get_default() for name, field in self._missing().items()}
+            query = self._all.order_by("-pk")
+            for name, value in without.items():
+                if name not in defaults:
+                    query = query.exclude(**{name: value})
+                elif defaults[name] == value:
+                    return []
+            columns = self._fields.keys() - defaults.keys()
+            return [SimpleNamespace(**row, **defaults) for row in query.values(*columns)]
+
+    def _exists(self) -> bool:
+        with self.database.connection.cursor() as cursor:
+            return self.name in self.database.connection.introspection.table_names(cursor)
+
+    def _missing(self) -> dict[str, Any]:
+        """The columns that the table lacks, because another release made it. Errors: _OtherShape, if none did."""
+        with self.database.connection.cursor() as cursor:
+            there = self.database.connection.introspection.get_table_description(cursor, self.name)
+        missing = self._fields.keys() - {column.name for column in there}
+        for name in sorted(missing):
+            if not (self._fields[name].has_default() or self._fields[name].null):
+                raise _OtherShape(f"it has another shape: there is no column {name}")
+        return {name: self._fields[name] for name in self._fields if name in missing}
+
+    # Writing: the errors are those of Django's database layer
+
+    def add(self, **values: Any) -> int:
+        """Write a row, and give its number. Checks that it could be changed, too."""
+        self._bring_up_to_date()
+        with transaction.atomic(using=self._alias):
+            (row,) = self._all.bulk_create([self.model(**values)])
+            # MySQL does not tell the number; there nobody else writes meanwhile.
+            number = int(row.pk or self._all.latest("pk").pk)
+            self._all.filter(pk=number).update(**values)
+            return number
+
+    def change(self, number: int, only: Mapping[str, Any], **values: Any) -> None:
+        """Change the row of this number, if it has those values."""
+        with transaction.atomic(using=self._alias):
+            self._all.filter(pk=number, **only).update(**values)
+
+    def _bring_up_to_date(self) -> None:
+        connection = self.database.connection
+        if not self._exists():
+            with connection.schema_editor() as editor:
+                editor.create_model(self.model)
+            return
+        for field in self._missing().values():
+            # Not `add_field`, which makes the table anew on SQLite, and drops the default.
+            with connection.schema_editor() as editor:
+                definition, params = editor.column_sql(self.model, field, include_default=True)
+                table, column = editor.quote_name(self.name), editor.quote_name(field.name)
+                editor.execute(f"ALTER TABLE {table} ADD COLUMN {column} {definition}", params)
