@@ -122,10 +122,10 @@ def test_an_error_at_every_statement_leaves_all_as_it_was(shop: Database) -> Non
                 said = ""
         if not said:
             assert keys(shop.alias) == [("a", "0001_t")]
-            if not warned.texts:
+            if number >= len(seen):
                 break
-            (warning,) = warned.texts  # the statement was a receiver's, and the run went on
-            assert "injected" in warning
+            # The statement was a receiver's, or was to read our own journal, and the run went on.
+            assert all("injected" in warning for warning in warned.texts)
             deploy(shop.alias, DAY_2)
             before, previews = everything(shop.connection), workflow.preview(DAY_2.isoformat(), using=[shop.alias])
             number += 1
