@@ -21,9 +21,7 @@ def given(connection: BaseDatabaseWrapper, field: Any) -> list[tuple[str, Sequen
         return []
     # Prepared by Django's own field: a subclass may refuse an empty value.
     empty: list[Any] = (
-        [JSONField().get_db_prep_save(value, connection) for value in _EMPTY]
-        if isinstance(field, JSONField)
-        else []
+        [JSONField().get_db_prep_save(value, connection) for value in _EMPTY] if isinstance(field, JSONField) else []
     )
     values = [*empty, *_default(connection, field)]
     return [("%s", [value]) for value in values] + _database_default(connection, field)

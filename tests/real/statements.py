@@ -17,7 +17,7 @@ from rollback_app.planner import Step
 from rollback_app.safety import Preview
 from tests.support.history import Key
 
-# Not about the schema or the data; the last two are how a run watches over its transaction, and over objects that no migration knows.
+# Not about the schema or the data; the last are how a run watches over its transaction, and over what no migration knows.
 BOOKKEEPING = (
     "SAVEPOINT",
     "RELEASE",
@@ -25,6 +25,8 @@ BOOKKEEPING = (
     "PRAGMA",
     "SELECT txid_current_if_assigned",
     "SELECT * FROM (\nWITH t",
+    "SELECT t.name, c.name FROM sqlite_master",
+    "SELECT type, name, tbl_name, sql FROM sqlite_master",
 )
 
 
