@@ -8,22 +8,19 @@ Nothing here prints or asks: what is under way is told to a `Progress`, what can
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from functools import cache, partial
-from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS
-from django.db.migrations.loader import MigrationLoader
 from django.db.utils import DatabaseError, InterfaceError
 
 from rollback_app import database as databases
-from rollback_app import executor, moments, planner, safety
+from rollback_app import executor, moments, planner, project, safety
 from rollback_app.bookkeeping import (
     DEPLOYMENTS_TABLE,
     LONGEST,
@@ -33,9 +30,9 @@ from rollback_app.bookkeeping import (
     recorded_deployments,
 )
 from rollback_app.database import Database, Timeouts, first_line
-from rollback_app.errors import CodeUnusable, DatabaseUnusable, Locked, RollbackError, UsageError, shown
+from rollback_app.errors import DatabaseUnusable, Locked, RollbackError, UsageError, shown
 from rollback_app.executor import Bookmark, Done, Progress, Rehearsal, Retries, StepFailed
-from rollback_app.history import Code, Cut, Key, Outcome, Record, RecordedDeployment, Run, with_applied_again
+from rollback_app.history import Cut, Key, Outcome, Record, RecordedDeployment, Run, with_applied_again
 from rollback_app.history import deployments as grouped
 from rollback_app.moments import Moment, kinds, manifest
 from rollback_app.planner import Choices, Plan
@@ -110,14 +107,14 @@ def _finder(moment: str | Moment, zone: str | None, now: datetime, gap: timedelt
         said = moments.parse(moment, default_zone=_zone(zone), now=now) if isinstance(moment, str) else moment
         return lambda database: said
     find, argument = kind
-    local, open_once = moments.zone_named(_zone(zone)), cache(_text_of)  # stdin can be read only once
+    local, open_once = moments.zone_named(_zone(zone)), cache(project.text_of)  # stdin can be read only once
 
     def look_up(database: Database) -> Moment:
         rows, recorded = database.records(), recorded_deployments(database)
         precision = database.precision()
         groups = grouped(rows, gap, recorded, precision)
         broke_off = _broke_off(database, rows)
-        known = kinds.Known(moment, rows, _code(), groups, recorded, precision, local, now, open_once, broke_off)
+        known = kinds.Known(moment, rows, project.code(), groups, recorded, precision, local, now, open_once, broke_off)
         return find(argument, known)
 
     return look_up
@@ -135,21 +132,6 @@ def _broke_off(database: Database, rows: Sequence[Record]) -> str:
 
 def _zone(name: str | None) -> str:
     return settings.TIME_ZONE if name is None else name
-
-
-def _text_of(name: str) -> str:
-    """The text of a file, or of what is piped in ("-"). Errors: UsageError."""
-    try:
-        return sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")
-    except (OSError, ValueError) as error:  # ValueError: not UTF-8, or a name that no file can have
-        raise UsageError(
-            f"The file '{shown(name)}' cannot be read: {_why(error)}", hint="Give a text file, or - for stdin."
-        ) from error
-
-
-def _why(error: Exception) -> str:
-    """Without the name of the file, which stands before it."""
-    return (error.strerror if isinstance(error, OSError) else None) or first_line(error)
 
 
 def deployments(
@@ -171,7 +153,7 @@ def deployments(
     now = datetime.now(timezone.utc)
     local = moments.zone_named(_zone(zone))
     after = moments.parse(since, default_zone=_zone(zone), now=now).at if since is not None else None
-    database, code = databases.get(alias), _code()
+    database, code = databases.get(alias), project.code()
     with _reading(database):
         rows, recorded, precision = database.records(), recorded_deployments(database), database.precision()
         groups, position = grouped(rows, gap, recorded, precision), Journal(database).position()
@@ -223,7 +205,7 @@ def mark_release(
 
 def code_manifest() -> dict[str, Any]:
     """The migrations that this code has. Errors: CodeUnusable."""
-    return manifest.data(_code())
+    return manifest.data(project.code())
 
 
 def roll_back(
@@ -413,19 +395,4 @@ def _plan(database: Database, moment: Moment, choices: Choices) -> Plan:
     kept = None if moment.kept is None else frozenset(Key(*name) for name in moment.kept)
     cut = Cut(moment.at, database.precision(), kept, moment.zero)
     position, recorded = Journal(database).position(), recorded_deployments(database)
-    return planner.plan(_code(), rows, cut, choices, database.names(), position, recorded)
-
-
-def _code() -> Code:
-    """The migrations on disk. Errors: CodeUnusable."""
-    loader = MigrationLoader(None, load=False, replace_migrations=False)
-    try:
-        loader.load_disk()
-    # A migration file is code of the project's and may raise anything; that is a broken file, and not a bug of ours.
-    except Exception as error:
-        place = f"{error.filename}, line {error.lineno}: " if isinstance(error, SyntaxError) else ""
-        raise CodeUnusable(
-            f"The migrations on disk cannot be loaded: {place}{type(error).__name__}: {error}",
-            hint="Mend that file, or run this from a release in which 'python manage.py showmigrations' works.",
-        ) from error
-    return Code.of(loader.disk_migrations.values(), loader.unmigrated_apps)
+    return planner.plan(project.code(), rows, cut, choices, database.names(), position, recorded)
