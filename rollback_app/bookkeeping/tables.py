@@ -63,7 +63,8 @@ class Table:
         # Of `make`, over values that we would not have written.
         except (ValueError, TypeError, LookupError, AttributeError) as error:
             return self._unreadable(f"it has another shape ({first_line(error)})")
-        _told.discard((self._alias, self.name))
+        if not without:  # a part that can be read says little about the rest
+            _told.discard((self._alias, self.name))
         return found
 
     def _unreadable(self, why: str) -> list[Any]:
