@@ -90,7 +90,10 @@ def recording(**kwargs: Any) -> list[CheckMessage]:
 
 def settings(**kwargs: Any) -> list[CheckMessage]:
     hint = f"The keys of ROLLBACK are {' and '.join(conf.KEYS)}. See the page about choosing a moment in the documentation."
-    return [Error(problem, hint=hint, id="rollback.E101") for problem in conf.problems()]
+    found: list[CheckMessage] = [Error(problem, hint=hint, id="rollback.E101") for problem in conf.problems()]
+    if problem := conf.release_problem():
+        found.append(Warning(problem, hint=hint, id="rollback.W106"))
+    return found
 
 
 def connect() -> None:

@@ -28,10 +28,15 @@ def problems() -> list[str]:
     said = [f"ROLLBACK has an unknown key: {key!r:.80}." for key in found if key not in KEYS]
     if not isinstance(found.get("RECORD", True), bool):
         said.append(f"ROLLBACK['RECORD'] must be True or False, not {type(found['RECORD']).__name__}.")
-    release = found.get("RELEASE")
-    if not (release is None or isinstance(release, str) or callable(release)):
-        said.append(f"ROLLBACK['RELEASE'] must be a str or a callable, not {type(release).__name__}.")
     return said
+
+
+def release_problem() -> str:
+    """What is wrong with RELEASE, a sentence; empty if its type is right. Apart, since a release's name never stops `migrate`."""
+    release = _settings().get("RELEASE")
+    if release is None or isinstance(release, str) or callable(release):
+        return ""
+    return f"ROLLBACK['RELEASE'] must be a str or a callable, not {type(release).__name__}."
 
 
 def records() -> bool:

@@ -117,7 +117,6 @@ def test_recording_that_is_off(settings: Settings) -> None:
         ([], ["ROLLBACK must be a dict, not list."]),
         ({"RELAESE": "1.0", 1: 2}, ["ROLLBACK has an unknown key: 'RELAESE'.", "ROLLBACK has an unknown key: 1."]),
         ({"RECORD": "no"}, ["ROLLBACK['RECORD'] must be True or False, not str."]),
-        ({"RELEASE": 2.4}, ["ROLLBACK['RELEASE'] must be a str or a callable, not float."]),
     ],
 )
 def test_settings(settings: Settings, value: object, problems: list[str]) -> None:
@@ -125,6 +124,12 @@ def test_settings(settings: Settings, value: object, problems: list[str]) -> Non
     messages = found()
     assert [message.msg for message in messages] == problems
     assert all(message.id == "rollback.E101" and "RECORD and RELEASE" in (message.hint or "") for message in messages)
+
+
+def test_a_release_of_the_wrong_type_is_only_a_warning(settings: Settings) -> None:
+    settings.ROLLBACK = {"RECORD": False, "RELEASE": 2.4}
+    (message,) = found()
+    assert (message.id, message.msg) == ("rollback.W106", "ROLLBACK['RELEASE'] must be a str or a callable, not float.")
 
 
 def test_settings_that_are_no_dict_count_as_none(settings: Settings) -> None:
