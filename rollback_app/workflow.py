@@ -295,11 +295,10 @@ def _tell_whose(database: Database, error: Locked) -> None:
     if not error.by_rollback:
         return
     with suppress(Locked, DatabaseUnusable), database.reading(during_a_rollback=True):
-        for run in Journal(database).records():
-            if run.outcome is Outcome.STARTED:
-                who = f"{run.operator} on {run.host}" if run.operator else run.host
-                began = f"It was started by {who} at {run.started:%Y-%m-%d %H:%M:%S} UTC"
-                error.message += f"\n{began}:\n  {run.command}" if run.command else f"\n{began}."
+        for run in [each for each in Journal(database).records() if each.outcome is Outcome.STARTED]:
+            who = f"{run.operator} on {run.host}" if run.operator else run.host
+            began = f"It was started by {who} at {run.started:%Y-%m-%d %H:%M:%S} UTC"
+            error.message += f"\n{began}:\n  {run.command}" if run.command else f"\n{began}."
 
 
 def _run(looked_at: Preview, progress: Progress, timeouts: Timeouts, command: str | None, *, verify: bool) -> Result:

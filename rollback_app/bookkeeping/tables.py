@@ -81,11 +81,10 @@ class Table:
                 return []
             defaults = {name: field.get_default() for name, field in self._missing().items()}
             query = self._all.order_by("-pk")
-            for name, value in without.items():
-                if name not in defaults:
-                    query = query.exclude(**{name: value})
-                elif defaults[name] == value:
-                    return []
+            if any(defaults[name] == without[name] for name in without.keys() & defaults.keys()):
+                return []
+            for name in without.keys() - defaults.keys():
+                query = query.exclude(**{name: without[name]})
             columns = self._fields.keys() - defaults.keys()
             return [SimpleNamespace(**row, **defaults) for row in query.values(*columns)]
 

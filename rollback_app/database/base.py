@@ -69,10 +69,12 @@ class Database(ABC):
     """Changes of tables are part of a transaction: a run is all or nothing, and can be rehearsed. Without it each piece of a
     run is noted in the journal, which a run that goes on needs."""
 
-    remakes_tables: ClassVar[bool] = False
     columns_in_schema: ClassVar[str] = (
         "SELECT column_name FROM information_schema.columns WHERE table_schema = %s AND table_name = %s"
     )
+    """The query for the columns of a table that names its schema."""
+
+    remakes_tables: ClassVar[bool] = False
     """To change a table is to make a new one from the columns that the migrations know, and to copy the rows."""
 
     enforces_types: ClassVar[bool] = True
@@ -155,10 +157,10 @@ class Database(ABC):
                 hint="Check DATABASES in the settings, the rights of its user, and that the server is running.",
             ) from error
 
+    @abstractmethod
     def rollback_under_way(self) -> str | None:
         """Who is running a rollback of this database in another session, in words: empty if the database cannot tell who.
         None for nobody."""
-        return None
 
     def records(self) -> tuple[Record, ...]:
         """The rows of `django_migrations`, in the order of recording, their times as Django stores them for this database
@@ -281,9 +283,9 @@ class Database(ABC):
             found.setdefault(table, set()).add(column)
         return found
 
+    @abstractmethod
     def differs(self, column: str, value: str, field: Any) -> str:
         """The condition that a column does not hold the value of an SQL expression, to the letter."""
-        return f"{column} <> {value}"
 
     # Running
 
@@ -346,9 +348,9 @@ class Database(ABC):
         """Did the database say that a statement failed? Else nobody knows: the connection was lost meanwhile."""
         return isinstance(error, DatabaseError)
 
+    @abstractmethod
     def is_missing(self, error: BaseException) -> bool:
         """Does it say that there is no such table or column?"""
-        return False
 
     def is_done_already(self, error: BaseException) -> bool:
         """Does it say that what a statement makes is there already, or that what it drops is gone?"""

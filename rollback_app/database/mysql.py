@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
 from django.db.migrations.recorder import MigrationRecorder
@@ -111,8 +111,8 @@ class MySQL(Database):
     def reading(self, *, during_a_rollback: bool = False) -> Iterator[None]:
         with super().reading(), self._short_waits():
             if not during_a_rollback and self.rollback_under_way() is not None:
-                with self._named_lock():
-                    pass  # it is done by now
+                with ExitStack() as done_by_now:
+                    done_by_now.enter_context(self._named_lock())
             yield
 
     def rollback_under_way(self) -> str | None:

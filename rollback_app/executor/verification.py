@@ -71,11 +71,11 @@ class Verifier:
         """The tables and columns of what a step changes in the state alone."""
         for step in self._plan.steps:
             for name, field in _state_alone(() if step.fake else step.migration.operations):
-                for state in (self._states.start(), self._states.end()):
-                    if (step.key.app, name) in state.models:
-                        model = state.apps.get_model(step.key.app, name)
-                        yield model._meta.db_table
-                        yield from (each.column for each in model._meta.concrete_fields if each.name.lower() == field)
+                states = (self._states.start(), self._states.end())
+                for state in [each for each in states if (step.key.app, name) in each.models]:
+                    model = state.apps.get_model(step.key.app, name)
+                    yield model._meta.db_table
+                    yield from (each.column for each in model._meta.concrete_fields if each.name.lower() == field)
 
     def _is_left_to_code(self, difference: Difference, there: Collection[Any]) -> bool:
         """Is it something that the migrations do not know, on a table that SQL or code of a step is in charge of? What is missing

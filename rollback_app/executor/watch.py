@@ -51,7 +51,8 @@ class Watch:
     def prepare_to_verify(self, plan: Plan, states: States) -> None:
         if self._wanted:
             self._verifier = Verifier(self.database, plan, states)
-        if self._wanted or self.database.remakes_tables:
+        # In the middle of a step, the tables are not as its states say; the run that stopped there has named what goes.
+        if (self._wanted or self.database.remakes_tables) and not plan.earlier.resumes:
             self._guard = ObjectGuard(self.database, plan, states, self._named)
 
     @contextmanager

@@ -160,6 +160,6 @@ def _times(connection: Any) -> Dict[Key, Tuple[Any, int]]:
     return found
 
 
-if __name__ != "rollback_app.standalone":  # imported by nobody: run
+if __name__ != "rollback_app.legacy.standalone":  # imported by nobody: run
     globals().update(locals())
     main()

@@ -28,7 +28,8 @@ def objects(judged: Judged) -> Iterator[Finding]:
     """Each object once, at the first change that reaches it; a blocker before anything else."""
     plan = judged.plan
     obstacles = plan.obstacles
-    unknown = obstacles.unclear or obstacles.dependants or obstacles.excluded  # then there are no states of this plan
+    # Then there are no states of this plan, or not those that the database is in: a run stopped in the middle of its first step.
+    unknown = obstacles.unclear or obstacles.dependants or obstacles.excluded or plan.earlier.resumes
     changes = [] if unknown else table_changes(plan)
     if not changes:
         return

@@ -525,7 +525,7 @@ def test_an_unreachable_server(database: Database, project: Project, tmp_path: P
         f"DATABASES[{database.alias!r}].update(HOST='127.0.0.1', PORT='9', PASSWORD='a-secret')\n"
     )
     done = run("2024-05-01", "--database", database.alias, settings="unreachable")
-    refused(done, 1, "cannot be read: ", "whether the server runs")
+    refused(done, 1, "cannot be read: ", "that the server is running")
     assert "a-secret" not in done.stdout + done.stderr
 
 

@@ -14,6 +14,8 @@ from django.db.models import signals
 from rollback_app import bookkeeping, workflow
 from rollback_app import database as databases
 from rollback_app.bookkeeping import tables
+from rollback_app.bookkeeping.runs import RunEntry
+from rollback_app.errors import Locked
 from rollback_app.history import Outcome
 from tests.support.commands import call, roll_back
 from tests.support.databases import Database
@@ -291,3 +293,23 @@ def test_a_database_that_cannot_be_rolled_back_is_not_recorded(shop: Database, m
     recorder = bookkeeping.Recorder()
     recorder.begin(shop.alias, [(object(), False)], lambda: "1.0")  # type: ignore[list-item]
     assert recorder.begun == {}
+
+
+def test_a_run_says_what_it_is() -> None:
+    assert str(RunEntry(pk=3, outcome="failed")) == "3: failed"
+
+
+def test_a_table_that_goes_while_it_is_read(database: Database) -> None:
+    """Only somebody else can have taken it away meanwhile, as a rollback does."""
+    with (
+        pytest.raises(Locked, match="Somebody changed .* while it was being read"),
+        databases.get(database.alias).reading(),
+        database.connection.cursor() as cursor,
+    ):
+        cursor.execute("SELECT * FROM is_not_there")
+
+
+@pytest.mark.databases("postgresql", "mariadb")
+def test_a_table_of_a_schema_that_is_not_there(database: Database) -> None:
+    quote = database.connection.ops.quote_name("")[0]
+    assert databases.get(database.alias).count(f"nowhere{quote}.{quote}t", {}) is None

@@ -483,3 +483,17 @@ def test_the_standalone_file_without_use_tz(
         cursor.execute("INSERT INTO django_migrations VALUES (1, 'a', '0001_t', '2024-05-01 09:59:59')")
         cursor.execute("INSERT INTO django_migrations VALUES (2, 'a', '0002_x', '2024-05-01 10:00:00')")
     assert told(database, capsys) == ["python manage.py migrate a 0001_t"]
+
+
+@pytest.mark.parametrize(
+    ("dsn", "why"),
+    [
+        ("", "it is empty"),
+        ("postgresql://host/na\x01me", "a control character"),
+        ("postgresql://[host/name", "Invalid IPv6 URL"),
+    ],
+)
+def test_a_dsn_that_cannot_be_read(dsn: str, why: str) -> None:
+    said = alone(MOMENT, "--dsn", dsn)
+    assert said.status == 2
+    assert f"--dsn cannot be read: {why}." in said.error

@@ -282,3 +282,21 @@ def test_a_change_that_the_database_does_not_see_needs_no_right() -> None:
 def test_an_order_that_is_added_again() -> None:
     u = CreateModel("U", [ID, ("t", models.ForeignKey("a.T", models.CASCADE))], {"order_with_respect_to": "t"})
     assert demanded(AlterOrderWithRespectTo("U", None), early=[T, u]) == []
+
+
+def test_a_target_that_no_migration_made_demands_nothing() -> None:
+    """As the models of an app without migrations."""
+    many = models.ManyToManyField("elsewhere.S")
+    t = CreateModel("T", [ID, ("ss", many)])
+    u = CreateModel("U", [ID])
+    found = demanded(AlterField("T", "ss", models.ManyToManyField("a.U")), early=[t, u])
+    assert [requirement for requirement in found if requirement.need is Need.POINTS] == []
+
+
+def test_keys_that_point_to_themselves_have_no_type() -> None:
+    own = models.OneToOneField("a.T", models.CASCADE, primary_key=True)
+    t = CreateModel("T", [("t", own)])
+    u = CreateModel("U", [ID, ("t", models.ForeignKey("a.T", models.CASCADE, null=True))])
+    change = AlterField("U", "t", models.IntegerField(null=True))
+    found = demanded(change, early=[t, u])
+    assert [requirement for requirement in found if requirement.need is Need.FITS] == []
