@@ -25,6 +25,7 @@ BOOKKEEPING = (
     "PRAGMA",
     "SELECT txid_current_if_assigned",
     "SELECT * FROM (\nWITH t",
+    "SELECT name, type FROM sqlite_master",
     "SELECT t.name, c.name FROM sqlite_master",
     "SELECT type, name, tbl_name, sql FROM sqlite_master",
 )
@@ -54,7 +55,7 @@ class Recorder(Progress):
         self.end()
 
     def __call__(self, execute: Any, sql: str, params: Any, many: bool, context: dict[str, Any]) -> Any:
-        if self.now is not None and not sql.startswith(BOOKKEEPING) and "django_migrations" not in sql:
+        if self.now is not None and not sql.lstrip().startswith(BOOKKEEPING) and "django_migrations" not in sql:
             self.now.append(f"{_columns_sorted(sql)} {list(params or ())}")
         return execute(sql, params, many, context)
 
