@@ -19,8 +19,8 @@ pymysql.install_as_MySQLdb()
 
 TEST_DATABASES = os.environ.get("TEST_DATABASES", "sqlite,postgresql,mariadb,pgbouncer").split(",")
 servers.start(name for name in TEST_DATABASES if name in servers.URLS)
-# One set of databases for each worker of xdist.
-SUFFIX = os.environ.get("PYTEST_XDIST_WORKER", "main")
+# One set of databases for each worker of xdist. Names of one length, since the words of messages wrap by it.
+SUFFIX = os.environ.get("PYTEST_XDIST_WORKER", "one")
 
 
 def sqlite(name: str) -> dict[str, Any]:
