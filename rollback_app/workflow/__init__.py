@@ -1,0 +1,26 @@
+"""The Python API: look at a rollback, and run it. The only room that knows the order of the stages.
+
+    previews = workflow.preview("2024-05-01 10:00+00:00")
+    results = workflow.roll_back(previews, destroy_data=True)
+
+Nothing here prints or asks: what is under way is told to a `Progress`, what cannot be done is raised as a RollbackError.
+"""
+
+from rollback_app.safety import Preview
+
+from .preview import deployments, preview
+from .recorded import code_manifest, mark_release, rollbacks
+from .run import Result, Unfinished, rehearse, roll_back
+
+__all__ = [
+    "Preview",
+    "Result",
+    "Unfinished",
+    "code_manifest",
+    "deployments",
+    "mark_release",
+    "preview",
+    "rehearse",
+    "roll_back",
+    "rollbacks",
+]

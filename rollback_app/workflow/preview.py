@@ -1,0 +1,91 @@
+"""Looking at what could be done, without doing it: a rollback, and the deployments to go back to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta, timezone
+
+from django.db import DEFAULT_DB_ALIAS
+
+from rollback_app import database as databases
+from rollback_app import moments, planner, project, safety
+from rollback_app.bookkeeping import (
+    Journal,
+    recorded_deployments,
+)
+from rollback_app.database import Timeouts
+from rollback_app.history import Cut
+from rollback_app.history import deployments as grouped
+from rollback_app.moments import Moment
+from rollback_app.planner import Choices
+from rollback_app.safety import Listed, Listing, Preview, marks, rolled_back
+
+from .reading import finder, plan_for, reading, zone_name
+
+
+def preview(
+    moment: str | Moment,
+    *,
+    using: Sequence[str] = (DEFAULT_DB_ALIAS,),
+    zone: str | None = None,
+    choices: Choices = planner.NO_CHOICES,
+    step_by_step: bool = False,
+    count: bool = True,
+    timeouts: Timeouts | None = None,
+) -> list[Preview]:
+    """What going back to the moment would do to each database; changes nothing.
+
+    moment: as `moments.parse` reads it, in `zone` (an IANA name; the project's TIME_ZONE without one) if it has no offset; or
+    another kind of moment, as `kinds.KINDS` has them, looked up in each database by itself.
+    count: look at live rows to tell what would be lost; without it every drop counts as a loss.
+
+    Errors: UsageError, DatabaseUnusable, CodeUnusable.
+    """
+    now = datetime.now(timezone.utc)
+    find = finder(moment, zone, now, choices.gap)
+    found = []
+    for alias in dict.fromkeys(using):
+        database = databases.get(alias, timeouts or Timeouts())
+        one_transaction = database.can_undo_ddl and not step_by_step
+        with reading(database):
+            here = find(database)
+            plan = plan_for(database, here, choices)
+            findings = safety.judge(plan, database, one_transaction=one_transaction, count=count)
+        found.append(Preview(alias, database.title, here, plan, findings, one_transaction, now))
+    return found
+
+
+def deployments(
+    alias: str = DEFAULT_DB_ALIAS,
+    *,
+    gap: timedelta = planner.DEFAULT_GAP,
+    zone: str | None = None,
+    limit: int | None = None,
+    since: str | None = None,
+    count: bool = True,
+) -> Listing:
+    """The deployments of a database, newest first, each with the blockers of a rollback to before it; changes nothing.
+
+    limit: so many of the newest. since: those that ended at or after it, as `moments.parse` reads it. count: look at live
+    rows, as a plan does.
+
+    Errors: UsageError, DatabaseUnusable, CodeUnusable.
+    """
+    now = datetime.now(timezone.utc)
+    local = moments.zone_named(zone_name(zone))
+    after = moments.parse(since, default_zone=zone_name(zone), now=now).at if since is not None else None
+    database, code = databases.get(alias), project.code()
+    with reading(database):
+        rows, recorded, precision = database.records(), recorded_deployments(database), database.precision()
+        groups, position = grouped(rows, gap, recorded, precision), Journal(database).position()
+        chosen = [group for group in reversed(groups) if after is None or group.end >= after][:limit]
+        found = []
+        for number, group in enumerate(chosen, 1):
+            cut, choices = Cut(group.start, precision), Choices(gap=gap)
+            plan = planner.plan(code, rows, cut, choices, database.names(), position, recorded)
+            blockers = safety.blockers(plan, database, one_transaction=database.can_undo_ddl, count=count)
+            found.append(Listed(number, cut.to_paste(rows), group, marks(group, plan), blockers))
+        gone = rolled_back(Journal(database).records(), rows, gap, recorded, precision)
+    oldest = after if after or not chosen or chosen[-1] is groups[0] else chosen[-1].start
+    shown = tuple(each for each in gone if oldest is None or each.deployment.start >= oldest)
+    return Listing(alias, database.title, local, gap, tuple(found), shown, len(groups), now)

@@ -1,0 +1,86 @@
+"""Looking at one database: under a read lock of its own, for a moment, as a plan."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from datetime import datetime, timedelta
+from functools import cache
+
+from django.conf import settings
+
+from rollback_app import moments, planner, project
+from rollback_app.bookkeeping import (
+    Journal,
+    recorded_deployments,
+)
+from rollback_app.database import Database
+from rollback_app.errors import DatabaseUnusable, Locked
+from rollback_app.history import Cut, Key, Outcome, Record
+from rollback_app.history import deployments as grouped
+from rollback_app.moments import Moment, kinds
+from rollback_app.planner import Choices, Plan
+
+
+@contextmanager
+def reading(database: Database) -> Iterator[None]:
+    """`Database.reading` of what a rollback changes. Errors: Locked, which tells of a rollback whose it is."""
+    try:
+        with database.reading():
+            yield
+    except Locked as error:
+        tell_whose(database, error)
+        raise
+
+
+def tell_whose(database: Database, error: Locked) -> None:
+    """Add to the message what the journal knows about a rollback that is in the way."""
+    if not error.by_rollback:
+        return
+    with suppress(Locked, DatabaseUnusable), database.reading(during_a_rollback=True):
+        for run in [each for each in Journal(database).records() if each.outcome is Outcome.STARTED]:
+            who = f"{run.operator} on {run.host}" if run.operator else run.host
+            began = f"It was started by {who} at {run.started:%Y-%m-%d %H:%M:%S} UTC"
+            error.message += f"\n{began}:\n  {run.command}" if run.command else f"\n{began}."
+
+
+def zone_name(name: str | None) -> str:
+    return settings.TIME_ZONE if name is None else name
+
+
+def finder(moment: str | Moment, zone: str | None, now: datetime, gap: timedelta) -> Callable[[Database], Moment]:
+    """What tells for a database which moment is meant; a date and time is the same for all of them."""
+    kind = kinds.of(moment) if isinstance(moment, str) else None
+    if isinstance(moment, Moment) or kind is None:
+        said = moments.parse(moment, default_zone=zone_name(zone), now=now) if isinstance(moment, str) else moment
+        return lambda database: said
+    find, argument = kind
+    local, open_once = moments.zone_named(zone_name(zone)), cache(project.text_of)  # stdin can be read only once
+
+    def look_up(database: Database) -> Moment:
+        rows, recorded = database.records(), recorded_deployments(database)
+        precision = database.precision()
+        groups = grouped(rows, gap, recorded, precision)
+        broke_off = _broke_off(database, rows)
+        known = kinds.Known(moment, rows, project.code(), groups, recorded, precision, local, now, open_once, broke_off)
+        return find(argument, known)
+
+    return look_up
+
+
+def _broke_off(database: Database, rows: Sequence[Record]) -> str:
+    """The command of the newest run, if it broke off after some of its steps, and nothing was applied since; else empty."""
+    newest = next(iter(Journal(database).records()), None)
+    if newest is None or newest.outcome in (Outcome.FINISHED, Outcome.STARTED) or not newest.steps_done:
+        return ""
+    if any(row.applied > newest.started for row in rows):
+        return ""
+    return newest.command or "it was run through the Python API"
+
+
+def plan_for(database: Database, moment: Moment, choices: Choices) -> Plan:
+    rows = database.records()
+    kept = None if moment.kept is None else frozenset(Key(*name) for name in moment.kept)
+    cut = Cut(moment.at, database.precision(), kept, moment.zero)
+    position, recorded = Journal(database).position(), recorded_deployments(database)
+    return planner.plan(project.code(), rows, cut, choices, database.names(), position, recorded)

@@ -1,0 +1,198 @@
+"""Running what was looked at, and rehearsing it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+
+from django.db.utils import DatabaseError, InterfaceError
+
+from rollback_app import database as databases
+from rollback_app import executor, safety
+from rollback_app.bookkeeping import (
+    RUNS_TABLE,
+    Journal,
+)
+from rollback_app.database import Database, Timeouts, first_line
+from rollback_app.errors import DatabaseUnusable, Locked, RollbackError
+from rollback_app.executor import Bookmark, Done, Progress, Rehearsal, Retries, StepFailed
+from rollback_app.planner import Plan
+from rollback_app.safety import Comparison, Preview
+
+from .reading import plan_for, tell_whose
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run did to one database."""
+
+    preview: Preview
+    done: tuple[Done, ...]
+    comparison: Comparison | None = None
+
+
+class _Noted(Journal, Bookmark):
+    """The journal, as the executor keeps its place in it."""
+
+
+class Unfinished(RollbackError):
+    """A run over several databases broke off. results: the databases that are done; cause: what happened to the next."""
+
+    def __init__(
+        self, cause: RollbackError, results: Sequence[Result], failed: Preview, left: Sequence[Preview]
+    ) -> None:
+        done = ", ".join(result.preview.alias for result in results)
+        names = ", ".join(preview.alias for preview in left)
+        here = f"Nothing was changed in {failed.alias}"  # and what about the others, the next sentence says
+        summary = f"Databases rolled back before that: {done or 'none'}; not begun: {names or 'none'}."
+        message, hint = (text.replace("Nothing was changed", here) for text in (cause.message, cause.hint))
+        rest = " ".join(f"--database {preview.alias}" for preview in [failed, *left])
+        super().__init__(f"{message}\n{summary}", hint=f"{hint} Name only the databases that are left: {rest}")
+        self.cause, self.results, self.returncode = cause, tuple(results), cause.returncode
+
+
+def roll_back(
+    previews: Sequence[Preview],
+    *,
+    destroy_data: bool = False,
+    progress: Progress | None = None,
+    timeouts: Timeouts | None = None,
+    journal: bool = True,
+    command: str = "",
+    retries: Retries | None = None,
+    verify: bool = True,
+) -> list[Result]:
+    """Run what was looked at. destroy_data: the consent to lose what the findings say would be lost. journal: note the run in
+    the database; command: what was typed, for that note. retries: how often to begin again after waiting for a lock in vain,
+    if nothing is committed yet. verify: compare the tables at the end with what the migrations at the target say, and fail if
+    the run made them differ.
+
+    Errors: Refused, if something blocks, consent is missing, or the history changed since; Locked; StepFailed, which says
+    what state the database is in; Unfinished, if that happened to one of several databases.
+    """
+    safety.check_nothing_blocks(previews)
+    safety.check_nothing_lost(previews, agreed=destroy_data)
+    results: list[Result] = []
+    for index, looked_at in enumerate(previews):
+        try:
+            note = command if journal else None
+            attempt = partial(_run, looked_at, progress or Progress(), timeouts or Timeouts(), note, verify=verify)
+            undone = (Locked, StepFailed) if looked_at.one_transaction else (Locked,)
+            results.append((retries or Retries()).run(attempt, again_after=undone))
+        except RollbackError as error:
+            if isinstance(error, Locked):
+                tell_whose(databases.get(looked_at.alias), error)
+            if len(previews) == 1:
+                raise
+            raise Unfinished(error, results, looked_at, previews[index + 1 :]) from error
+    return results
+
+
+def rehearse(
+    previews: Sequence[Preview],
+    *,
+    progress: Progress | None = None,
+    timeouts: Timeouts | None = None,
+    verify: bool = True,
+) -> list[tuple[Preview, Rehearsal]]:
+    """Do all that `roll_back` would do, and take it back. Needs no consent, and is not noted in the journal.
+
+    Errors: Refused, if something blocks, or if what is done could not be taken back; Locked; StepFailed.
+    """
+    safety.check_nothing_blocks(previews)
+    safety.check_can_be_taken_back(previews)
+    return [
+        (looked_at, _rehearse(looked_at, progress or Progress(), timeouts or Timeouts(), verify=verify))
+        for looked_at in previews
+        if not looked_at.plan.empty
+    ]
+
+
+def _run(looked_at: Preview, progress: Progress, timeouts: Timeouts, command: str | None, *, verify: bool) -> Result:
+    """command: None for a run that is not noted."""
+    if looked_at.plan.empty:
+        return Result(looked_at, ())
+    database = databases.get(looked_at.alias, timeouts)
+    bookmark = None if command is None else _begun(database, looked_at, progress, command)
+    try:
+        outcome = executor.run(
+            database,
+            looked_at.plan,
+            lambda: _plan_again(database, looked_at),
+            progress,
+            bookmark or Bookmark(),
+            one_transaction=looked_at.one_transaction,
+            verify=verify,
+            named=_named(looked_at),
+        )
+    except RollbackError as error:
+        progress.broke_off()
+        if bookmark:
+            # The error itself is what counts; a run that could not be noted as failed is shown as broken off.
+            with suppress(DatabaseError, InterfaceError):
+                database.connection.close_if_unusable_or_obsolete()
+                bookmark.failed(error.message, doubtful=isinstance(error, StepFailed) and error.doubtful)
+        raise
+    return Result(looked_at, outcome.done, outcome.comparison)
+
+
+def _named(looked_at: Preview) -> frozenset[str]:
+    """The objects that no migration knows, and of which the plan says that they go."""
+    return safety.named(finding.facts for finding in looked_at.findings)
+
+
+def _rehearse(looked_at: Preview, progress: Progress, timeouts: Timeouts, *, verify: bool) -> Rehearsal:
+    database = databases.get(looked_at.alias, timeouts)
+    choices = looked_at.plan.basis.choices
+    try:
+        return executor.rehearse(
+            database,
+            looked_at.plan,
+            lambda: plan_for(database, looked_at.moment, choices),
+            progress,
+            verify=verify,
+            named=_named(looked_at),
+        )
+    except RollbackError:
+        progress.broke_off()
+        raise
+
+
+def _begun(database: Database, looked_at: Preview, progress: Progress, command: str) -> _Noted | None:
+    """The journal of a run that begins; None, if it cannot be written and the run can do without.
+
+    Errors: Locked; DatabaseUnusable, where only the journal tells how to go on after a failure.
+    """
+    bookmark = _Noted(database)
+    try:
+        with database.settings_of_run():
+            moment = looked_at.moment
+            bookmark.begin(
+                looked_at.plan,
+                moment.at if moment.kept is None else None,
+                command,
+                one_transaction=looked_at.one_transaction,
+            )
+    except (DatabaseError, InterfaceError) as error:
+        if database.is_lock_timeout(error):
+            raise database.held() from error
+        words = f"The journal of {database.title} cannot be written: {first_line(error)}"
+        if not database.can_undo_ddl:
+            raise DatabaseUnusable(
+                f"{words}. Without it, a run that breaks off inside a migration could not go on. Nothing was changed.",
+                hint=f"Let its user create the table {RUNS_TABLE}, or add --no-journal.",
+            ) from error
+        if not bookmark.ignored:  # which was a warning already
+            progress.warned(f"{words}. The run goes on without it.")
+        return None
+    return bookmark
+
+
+def _plan_again(database: Database, looked_at: Preview) -> Plan:
+    """The plan for what is recorded now: the same, if that is the same, for a plan is made of nothing else that can change."""
+    plan = looked_at.plan
+    if database.records() == plan.basis.records and Journal(database).position() == plan.earlier.position:
+        return plan
+    return plan_for(database, looked_at.moment, plan.basis.choices)
