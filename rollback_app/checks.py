@@ -13,6 +13,7 @@ from django.db.migrations.recorder import MigrationRecorder
 from django.utils import timezone as django_timezone
 
 from . import conf, database
+from .safety import Size
 
 ALLOWED = timedelta(minutes=1)
 
@@ -89,8 +90,15 @@ def recording(**kwargs: Any) -> list[CheckMessage]:
 
 
 def settings(**kwargs: Any) -> list[CheckMessage]:
-    hint = f"The keys of ROLLBACK are {' and '.join(conf.KEYS)}. See the page about choosing a moment in the documentation."
-    found: list[CheckMessage] = [Error(problem, hint=hint, id="rollback.E101") for problem in conf.problems()]
+    hint = (
+        f"The keys of ROLLBACK are {', '.join(conf.KEYS)}. See the page about choosing a moment in the documentation."
+    )
+    problems = conf.problems()
+    try:
+        Size.parse(conf.keep_at_most() or "0")
+    except ValueError as error:
+        problems.append(f"ROLLBACK['KEEP_AT_MOST'] is wrong: {error}")
+    found: list[CheckMessage] = [Error(problem, hint=hint, id="rollback.E101") for problem in problems]
     if problem := conf.release_problem():
         found.append(Warning(problem, hint=hint, id="rollback.W106"))
     return found

@@ -10,7 +10,7 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
-KEYS = ("RECORD", "RELEASE")
+KEYS = ("KEEP_AT_MOST", "RECORD", "RELEASE")
 LONGEST_RELEASE = 200
 _PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 
@@ -29,6 +29,12 @@ def problems() -> list[str]:
     if not isinstance(found.get("RECORD", True), bool):
         said.append(f"ROLLBACK['RECORD'] must be True or False, not {type(found['RECORD']).__name__}.")
     return said
+
+
+def keep_at_most() -> str | None:
+    """How much a run keeps at most, as it is typed; None if nobody says."""
+    size = _settings().get("KEEP_AT_MOST")
+    return None if size is None else str(size)
 
 
 def release_problem() -> str:

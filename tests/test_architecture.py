@@ -20,7 +20,7 @@ ROWS = [
     {"safety"},
     {"database"},
     {"bookkeeping"},
-    {"executor"},
+    {"kept", "executor"},
     {"reports"},
     {"workflow"},
     {"checks", "receivers"},

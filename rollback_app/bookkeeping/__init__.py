@@ -1,19 +1,25 @@
-"""Our own tables, in the database that they are about: the journal of rollbacks, and the recorded deployments.
+"""Our own tables, in the database that they are about: the journal of rollbacks, the recorded deployments, and the catalogue
+of kept data.
 
 They are made on first need, as Django makes `django_migrations`: without migrations, so that no rollback unmakes them.
 """
 
 from .deployments import LONGEST, Recorder, add_deployment, recorded_deployments
 from .deployments import TABLE as DEPLOYMENTS_TABLE
+from .kept import TABLE as KEPT_TABLE
+from .kept import Catalogue, table_of
 from .runs import TABLE as RUNS_TABLE
 from .runs import Journal
 
 __all__ = [
     "DEPLOYMENTS_TABLE",
+    "KEPT_TABLE",
     "LONGEST",
     "RUNS_TABLE",
+    "Catalogue",
     "Journal",
     "Recorder",
     "add_deployment",
     "recorded_deployments",
+    "table_of",
 ]

@@ -119,6 +119,11 @@ class Table:
         with transaction.atomic(using=self._alias):
             self._all.filter(pk=number, **only).update(**values)
 
+    def delete(self, number: int) -> None:
+        """Delete the row of this number. No signal is sent."""
+        with transaction.atomic(using=self._alias):
+            self._all.filter(pk=number)._raw_delete(self._alias)  # noqa: SLF001  # Django's own way
+
     def _bring_up_to_date(self) -> None:
         connection = self.database.connection
         if not self._exists():

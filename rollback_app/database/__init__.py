@@ -12,17 +12,21 @@ from django.utils.connection import ConnectionDoesNotExist
 
 from rollback_app.errors import UsageError, shown
 
-from .base import Database, Timeouts, details, first_line, sqlstate
+from .base import Database, Timeouts
+from .errors import details, first_line, sqlstate
 from .mysql import MySQL
 from .postgresql import PostgreSQL
+from .shapes import Column, Shape, shape
 from .spelling import normal
 from .sqlite import SQLite
 from .transactions import Mark, mark
 
 __all__ = [
     "KINDS",
+    "Column",
     "Database",
     "Mark",
+    "Shape",
     "Timeouts",
     "details",
     "first_line",
@@ -30,6 +34,7 @@ __all__ = [
     "kind_of",
     "mark",
     "normal",
+    "shape",
     "sqlstate",
 ]
 

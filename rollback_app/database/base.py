@@ -23,7 +23,8 @@ from rollback_app.history import Key, Record
 from rollback_app.planner import Known, Names, Requirement, Right, TableChange
 from rollback_app.safety import Count, ListedObject, Object, Violations
 
-from . import violations
+from . import shapes, sizes, violations
+from .errors import first_line
 from .given import given
 
 COUNTED_ROWS = 1_000_000  # a table is looked through up to here: about a second, even on a slow disk
@@ -35,27 +36,6 @@ class Timeouts:
 
     lock: float = 5.0
     statement: float | None = None
-
-
-def first_line(error: BaseException) -> str:
-    """The database's own words, without the position and the repetition of the statement."""
-    text = str(error)
-    if len(error.args) == 2 and isinstance(error.args[0], int):  # of MariaDB and MySQL: number and text
-        text = f"{error.args[1]} (error {error.args[0]})"
-    return next((line.strip() for line in text.splitlines() if line.strip()), type(error).__name__)
-
-
-def details(error: BaseException) -> list[str]:
-    """What the server says besides, as PostgreSQL does: which rows, which view, and what it advises."""
-    said = getattr(error.__cause__, "diag", None)
-    found = {"Detail": getattr(said, "message_detail", None), "The server's hint": getattr(said, "message_hint", None)}
-    return [f"{name}: {text}" for name, text in found.items() if text]
-
-
-def sqlstate(error: BaseException) -> str:
-    """PostgreSQL's code of an error; empty, if there is none."""
-    cause = error.__cause__
-    return getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None) or ""  # of psycopg, and of psycopg2
 
 
 class Database(ABC):
@@ -224,11 +204,9 @@ class Database(ABC):
             known = {name: columns[name] for name in sorted(there & columns.keys())}
             sums, params = ["count(*)"], list[Any]()
             for name, field in known.items():
-                conditions = [f"{quote(name)} IS NOT NULL"]
-                for value, parameters in given(self.connection, field):
-                    conditions.append(self.differs(quote(name), value, field))
-                    params += parameters
-                sums.append(f"sum(CASE WHEN {' AND '.join(conditions)} THEN 1 ELSE 0 END)")
+                condition, parameters = self.own_value(name, field)
+                sums.append(f"sum(CASE WHEN {condition} THEN 1 ELSE 0 END)")
+                params += parameters
             inner = ", ".join(map(quote, known)) or "1"
             limited = f"SELECT {inner} FROM {quote(table)} LIMIT {COUNTED_ROWS + 1}"
             cursor.execute(f"SELECT {', '.join(sums)} FROM ({limited}) looked_at", params or None)
@@ -237,9 +215,32 @@ class Database(ABC):
         found = {name: Count(int(value or 0), more) for name, value in zip(known, values, strict=True)}
         return Count(min(rows, COUNTED_ROWS), more, self.estimate(table) if more else None), found
 
+    def own_value(self, column: str, field: Any) -> tuple[str, list[Any]]:
+        """(condition, parameters) of the rows that hold in a column something else than what adding it gives. field: its Django
+        field, or None if it is not known."""
+        name = str(self.connection.ops.quote_name(column))
+        conditions, params = [f"{name} IS NOT NULL"], list[Any]()
+        for value, parameters in given(self.connection, field):
+            conditions.append(self.differs(name, value, field))
+            params += parameters
+        return " AND ".join(conditions), params
+
     def estimate(self, table: str) -> int | None:
         """How many rows the database takes this table to have, without looking; None, if it has no idea."""
         return None
+
+    def key(self, table: str) -> tuple[str, ...]:
+        """See `safety.Inspector`."""
+        found = shapes.shape(self.connection, table)
+        return found.key if found else ()
+
+    def row_bytes(self, table: str, columns: Collection[str]) -> float:
+        """See `safety.Inspector`."""
+        return sizes.row_bytes(self.connection, table, columns)
+
+    def size(self, table: str) -> int | None:
+        """See `safety.Inspector`."""
+        return sizes.size(self.connection, table)
 
     def violations(self, requirement: Requirement) -> Violations | None:
         """See `safety.Inspector`."""
@@ -309,6 +310,13 @@ class Database(ABC):
 
     def lock(self) -> None:  # noqa: B027  # MySQL has its lock already, from settings_of_run
         """Keep others from migrating until the transaction ends. Errors: Locked."""
+
+    def lock_writers(self, tables: Collection[str]) -> None:  # noqa: B027
+        """Keep others from writing to these tables until the transaction ends. Nothing, where the lock of a run does that, or
+        where no lock lasts that long. Errors: those of Django's database layer."""
+
+    def comment(self, table: str, words: str) -> None:  # noqa: B027
+        """Say in the database what a table is for. Nothing, where there are no comments."""
 
     @abstractmethod
     def columns(self) -> frozenset[tuple[str, str]]:

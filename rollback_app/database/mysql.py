@@ -57,6 +57,10 @@ class MySQL(Database):
         binary = "BINARY " if kind.startswith(("json", "varchar", "char", "longtext")) else ""
         return f"{binary}{column} <> {binary}{value}"
 
+    def comment(self, table: str, words: str) -> None:
+        with self.connection.cursor() as cursor:
+            cursor.execute(f"ALTER TABLE {self.connection.ops.quote_name(table)} COMMENT = %s", [words])
+
     def columns(self) -> frozenset[tuple[str, str]]:
         with self.connection.cursor() as cursor:
             cursor.execute(

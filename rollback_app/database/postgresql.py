@@ -14,8 +14,9 @@ from rollback_app.planner import Known, Right, TableChange
 from rollback_app.safety import ListedObject, Object
 
 from . import objects_postgresql
-from .base import COUNTED_ROWS, Database, sqlstate, whole_number
+from .base import COUNTED_ROWS, Database, whole_number
 from .blockers import Blockers
+from .errors import sqlstate
 
 # The upper half of an advisory lock's key; the lower half is the history table, of which each schema may have one.
 _OURS = 1_919_118_435
@@ -156,6 +157,17 @@ class PostgreSQL(Database):
         # In a savepoint, so that the holders can be asked for afterwards.
         with self._naming_holders(), transaction.atomic(using=self.alias), self.connection.cursor() as cursor:
             cursor.execute(f"LOCK TABLE {self._history_table} IN ACCESS EXCLUSIVE MODE")
+
+    def lock_writers(self, tables: Collection[str]) -> None:
+        # The lock that the run needs in the end, at once: two that read and then wait for each other would be a deadlock.
+        if tables:
+            listed = ", ".join(map(self.connection.ops.quote_name, sorted(tables)))
+            with self.connection.cursor() as cursor:
+                cursor.execute(f"LOCK TABLE {listed} IN ACCESS EXCLUSIVE MODE")
+
+    def comment(self, table: str, words: str) -> None:
+        with self.connection.cursor() as cursor:
+            cursor.execute(f"COMMENT ON TABLE {self.connection.ops.quote_name(table)} IS %s", [words])
 
     @contextmanager
     def all_or_nothing(self) -> Iterator[None]:

@@ -1,7 +1,7 @@
 """Unapplies a plan: in one transaction, or step by step with a note of each operation. Also rehearses, and verifies."""
 
 from .failures import NotAsExpected, StepFailed
-from .progress import Bookmark, Done, Progress
+from .progress import Bookmark, Done, Keeper, Progress
 from .rehearsal import Rehearsal, Rehearsed, rehearse
 from .retries import Retries
 from .run import Outcome, run
@@ -9,6 +9,7 @@ from .run import Outcome, run
 __all__ = [
     "Bookmark",
     "Done",
+    "Keeper",
     "NotAsExpected",
     "Outcome",
     "Progress",

@@ -45,6 +45,23 @@ class Bookmark:
         """All is done."""
 
 
+class Keeper:
+    """Keeps what a run drops; this one keeps nothing."""
+
+    def before_steps(self) -> None:
+        """Under the lock of the run, and in its transaction, where there is one."""
+
+    def before_step(self, step: Step) -> None:
+        """A step of a run that is not one transaction begins. Errors: RollbackError, if what it drops is no longer what was
+        kept."""
+
+    def step_done(self, step: Step) -> None:
+        """A step of a run that is not one transaction is done."""
+
+    def after_steps(self) -> None:
+        """All steps are done; in the transaction of the run, where there is one."""
+
+
 class Progress:
     """What a run reports while it is under way; a caller overrides what it wants to know.
 

@@ -15,7 +15,7 @@ from rollback_app.database import Database, first_line
 from rollback_app.planner import Plan, Step
 from rollback_app.safety import Comparison
 
-from .progress import Bookmark, Done, Progress
+from .progress import Bookmark, Done, Keeper, Progress
 from .run import run
 
 
@@ -47,6 +47,7 @@ def rehearse(
     *,
     verify: bool,
     named: Collection[str] = frozenset(),
+    keeper: Keeper | None = None,
 ) -> Rehearsal:
     """Errors: those of `executor.run`. The database must be able to take back changes of the schema."""
     recorder = _Recorder(database, progress)
@@ -63,6 +64,7 @@ def rehearse(
                 verify=verify,
                 before_rollback=traces.read_locks,
                 named=named,
+                keeper=keeper,
             )
     finally:
         for words in traces.remove():

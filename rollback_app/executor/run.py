@@ -21,12 +21,13 @@ from rollback_app.states import States, Undo
 
 from .failures import StepFailed, after_all_or_nothing, after_some_steps
 from .pieces import undo_in_pieces
-from .progress import Bookmark, Done, Progress
+from .progress import Bookmark, Done, Keeper, Progress
 from .signals import signals
 from .steps import undo
 from .watch import Watch
 
 _Prepare = Callable[[], Plan]
+KEEPING = "keeping what would be lost"
 
 
 @dataclass(frozen=True)
@@ -48,10 +49,11 @@ def run(
     verify: bool = True,
     before_rollback: Callable[[], None] | None = None,
     named: Collection[str] = frozenset(),
+    keeper: Keeper | None = None,
 ) -> Outcome:
     """Unapply a plan. prepare: reads the history again and plans anew, called under the lock. before_rollback: for a
     rehearsal, called at the end of the transaction, which is then rolled back. named: the objects that no migration
-    knows, and of which the plan says that they go.
+    knows, and of which the plan says that they go. keeper: keeps what is dropped.
 
     Errors: Locked; Refused, if the history changed since `expected` was planned; StepFailed, which says what state the
     database is in.
@@ -59,9 +61,11 @@ def run(
     watch = Watch(database, progress, verify=verify, one_transaction=one_transaction, named=named)
     with _old_objects_aside(), database.watching_others(), database.connection.execute_wrapper(watch):
         if one_transaction:
-            done = _in_one_transaction(database, expected, prepare, watch, bookmark, before_rollback)
+            done = _in_one_transaction(
+                database, expected, prepare, watch, bookmark, keeper or Keeper(), before_rollback
+            )
         else:
-            done = _step_by_step(database, expected, prepare, watch, bookmark)
+            done = _step_by_step(database, expected, prepare, watch, bookmark, keeper or Keeper())
     return Outcome(tuple(done), watch.comparison)
 
 
@@ -82,6 +86,7 @@ def _in_one_transaction(
     prepare: _Prepare,
     watch: Watch,
     bookmark: Bookmark,
+    keeper: Keeper,
     before_rollback: Callable[[], None] | None,
 ) -> list[Done]:
     done: list[Done] = []
@@ -92,8 +97,12 @@ def _in_one_transaction(
             watch.progress.started(plan)
             with signals(database, plan, watch) as states, _no_new_orphans(database, None):
                 watch.check_transaction(None, "in the receivers of pre_migrate")
+                with watch.failures(None, KEEPING):
+                    keeper.before_steps()
                 watch.prepare_to_verify(plan, states)
                 _undo_all(database, plan, states, watch, done)
+                with watch.failures(None, KEEPING):
+                    keeper.after_steps()
             watch.verify(stays=False)
             bookmark.finished()
             watch.check_transaction(None, "before the commit")
@@ -121,7 +130,7 @@ def _undo_all(database: Database, plan: Plan, states: States, watch: Watch, done
 
 
 def _step_by_step(
-    database: Database, expected: Plan, prepare: _Prepare, watch: Watch, bookmark: Bookmark
+    database: Database, expected: Plan, prepare: _Prepare, watch: Watch, bookmark: Bookmark, keeper: Keeper
 ) -> list[Done]:
     done: list[Done] = []
     try:
@@ -133,9 +142,16 @@ def _step_by_step(
             plan = _same(expected, prepare())
             watch.progress.started(plan)
             with signals(database, plan, watch) as states:
+                with watch.failures(None, KEEPING):
+                    keeper.before_steps()
                 watch.prepare_to_verify(plan, states)
                 for step, undos in _walk(plan, states):
+                    with watch.failures(step, KEEPING):
+                        keeper.before_step(step)
                     done.append(_one_step(database, plan, step, undos, done, watch, bookmark))
+                    keeper.step_done(step)
+                with watch.failures(None, KEEPING):
+                    keeper.after_steps()
                 database.delete_records(plan.squashes)
             watch.verify(stays=True)
             bookmark.finished()

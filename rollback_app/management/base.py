@@ -12,6 +12,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from rollback_app.errors import RollbackError, UsageError, shown
 from rollback_app.reports import FORMATS, Report, as_message, of_error
+from rollback_app.safety import Size
 
 from .output import lenient, lenient_streams
 
@@ -43,6 +44,14 @@ def amount(text: str | float) -> float:
     if not 0 <= found < _TOO_LONG:  # false for nan
         raise ArgumentTypeError(f"'{shown(str(text))}' is not a number from 0 on. Give one such as 2.5.")
     return found
+
+
+def size(text: str) -> int:
+    """The type of an argument: bytes."""
+    try:
+        return Size.parse(text).bytes
+    except ValueError as error:
+        raise ArgumentTypeError(str(error)) from error
 
 
 class RollbackCommand(BaseCommand):

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 from django.core.management.base import DjangoHelpFormatter
 from django.db import DEFAULT_DB_ALIAS
 
-from rollback_app import reports
+from rollback_app import conf, reports
 from rollback_app.database import Timeouts
 from rollback_app.errors import UsageError
-from rollback_app.management.base import amount, positive, whole
+from rollback_app.management.base import amount, positive, size, whole
 from rollback_app.moments import kinds
 from rollback_app.planner import DEFAULT_GAP, Choices
-from rollback_app.safety import Level, Preview
+from rollback_app.safety import Keeping, Level, Preview, Size
 
 if TYPE_CHECKING:
     from argparse import _ArgumentGroup
@@ -56,6 +56,7 @@ def add(parser: ArgumentParser) -> None:
     _where(parser.add_argument_group("Where to go back to"))
     _what(parser.add_argument_group("What to include"))
     _before(parser.add_argument_group("Before it runs"))
+    _keep(parser.add_argument_group("What to keep of what is dropped"))
     _how(parser.add_argument_group("How it runs"))
     groups = parser._action_groups  # noqa: SLF001 (argparse has no other way to have Django's own options come last)
     groups.append(groups.pop(groups.index(parser._optionals)))  # noqa: SLF001
@@ -162,6 +163,29 @@ def _before(group: _ArgumentGroup) -> None:
     )
 
 
+def _keep(group: _ArgumentGroup) -> None:
+    group.add_argument(
+        "--no-keep",
+        action="store_false",
+        dest="keep",
+        help="Keep no copy of what is dropped. Every drop of rows then counts as a loss.",
+    )
+    group.add_argument(
+        "--keep-at-most",
+        type=size,
+        metavar="SIZE",
+        help="Do not keep what would need more than this, such as 10GB or 500MB. It then counts as a loss. Default: 1GB, or "
+        "KEEP_AT_MOST of ROLLBACK in the settings.",
+    )
+    group.add_argument(
+        "--keep-table",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="Keep a copy of this whole table besides. Only `putback` puts it back. Repeatable.",
+    )
+
+
 def _how(group: _ArgumentGroup) -> None:
     group.add_argument(
         "--step-by-step",
@@ -236,6 +260,18 @@ def choices(options: dict[str, Any]) -> Choices:
     )
 
 
+def keeping(options: dict[str, Any]) -> Keeping:
+    """Errors: UsageError."""
+    given, setting = options["keep_at_most"], conf.keep_at_most()
+    try:
+        typed: Any = setting if given is None else given
+        limit = Size.parse(typed).bytes if isinstance(typed, str) else typed
+    except ValueError as error:
+        where = "ROLLBACK['KEEP_AT_MOST']" if given is None else "--keep-at-most"
+        raise UsageError(f"{where} is wrong: {error}".partition(" Give ")[0], hint="Give one such as 10GB.") from error
+    return Keeping(options["keep"], Keeping().at_most if limit is None else limit, tuple(options["keep_table"]))
+
+
 def timeouts(options: dict[str, Any]) -> Timeouts:
     return Timeouts(options["lock_timeout"], options["statement_timeout"])
 
@@ -274,6 +310,9 @@ def line(options: dict[str, Any], previews: Sequence[Preview]) -> str:
         if options[name]
     ]
     words += [] if options["verify"] else ["--no-verify"]
+    words += [] if options["keep"] else ["--no-keep"]
+    words += [] if options["keep_at_most"] is None else ["--keep-at-most", f"{keeping(options).at_most}B"]
+    words += [word for name in options["keep_table"] for word in ("--keep-table", name)]
     if any(preview.of_level(Level.LOSS) for preview in previews):
         words.append("--destroy-data")
     return " ".join(word if word == shlex.quote(word) else _quoted(word) for word in words)

@@ -5,8 +5,9 @@
 
 from .choice import DEFAULT_GAP, NO_CHOICES, Choices, Pull
 from .commands import Commands, migrate_commands
-from .current_names import Help, Right, all_requirements, drops, rights
+from .current_names import Help, Reach, Right, all_requirements, drops, rights
 from .effects import Effect, Kind, is_concurrent
+from .forward import code_on_the_way
 from .known import Known, known
 from .names import Names, name_of_code
 from .plan import Basis, EarlierRun, Obstacles, Plan, Stays, Step, plan
@@ -31,12 +32,14 @@ __all__ = [
     "Obstacles",
     "Plan",
     "Pull",
+    "Reach",
     "Requirement",
     "Right",
     "Stays",
     "Step",
     "TableChange",
     "all_requirements",
+    "code_on_the_way",
     "drops",
     "is_concurrent",
     "is_exclusion",

@@ -13,6 +13,7 @@ from rollback_app.safety import Level, Preview
 
 from .base import Line, Report, local, number_of, stamp
 from .findings import findings
+from .kept import something, to_keep_data
 from .steps import steps
 from .summary import summary
 
@@ -171,6 +172,7 @@ def _data(preview: Preview) -> dict[str, Any]:
             for step in plan.steps
         ],
         "deleted_rows": [{"migration": str(row.key), "applied": stamp(row.applied)} for row in plan.squashes],
+        "kept": [to_keep_data(each) for each in something(preview.kept)],
         "targets": {app: [key.name for key in targets] for app, targets in sorted(plan.stays.targets.items())},
         "deployments": [_deployment_data(group, plan) for group in plan.basis.deployments],
         "findings": [

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from rollback_app.history import Key, Outcome, Record, Run
-from rollback_app.safety import Comparison, Difference, in_words
+from rollback_app.safety import Comparison, Difference, Kept, in_words
 
 from .base import Line, Report, forward, number_of, said, seconds, stamp, utc
+from .kept import kept_data, kept_lines
 
 
 def of_result(
@@ -17,9 +18,10 @@ def of_result(
     deleted: Sequence[Record],
     release: str = "",
     comparison: Comparison | None = None,
+    kept: Sequence[Kept] = (),
 ) -> Report:
     """What a run did to one database. done: each unapplied migration, with its seconds. release: the newest one undone.
-    verdict: only for programs, since people are told as soon as it is known."""
+    comparison: only for programs, since people are told as soon as it is known."""
     steps = list(done)
     total = sum(spent for _, spent in steps)
     number = number_of(len(steps), "migration")
@@ -32,11 +34,13 @@ def of_result(
         lines.append(Line("Next: start the older release. Do not run migrate from this one: it would apply"))
         lines.append(Line("these migrations again."))
         lines += forward(release, alias)
+    lines += kept_lines(kept, alias)
     return Report(
         tuple(lines),
         {
             "steps": [{"migration": str(key), "seconds": spent} for key, spent in steps],
             "deleted_rows": len(deleted),
+            "kept": [kept_data(each) for each in kept],
             "verification": of_verdict(comparison).data if comparison else None,
         },
     )

@@ -10,12 +10,13 @@ from rollback_app.safety import Finding, Level, Preview
 
 from .base import Line, number_of
 from .findings import CONSENT
+from .kept import keeps
 
 
 def summary(preview: Preview) -> Iterator[Line]:
     blockers, losses = len(preview.of_level(Level.BLOCKER)), preview.of_level(Level.LOSS)
     yield Line()
-    yield Line(" ".join([*_undoes(preview.plan), *_loses(losses)]))
+    yield Line(" ".join([*_undoes(preview.plan), *keeps(preview.kept), *_loses(losses)]))
     yield from _nearly_kept(preview)
     consent = "Needs your consent. " if losses else ""
     if blockers:

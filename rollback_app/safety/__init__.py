@@ -6,19 +6,26 @@ Each check is one function in the file of its theme; adding one is that function
 from .checks import CHECKS, blockers, judge
 from .comparison import Comparison, Difference, in_words
 from .consent import check_can_be_taken_back, check_nothing_blocks, check_nothing_lost
-from .findings import Count, Finding, Inspector, Level, Preview, Refused, Violations, digits
+from .counts import Count, digits
+from .findings import Finding, Inspector, Level, Preview, Refused, Violations
 from .history_checks import clean_after, clean_before
+from .kept import NOT_KEEPING, Keeping, Kept, KeptKind, KeptState, Size, ToKeep
 from .listing import Listed, Listing, RolledBack, marks, rolled_back
 from .objects import Fate, ListedObject, Object, gone, named
 
 __all__ = [
     "CHECKS",
+    "NOT_KEEPING",
     "Comparison",
     "Count",
     "Difference",
     "Fate",
     "Finding",
     "Inspector",
+    "Keeping",
+    "Kept",
+    "KeptKind",
+    "KeptState",
     "Level",
     "Listed",
     "ListedObject",
@@ -27,6 +34,8 @@ __all__ = [
     "Preview",
     "Refused",
     "RolledBack",
+    "Size",
+    "ToKeep",
     "Violations",
     "blockers",
     "check_can_be_taken_back",

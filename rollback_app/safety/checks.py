@@ -6,15 +6,22 @@ from collections.abc import Callable, Iterator, Sequence
 
 from rollback_app.planner import Plan
 
-from . import history_checks, object_checks, reverse_checks, row_checks, server_checks
+from . import history_checks, losses, object_checks, reverse_checks, row_checks, server_checks
 from .findings import Finding, Inspector, Judged, Level
+from .kept import NOT_KEEPING, Keeping, ToKeep
 
 Check = Callable[[Judged], Iterator[Finding]]
 
 
-def judge(plan: Plan, inspector: Inspector, *, one_transaction: bool, count: bool = True) -> tuple[Finding, ...]:
-    """All findings about a plan, blockers first. What several operations of a step give alike is one finding."""
-    return _found(CHECKS, Judged(plan, inspector, one_transaction, count))
+def judge(
+    plan: Plan, inspector: Inspector, *, one_transaction: bool, count: bool = True, keeping: Keeping = NOT_KEEPING
+) -> tuple[tuple[Finding, ...], tuple[ToKeep, ...]]:
+    """(all findings about a plan, blockers first; what the run keeps). What several operations of a step give alike is one
+    finding."""
+    drops = tuple(losses.found(plan, inspector, keeping, count=count))
+    findings = _found(CHECKS, Judged(plan, inspector, one_transaction, count, drops))
+    kept = [drop.keep for drop in drops if drop.keep]
+    return findings, (*kept, *losses.named(inspector, keeping))
 
 
 def blockers(plan: Plan, inspector: Inspector, *, one_transaction: bool, count: bool = True) -> tuple[Finding, ...]:

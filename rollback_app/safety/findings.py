@@ -13,6 +13,8 @@ from rollback_app.history import Deployment
 from rollback_app.moments import Moment
 from rollback_app.planner import Known, Names, Plan, Requirement, Right, TableChange
 
+from .counts import Count
+from .kept import Drop, ToKeep
 from .objects import Object
 
 
@@ -50,32 +52,6 @@ class Refused(RollbackError):
 
 
 @dataclass(frozen=True)
-class Count:
-    """A number of rows. more: not all rows were looked at, so there may be more. about: how many rows the database's statistics
-    estimate, if not all were looked at."""
-
-    number: int
-    more: bool = False
-    about: int | None = None
-
-    @property
-    def lossless(self) -> bool:
-        return not self.number and not self.more
-
-    def __str__(self) -> str:
-        return f"more than {digits(self.number)}" if self.more else digits(self.number)
-
-    @property
-    def found(self) -> str:
-        """The same for rows that were searched for: there may be no more of them."""
-        return f"at least {digits(self.number)}" if self.more else digits(self.number)
-
-
-def digits(number: int) -> str:
-    return f"{number:,}".replace(",", " ")
-
-
-@dataclass(frozen=True)
 class Violations:
     """The rows or names that would make an operation fail. query: lists the rows; empty for a name that is taken. partial: it
     lists only some. why: the database's words, if no row matters."""
@@ -90,7 +66,8 @@ class Violations:
 class Preview:
     """What a rollback would do to one database, and the findings about it.
 
-    alias, title: of the database. one_transaction: would all of it be one transaction? now: when it was read, aware, UTC.
+    alias, title: of the database. one_transaction: would all of it be one transaction? now: when it was read, aware, UTC. kept:
+    what the run would keep of what it drops, in the order of the plan; also what holds nothing yet.
     """
 
     alias: str
@@ -100,6 +77,7 @@ class Preview:
     findings: tuple[Finding, ...]
     one_transaction: bool
     now: datetime
+    kept: tuple[ToKeep, ...] = ()
 
     @property
     def nearly_kept(self) -> tuple[Deployment, datetime] | None:
@@ -135,6 +113,15 @@ class Inspector(Protocol):
         """Rows of a table, and for each column (name -> Django field or None) the rows with a value that is neither null
         nor the field's default. None, if there is no such table or column."""
 
+    def key(self, table: str) -> tuple[str, ...]:
+        """The columns of the primary key of a table, in its order; none if there is no such table."""
+
+    def row_bytes(self, table: str, columns: Collection[str]) -> float:
+        """Bytes that these columns, or a whole row, take on the average; of columns, where the last of them has a value."""
+
+    def size(self, table: str) -> int | None:
+        """Bytes that a table takes, at most. None, if there is no such table."""
+
     def violations(self, requirement: Requirement) -> Violations | None:
         """What does not meet a requirement. None, if there is no such table or column, or this database does not require it."""
 
@@ -153,9 +140,11 @@ class Inspector(Protocol):
 
 @dataclass(frozen=True)
 class Judged:
-    """What the checks see. one_transaction: is the whole run one transaction? count: may rows be counted?"""
+    """What the checks see. one_transaction: is the whole run one transaction? count: may rows be counted? drops: what the plan
+    drops, and what of it is kept."""
 
     plan: Plan
     inspector: Inspector
     one_transaction: bool
     count: bool
+    drops: tuple[Drop, ...] = ()

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 from rollback_app.planner import Change, TableChange, known, table_changes
 
-from .findings import Finding, Judged, Level, digits
+from .counts import digits
+from .findings import Finding, Judged, Level
 from .objects import Fate, Object
 
 _LOSSES = {

@@ -3,31 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
-from rollback_app.planner import Help, Need, Requirement, Step, all_requirements, drops
+from rollback_app.planner import Help, Need, Requirement, Step, all_requirements
 
-from .findings import Count, Finding, Judged, Level, Violations, digits
+from .counts import Count, digits
+from .findings import Finding, Judged, Level, Violations
+
+_WAYS_OUT = "Keep it with a larger --keep-at-most, or lose it with --destroy-data."
 
 
 def loss(judged: Judged) -> Iterator[Finding]:
-    """Rows and values that would be lost. Looks at each table once."""
-    dropped = [drop for drop in drops(judged.plan) if not getattr(drop[1].field, "generated", False)]
-    dropped_tables = {table for _, _, table, column in dropped if not column}
-    wanted: dict[str, dict[str, Any]] = {}
-    for _, effect, table, column in dropped:
-        columns = wanted.setdefault(table, {})
-        if column and table not in dropped_tables:
-            columns[column] = effect.field
-    counts = {
-        table: judged.inspector.count(table, columns) if judged.count else None for table, columns in wanted.items()
-    }
-    for step, effect, table, column in dropped:
-        if column and table in dropped_tables:
-            continue
-        rows, values = counts[table] or (None, {})
-        count = values.get(column) if column else rows
-        if count and count.lossless:
+    """Rows and values that would be lost, since nothing keeps them."""
+    for drop in judged.drops:
+        step, effect, count = drop.step, drop.effect, drop.count
+        if drop.keep or (count and count.lossless):
             continue
         if (
             count is None
@@ -38,15 +27,15 @@ def loss(judged: Judged) -> Iterator[Finding]:
             continue  # gone already
         exact = bool(count and count.number and not count.more)
         facts = {
-            "table": table,
-            "column": column,
+            "table": drop.table,
+            "column": drop.column,
             "rows": count and count.number,
             "exact": exact,
             "effect": effect.words,
         }
-        yield Finding(
-            "rollback.W001", Level.LOSS, str(step.key), f"{effect.words}{_lost(count, column, judged)}.", "", facts
-        )
+        not_kept = f"; not kept: {drop.why_not}" if drop.why_not else ""
+        text = f"{effect.words}{_lost(count, drop.column, judged)}{not_kept}."
+        yield Finding("rollback.W001", Level.LOSS, str(step.key), text, _WAYS_OUT if drop.too_large else "", facts)
 
 
 def _lost(count: Count | None, column: str, judged: Judged) -> str:

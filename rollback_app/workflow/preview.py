@@ -18,9 +18,11 @@ from rollback_app.history import Cut
 from rollback_app.history import deployments as grouped
 from rollback_app.moments import Moment
 from rollback_app.planner import Choices
-from rollback_app.safety import Listed, Listing, Preview, marks, rolled_back
+from rollback_app.safety import Keeping, Listed, Listing, Preview, marks, rolled_back
 
 from .reading import finder, plan_for, reading, zone_name
+
+KEEPING = Keeping()
 
 
 def preview(
@@ -32,12 +34,14 @@ def preview(
     step_by_step: bool = False,
     count: bool = True,
     timeouts: Timeouts | None = None,
+    keeping: Keeping = KEEPING,
 ) -> list[Preview]:
     """What going back to the moment would do to each database; changes nothing.
 
     moment: as `moments.parse` reads it, in `zone` (an IANA name; the project's TIME_ZONE without one) if it has no offset; or
     another kind of moment, as `kinds.KINDS` has them, looked up in each database by itself.
-    count: look at live rows to tell what would be lost; without it every drop counts as a loss.
+    count: look at live rows to tell what would be lost; without it every drop counts as a loss, unless it is kept. keeping:
+    what the run keeps of what it drops.
 
     Errors: UsageError, DatabaseUnusable, CodeUnusable.
     """
@@ -50,8 +54,8 @@ def preview(
         with reading(database):
             here = find(database)
             plan = plan_for(database, here, choices)
-            findings = safety.judge(plan, database, one_transaction=one_transaction, count=count)
-        found.append(Preview(alias, database.title, here, plan, findings, one_transaction, now))
+            findings, kept = safety.judge(plan, database, one_transaction=one_transaction, count=count, keeping=keeping)
+        found.append(Preview(alias, database.title, here, plan, findings, one_transaction, now, kept))
     return found
 
 

@@ -10,7 +10,7 @@ from functools import partial
 from django.db.utils import DatabaseError, InterfaceError
 
 from rollback_app import database as databases
-from rollback_app import executor, safety
+from rollback_app import executor, kept, safety
 from rollback_app.bookkeeping import (
     RUNS_TABLE,
     Journal,
@@ -19,7 +19,7 @@ from rollback_app.database import Database, Timeouts, first_line
 from rollback_app.errors import DatabaseUnusable, Locked, RollbackError
 from rollback_app.executor import Bookmark, Done, Progress, Rehearsal, Retries, StepFailed
 from rollback_app.planner import Plan
-from rollback_app.safety import Comparison, Preview
+from rollback_app.safety import Comparison, Kept, Preview
 
 from .reading import plan_for, tell_whose
 
@@ -31,10 +31,15 @@ class Result:
     preview: Preview
     done: tuple[Done, ...]
     comparison: Comparison | None = None
+    kept: tuple[Kept, ...] = ()
 
 
 class _Noted(Journal, Bookmark):
     """The journal, as the executor keeps its place in it."""
+
+
+class _Keeper(kept.Keeper, executor.Keeper):
+    """Keeps data, as the executor asks for it."""
 
 
 class Unfinished(RollbackError):
@@ -115,7 +120,9 @@ def _run(looked_at: Preview, progress: Progress, timeouts: Timeouts, command: st
     if looked_at.plan.empty:
         return Result(looked_at, ())
     database = databases.get(looked_at.alias, timeouts)
+    keeper = _Keeper(database, looked_at.kept)
     bookmark = None if command is None else _begun(database, looked_at, progress, command)
+    keeper.run = bookmark.number if bookmark else 0
     try:
         outcome = executor.run(
             database,
@@ -126,6 +133,7 @@ def _run(looked_at: Preview, progress: Progress, timeouts: Timeouts, command: st
             one_transaction=looked_at.one_transaction,
             verify=verify,
             named=_named(looked_at),
+            keeper=keeper,
         )
     except RollbackError as error:
         progress.broke_off()
@@ -135,7 +143,7 @@ def _run(looked_at: Preview, progress: Progress, timeouts: Timeouts, command: st
                 database.connection.close_if_unusable_or_obsolete()
                 bookmark.failed(error.message, doubtful=isinstance(error, StepFailed) and error.doubtful)
         raise
-    return Result(looked_at, outcome.done, outcome.comparison)
+    return Result(looked_at, outcome.done, outcome.comparison, keeper.kept)
 
 
 def _named(looked_at: Preview) -> frozenset[str]:
@@ -154,6 +162,7 @@ def _rehearse(looked_at: Preview, progress: Progress, timeouts: Timeouts, *, ver
             progress,
             verify=verify,
             named=_named(looked_at),
+            keeper=_Keeper(database, looked_at.kept),
         )
     except RollbackError:
         progress.broke_off()

@@ -49,6 +49,7 @@ class Command(RollbackCommand):
             step_by_step=options["step_by_step"],
             count=options["count"],
             timeouts=given.timeouts(options),
+            keeping=given.keeping(options),
         )
         return self._retries(options).run(look)
 
@@ -153,6 +154,7 @@ class Command(RollbackCommand):
                 result.preview.plan.squashes,
                 result.preview.plan.release,
                 result.comparison,
+                result.kept,
             )
             for result in results
         ]

@@ -1,0 +1,121 @@
+"""The catalogue of kept data: a row for each table, column or object that a rollback has kept, in the database that it is about.
+
+The rows themselves are in tables of their own, `rollback_kept_<number>`. Times are text, as ISO 8601 in UTC.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import datetime, timezone
+from typing import Any
+
+from django.apps.registry import Apps
+from django.db import models
+
+from rollback_app.database import Database
+from rollback_app.safety import Kept, KeptKind, KeptState
+
+from .tables import Table
+
+TABLE = "rollback_app_kept"
+PREFIX = "rollback_kept_"
+
+
+class KeptEntry(models.Model):
+    """columns, key, why: JSON. See `safety.Kept`."""
+
+    run = models.IntegerField(default=0)
+    kind = models.CharField(max_length=20)
+    source_table = models.TextField()
+    source_column = models.TextField(default="")
+    name = models.TextField(default="")
+    definition = models.TextField(default="")
+    columns = models.TextField(default="[]")
+    key = models.TextField(default="[]")
+    rows = models.BigIntegerField(default=0)
+    bytes = models.BigIntegerField(null=True)
+    made = models.CharField(max_length=40)
+    state = models.CharField(max_length=20)
+    left = models.BigIntegerField(default=0)
+    why = models.TextField(default="[]")
+    put_back = models.BooleanField(default=True)
+    tried = models.BooleanField(default=False)
+
+    class Meta:
+        apps = Apps()
+        app_label = "rollback_app"
+        db_table = TABLE
+        auto_created = True  # Django sends no signals for such models; receivers of any model know nothing of this one
+
+    def __str__(self) -> str:
+        return f"{self.pk}: {self.state}"
+
+
+class Catalogue:
+    """The catalogue of one database. Reading needs no table; writing raises the errors of Django's database layer."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self._entries = Table(database, KeptEntry)
+
+    def entries(self) -> list[Kept]:
+        """All of them, newest first."""
+        return self._entries.read(_kept)
+
+    def add(self, **values: Any) -> int:
+        """Write an entry, and give its number. values: as `safety.Kept` has them, without the number."""
+        return self._entries.add(made=_now(), **_stored(values))
+
+    def change(self, number: int, **values: Any) -> None:
+        self._entries.change(number, {}, **_stored(values))
+
+    def forget(self, number: int) -> None:
+        """Delete an entry, as of something that proved to be empty."""
+        self._entries.delete(number)
+
+
+def table_of(number: int) -> str:
+    """The table that holds what is kept under this number."""
+    return f"{PREFIX}{number}"
+
+
+_JSON = ("columns", "key", "why")
+_NAMES = {"table": "source_table", "column": "source_column"}
+
+
+def _stored(values: dict[str, Any]) -> dict[str, Any]:
+    return {
+        _NAMES.get(name, name): json.dumps(value) if name in _JSON else getattr(value, "value", value)
+        for name, value in values.items()
+    }
+
+
+def _kept(row: Any) -> Kept:
+    return Kept(
+        number=row.id,
+        run=row.run,
+        kind=KeptKind(row.kind),
+        table=row.source_table,
+        column=row.source_column,
+        name=row.name,
+        definition=row.definition,
+        columns=_pairs(json.loads(row.columns)),
+        key=tuple(json.loads(row.key)),
+        rows=row.rows,
+        bytes=row.bytes,
+        made=datetime.fromisoformat(row.made),
+        state=KeptState(row.state),
+        left=row.left,
+        why=_pairs(json.loads(row.why)),
+        put_back=row.put_back,
+        tried=row.tried,
+    )
+
+
+def _pairs(found: Sequence[Sequence[Any]]) -> tuple[tuple[Any, Any], ...]:
+    return tuple((first, second) for first, second in found)
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")

@@ -1,0 +1,82 @@
+"""The columns and the key of a table, as they are in the database now."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+
+@dataclass(frozen=True)
+class Column:
+    """type: as the database spells it. generated: does the database compute its values? required: does it take no null, and has
+    no default of the database's?"""
+
+    name: str
+    type: str
+    generated: bool
+    required: bool
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A table's columns in their order, and those of its primary key in theirs."""
+
+    columns: tuple[Column, ...]
+    key: tuple[str, ...]
+
+    def column(self, name: str) -> Column | None:
+        return next((each for each in self.columns if each.name == name), None)
+
+    @property
+    def stored(self) -> tuple[str, ...]:
+        """The names of the columns whose values are not computed."""
+        return tuple(each.name for each in self.columns if not each.generated)
+
+
+def shape(connection: BaseDatabaseWrapper, table: str) -> Shape | None:
+    """None, if there is no such table. table: as Django names it, perhaps with a schema, as other"."table."""
+    query, params = _QUERIES[connection.vendor](connection, table)
+    with connection.cursor() as cursor:
+        cursor.execute(query, params)
+        rows = cursor.fetchall()
+    keys = sorted((place, name) for name, _, _, _, place in rows if place)
+    columns = tuple(Column(name, kind, bool(generated), bool(required)) for name, kind, generated, required, _ in rows)
+    return Shape(columns, tuple(name for _, name in keys)) if columns else None
+
+
+_POSTGRESQL = """
+SELECT a.attname, format_type(a.atttypid, a.atttypmod), a.attgenerated <> '',
+    a.attnotnull AND NOT a.atthasdef AND a.attidentity = '',
+    coalesce(array_position(i.indkey::int2[], a.attnum) + 1, 0)
+FROM pg_attribute a LEFT JOIN pg_index i ON i.indrelid = a.attrelid AND i.indisprimary
+WHERE a.attrelid = to_regclass(%s) AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum
+"""
+_MYSQL = """
+SELECT c.column_name, c.column_type, coalesce(c.generation_expression, '') <> '',
+    c.is_nullable = 'NO' AND c.column_default IS NULL AND c.extra NOT LIKE '%%auto_increment%%',
+    coalesce(s.seq_in_index, 0)
+FROM information_schema.columns c
+LEFT JOIN information_schema.statistics s ON s.table_schema = c.table_schema AND s.table_name = c.table_name
+    AND s.column_name = c.column_name AND s.index_name = 'PRIMARY'
+WHERE c.table_schema = coalesce(nullif(%s, ''), database()) AND c.table_name = %s ORDER BY c.ordinal_position
+"""
+_SQLITE = """
+SELECT name, type, hidden IN (2, 3), "notnull" AND dflt_value IS NULL AND NOT pk, pk
+FROM pragma_table_xinfo(%s) WHERE hidden <> 1 ORDER BY cid
+"""
+
+
+def parts(table: str, quote: str) -> list[str]:
+    """The schema of a table, or empty, and its name."""
+    schema, _, name = table.rpartition(f"{quote}.{quote}")
+    return [schema, name]
+
+
+_QUERIES: dict[str, Callable[[Any, str], tuple[str, Sequence[str]]]] = {
+    "postgresql": lambda connection, table: (_POSTGRESQL, [connection.ops.quote_name(table)]),
+    "mysql": lambda connection, table: (_MYSQL, parts(table, "`")),
+    "sqlite": lambda connection, table: (_SQLITE, [table]),
+}

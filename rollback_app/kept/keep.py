@@ -1,0 +1,93 @@
+"""Keeps what a run is about to drop, in tables of our own beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from rollback_app.bookkeeping import Catalogue, table_of
+from rollback_app.database import Database, Shape, shape
+from rollback_app.errors import RollbackError
+from rollback_app.safety import Kept, KeptState, ToKeep
+
+_COMMENT = "Rows that a rollback has kept: see `python manage.py showkept {}`. Dropped by `dropkept {}`."
+
+
+class NotKept(RollbackError):
+    """The copy is not what it is a copy of."""
+
+
+class Keeper:
+    """Keeps these things, for the run of this number in the journal. kept: what it has kept, once it has."""
+
+    def __init__(self, database: Database, things: Sequence[ToKeep]) -> None:
+        self._database, self._things = database, things
+        self._catalogue = Catalogue(database)
+        self.run = 0
+        self.kept: tuple[Kept, ...] = ()
+
+    def before_steps(self) -> None:
+        """Under the lock of the run, and in its transaction, where there is one. Errors: NotKept; those of Django's database
+        layer."""
+        shapes = {thing.table: shape(self._database.connection, thing.table) for thing in self._things}
+        self._database.lock_writers([table for table, there in shapes.items() if there])
+        numbers = [self._keep(thing, there) for thing in self._things if (there := shapes[thing.table])]
+        self.kept = tuple(each for each in reversed(self._catalogue.entries()) if each.number in numbers)
+
+    def _keep(self, thing: ToKeep, there: Shape) -> int | None:
+        """The number of the new entry; None, if there is nothing to keep."""
+        columns = [*thing.key, thing.column] if thing.column else list(there.stored)
+        if not set(columns) <= set(there.stored):
+            return None  # the column is gone already
+        condition, params = self._condition(thing)
+        rows = f"FROM {self._quote(thing.table)} WHERE {condition}"
+        if not self._fetch(f"SELECT EXISTS (SELECT 1 {rows})", params):
+            return None
+        state = KeptState.KEPT if self._database.can_undo_ddl else KeptState.COPIED
+        number = self._catalogue.add(
+            run=self.run,
+            kind=thing.kind,
+            table=thing.table,
+            column=thing.column,
+            key=thing.key,
+            columns=[(each.name, each.type) for each in there.columns if each.name in columns],
+            put_back=thing.put_back,
+            state=state,
+        )
+        copied = self._copy(number, columns, rows, params)
+        self._catalogue.change(number, rows=copied, left=copied, bytes=self._database.size(table_of(number)))
+        return number
+
+    def _condition(self, thing: ToKeep) -> tuple[str, Sequence[Any]]:
+        if not thing.column or thing.everything:
+            return "1 = 1", []
+        return self._database.own_value(thing.column, thing.field)
+
+    def _copy(self, number: int, columns: Sequence[str], rows: str, params: Sequence[Any]) -> int:
+        """Make the table of an entry. How many rows it has."""
+        listed, made = ", ".join(map(self._quote, columns)), self._quote(table_of(number))
+        if params:  # which not every driver can send with CREATE TABLE
+            self._execute(f"CREATE TABLE {made} AS SELECT {listed} {rows.partition(' WHERE ')[0]} WHERE 1 = 0")
+            self._execute(f"INSERT INTO {made} ({listed}) SELECT {listed} {rows}", params)
+        else:
+            self._execute(f"CREATE TABLE {made} AS SELECT {listed} {rows}")
+        self._database.comment(table_of(number), _COMMENT.format(number, number))
+        copied, wanted = self._fetch(f"SELECT count(*) FROM {made}"), self._fetch(f"SELECT count(*) {rows}", params)
+        if copied != wanted:
+            raise NotKept(
+                f"{copied} of {wanted} rows were copied {rows.partition(' WHERE ')[0].lower()}.",
+                hint="Somebody wrote to it meanwhile. Stop the application, then run the same command again.",
+            )
+        return copied
+
+    def _quote(self, name: str) -> str:
+        return str(self._database.connection.ops.quote_name(name))
+
+    def _execute(self, sql: str, params: Sequence[Any] = ()) -> None:
+        with self._database.connection.cursor() as cursor:
+            cursor.execute(sql, params or None)
+
+    def _fetch(self, sql: str, params: Sequence[Any] = ()) -> int:
+        with self._database.connection.cursor() as cursor:
+            cursor.execute(sql, params or None)
+            return int(cursor.fetchone()[0])

@@ -1,0 +1,164 @@
+"""What a run keeps of what it drops, so that going forward again brings it back."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum
+from typing import Any
+
+from rollback_app.errors import shown
+from rollback_app.planner import Effect, Step
+
+from .counts import Count
+
+
+class KeptKind(str, Enum):
+    """What is kept: a whole table; a column, as key and value; the values of a column that a change cuts or rounds, with the
+    row's key; the definition of an object that no migration knows."""
+
+    TABLE = "table"
+    COLUMN = "column"
+    VALUES = "values"
+    OBJECT = "object"
+
+
+@dataclass(frozen=True)
+class Keeping:
+    """What the user wants to be kept. wanted: anything at all? at_most: bytes for a run. tables: those to keep besides, by
+    name."""
+
+    wanted: bool = True
+    at_most: int = 1_000_000_000
+    tables: tuple[str, ...] = ()
+
+
+NOT_KEEPING = Keeping(wanted=False)
+
+
+@dataclass(frozen=True)
+class ToKeep:
+    """Something that a run will keep before its first step.
+
+    about, words: the migration whose undoing drops it, and how the plan says so; empty for a table that the user named. table,
+    column: as they are called before the run. name, definition: of an object. key: the columns of the primary key. rows,
+    bytes: as far as they are known; those that there are when the run keeps it count. field: the field of a column, which
+    knows what adding the column gives. everything: keep also the rows that have just that, since code may fill the column on
+    the way forward. put_back: will the next `migrate` put it back by itself?
+    """
+
+    kind: KeptKind
+    about: str
+    table: str
+    column: str = ""
+    words: str = ""
+    name: str = ""
+    definition: str = ""
+    key: tuple[str, ...] = ()
+    rows: Count | None = None
+    bytes: int | None = None
+    field: Any = field(default=None, compare=False, repr=False)
+    everything: bool = False
+    put_back: bool = True
+
+    @property
+    def source(self) -> str:
+        return source(self.kind, self.table, self.column, self.name)
+
+
+@dataclass(frozen=True)
+class Drop:
+    """A table or a column that a step drops. table, column: as they are called before the run. count: rows of the table, or
+    those with a value in the column; None if there is none, or nothing was counted. keep: what the run keeps of it. why_not:
+    why it keeps nothing, in words; empty if nobody wants it to.
+    too_large: is that the limit of what a run keeps?"""
+
+    step: Step
+    effect: Effect
+    table: str
+    column: str
+    count: Count | None
+    keep: ToKeep | None = None
+    why_not: str = ""
+    too_large: bool = False
+
+
+class KeptState(str, Enum):
+    """COPIED: the run has not dropped it yet, or broke off before it could; it counts as kept once its source is gone."""
+
+    COPIED = "copied"
+    KEPT = "kept"
+    PARTLY = "partly"
+    PUT_BACK = "put back"
+    DROPPED = "dropped"
+
+
+@dataclass(frozen=True)
+class Kept:
+    """An entry of the catalogue of kept data.
+
+    number: of the entry, and of its table. run: of the journal, 0 if the run was not noted. columns: (name, type) of the kept
+    table, the type as the database spells it. rows, bytes: when it was kept. made: UTC. left: rows that are still kept. why:
+    (rows, reason) for those that could not be put back. tried: did a `migrate` put it back once, as far as it could?
+    """
+
+    number: int
+    run: int
+    kind: KeptKind
+    table: str
+    column: str
+    name: str
+    definition: str
+    columns: tuple[tuple[str, str], ...]
+    key: tuple[str, ...]
+    rows: int
+    bytes: int | None
+    made: datetime
+    state: KeptState
+    left: int
+    why: tuple[tuple[int, str], ...] = ()
+    put_back: bool = True
+    tried: bool = False
+
+    @property
+    def source(self) -> str:
+        return source(self.kind, self.table, self.column, self.name)
+
+    @property
+    def open(self) -> bool:
+        """Is anything of it still kept?"""
+        return self.state in (KeptState.COPIED, KeptState.KEPT, KeptState.PARTLY)
+
+
+def source(kind: KeptKind, table: str, column: str, name: str) -> str:
+    """`table`, `table.column`, or the name of an object."""
+    if kind is KeptKind.OBJECT:
+        return name
+    return f"{table}.{column}" if column else table
+
+
+_UNITS = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "kiB": 2**10, "MiB": 2**20, "GiB": 2**30}
+_SIZE = re.compile(r"(\d{1,12}(?:\.\d{1,6})?) ?(B|kB|MB|GB|kiB|MiB|GiB)")
+
+
+@dataclass(frozen=True)
+class Size:
+    """Bytes, as they are typed and shown: with B, kB, MB, GB (powers of 1000) or kiB, MiB, GiB (powers of 1024)."""
+
+    bytes: int
+
+    @classmethod
+    def parse(cls, text: str) -> Size:
+        """Errors: ValueError, with a sentence that says what is understood."""
+        found = _SIZE.fullmatch(text)
+        if text != "0" and not found:
+            raise ValueError(f"'{shown(text)}' is not a size. Give one such as 10GB, 500MB or 0.")
+        return cls(round(float(found[1]) * _UNITS[found[2]]) if found else 0)
+
+    def __str__(self) -> str:
+        unit, factor = next(
+            (each for each in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)) if self.bytes >= each[1]), ("B", 1)
+        )
+        number = self.bytes / factor
+        return f"{number:.0f} {unit}" if number >= 10 or factor == 1 else f"{number:.1f} {unit}".replace(".0 ", " ")

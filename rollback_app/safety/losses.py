@@ -1,0 +1,106 @@
+"""What a plan drops that holds rows, and what of it the run keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+from rollback_app.errors import UsageError, shown
+from rollback_app.planner import Plan, Reach, Right, code_on_the_way, drops
+
+from .findings import Inspector
+from .kept import Drop, Keeping, KeptKind, Size, ToKeep
+
+_A_TABLE_OF_OURS = "rollback_kept_1"
+
+
+def found(plan: Plan, inspector: Inspector, keeping: Keeping, *, count: bool) -> list[Drop]:
+    """Each drop of a plan, in its order, but for columns of tables that are dropped too. Looks at each table once."""
+    there = list(_counted(plan, inspector, count=count))
+    return list(_Keeper(plan, inspector, keeping, count=count).decide(there)) if keeping.wanted else there
+
+
+def named(inspector: Inspector, keeping: Keeping) -> Iterator[ToKeep]:
+    """The tables that the user wants to be kept besides. Errors: UsageError, if there is none of this name."""
+    for table in dict.fromkeys(keeping.tables):
+        counted = inspector.count(table, {})
+        if counted is None:
+            raise UsageError(
+                f"There is no table '{shown(table)}' to keep.", hint="Give --keep-table a name as the database has it."
+            )
+        size = inspector.size(table)
+        yield ToKeep(KeptKind.TABLE, "", table, key=inspector.key(table), rows=counted[0], bytes=size, put_back=False)
+
+
+def _counted(plan: Plan, inspector: Inspector, *, count: bool) -> Iterator[Drop]:
+    dropped = [drop for drop in drops(plan) if not getattr(drop[1].field, "generated", False)]
+    dropped_tables = {table for _, _, table, column in dropped if not column}
+    wanted: dict[str, dict[str, Any]] = {}
+    for _, effect, table, column in dropped:
+        columns = wanted.setdefault(table, {})
+        if column and table not in dropped_tables:
+            columns[column] = effect.field
+    counts = {table: inspector.count(table, columns) if count else None for table, columns in wanted.items()}
+    for step, effect, table, column in dropped:
+        if not (column and table in dropped_tables):
+            rows, values = counts[table] or (None, {})
+            yield Drop(step, effect, table, column, values.get(column) if column else rows)
+
+
+class _Keeper:
+    """Decides for each drop whether it is kept."""
+
+    def __init__(self, plan: Plan, inspector: Inspector, keeping: Keeping, *, count: bool) -> None:
+        self._inspector, self._keeping, self._count = inspector, keeping, count
+        self._code = code_on_the_way(plan)
+        self._room = keeping.at_most
+
+    def decide(self, all_drops: Sequence[Drop]) -> Iterator[Drop]:
+        no_right = " ".join(self._inspector.missing_rights([(_A_TABLE_OF_OURS, Right.CREATE)])) if all_drops else ""
+        for drop in all_drops:
+            if drop.count is None and self._count:  # there is none
+                yield drop
+            elif no_right:
+                yield replace(drop, why_not=no_right.rstrip("."))
+            else:
+                yield self._one(drop)
+
+    def _one(self, drop: Drop) -> Drop:
+        key = self._inspector.key(drop.table)
+        if drop.column and not key:
+            return replace(drop, why_not="its table has no primary key")
+        if drop.column in key:
+            return replace(drop, why_not="it is the primary key")
+        size = self._size(drop, key)
+        if size is not None and size > self._room:
+            of = f"it takes about {Size(size)}, and a run keeps at most {Size(self._keeping.at_most)}"
+            return replace(drop, why_not=of, too_large=True)
+        self._room -= size or 0
+        kind = KeptKind.COLUMN if drop.column else KeptKind.TABLE
+        keep = ToKeep(
+            kind,
+            str(drop.step.key),
+            drop.table,
+            drop.column,
+            key=key,
+            words=drop.effect.words,
+            rows=drop.count,
+            bytes=size,
+            field=drop.effect.field,
+            everything=bool(drop.column) and _is_filled(self._code, drop),
+        )
+        return replace(drop, keep=keep)
+
+    def _size(self, drop: Drop, key: Sequence[str]) -> int | None:
+        """Bytes, about."""
+        if drop.count is None or (drop.count.more and drop.count.about is None):
+            return self._inspector.size(drop.table)
+        rows = drop.count.about or drop.count.number
+        columns = [*key, drop.column] if drop.column else []
+        return round(rows * self._inspector.row_bytes(drop.table, columns)) if rows else 0
+
+
+def _is_filled(code: Sequence[Reach], drop: Drop) -> bool:
+    """May code fill this column on the way forward, so that the rows without a value have to be known too?"""
+    return any(reach.includes(drop.step.key.app, {drop.table, drop.effect.table}) for reach in code)
