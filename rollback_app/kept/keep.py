@@ -8,6 +8,7 @@ from typing import Any
 from rollback_app.bookkeeping import Catalogue, table_of
 from rollback_app.database import Database, Shape, shape
 from rollback_app.errors import RollbackError
+from rollback_app.planner import Step
 from rollback_app.safety import Kept, KeptState, ToKeep
 
 _COMMENT = "Rows that a rollback has kept: see `python manage.py showkept {}`. Dropped by `dropkept {}`."
@@ -20,9 +21,11 @@ class NotKept(RollbackError):
 class Keeper:
     """Keeps these things, for the run of this number in the journal. kept: what it has kept, once it has."""
 
-    def __init__(self, database: Database, things: Sequence[ToKeep]) -> None:
+    def __init__(self, database: Database, things: Sequence[ToKeep], *, one_transaction: bool) -> None:
         self._database, self._things = database, things
+        self._one_transaction = one_transaction
         self._catalogue = Catalogue(database)
+        self._about: dict[int, str] = {}  # number of an entry -> the migration that drops its source
         self.run = 0
         self.kept: tuple[Kept, ...] = ()
 
@@ -34,6 +37,12 @@ class Keeper:
         numbers = [self._keep(thing, there) for thing in self._things if (there := shapes[thing.table])]
         self.kept = tuple(each for each in reversed(self._catalogue.entries()) if each.number in numbers)
 
+    def step_done(self, step: Step) -> None:
+        """A step that is committed by itself has dropped its things."""
+        for entry in self.kept:
+            if self._about.get(entry.number) == str(step.key):
+                self._catalogue.change(entry.number, state=KeptState.KEPT)
+
     def _keep(self, thing: ToKeep, there: Shape) -> int | None:
         """The number of the new entry; None, if there is nothing to keep."""
         columns = [*thing.key, thing.column] if thing.column else list(there.stored)
@@ -43,7 +52,7 @@ class Keeper:
         rows = f"FROM {self._quote(thing.table)} WHERE {condition}"
         if not self._fetch(f"SELECT EXISTS (SELECT 1 {rows})", params):
             return None
-        state = KeptState.KEPT if self._database.can_undo_ddl else KeptState.COPIED
+        state = KeptState.KEPT if self._one_transaction or not thing.put_back else KeptState.COPIED
         number = self._catalogue.add(
             run=self.run,
             kind=thing.kind,
@@ -54,6 +63,7 @@ class Keeper:
             put_back=thing.put_back,
             state=state,
         )
+        self._about[number] = thing.about
         copied = self._copy(number, columns, rows, params)
         self._catalogue.change(number, rows=copied, left=copied, bytes=self._database.size(table_of(number)))
         return number

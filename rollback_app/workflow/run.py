@@ -120,7 +120,7 @@ def _run(looked_at: Preview, progress: Progress, timeouts: Timeouts, command: st
     if looked_at.plan.empty:
         return Result(looked_at, ())
     database = databases.get(looked_at.alias, timeouts)
-    keeper = _Keeper(database, looked_at.kept)
+    keeper = _Keeper(database, looked_at.kept, one_transaction=looked_at.one_transaction)
     bookmark = None if command is None else _begun(database, looked_at, progress, command)
     keeper.run = bookmark.number if bookmark else 0
     try:
@@ -162,7 +162,7 @@ def _rehearse(looked_at: Preview, progress: Progress, timeouts: Timeouts, *, ver
             progress,
             verify=verify,
             named=_named(looked_at),
-            keeper=_Keeper(database, looked_at.kept),
+            keeper=_Keeper(database, looked_at.kept, one_transaction=looked_at.one_transaction),
         )
     except RollbackError:
         progress.broke_off()

@@ -1,0 +1,53 @@
+"""What a rollback drops is kept first."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+
+import pytest
+from django.db import connections
+
+from rollback_app import workflow
+from rollback_app.bookkeeping import Catalogue, table_of
+from rollback_app.database import get
+from rollback_app.history import Key
+from rollback_app.safety import KeptKind, KeptState
+from tests.support.databases import Database
+from tests.support.history import deploy
+from tests.support.projects import Project
+
+DAY_1 = datetime(2024, 5, 1, 8, 0, tzinfo=timezone.utc)
+DAY_2 = datetime(2024, 5, 2, 8, 0, tzinfo=timezone.utc)
+EARLY = 'migrations.CreateModel("T", [("id", models.AutoField(primary_key=True))])'
+LATE = (
+    'migrations.AddField("T", "x", models.IntegerField(null=True)),'
+    'migrations.CreateModel("N", [("id", models.AutoField(primary_key=True)), ("t", models.ForeignKey("a.T", models.CASCADE))]),'
+)
+
+
+def ask(database: Database, sql: str) -> list[tuple[object, ...]]:
+    with connections[database.alias].cursor() as cursor:
+        cursor.execute(sql)
+        return list(cursor.fetchall()) if cursor.description else []
+
+
+@pytest.fixture
+def shop(database: Database, project: Project) -> Database:
+    project(a={"0001_early": EARLY, "0002_late": LATE})
+    deploy(database.alias, DAY_1, [Key("a", "0001_early")])
+    ask(database, "INSERT INTO a_t (id) VALUES (1), (2)")
+    deploy(database.alias, DAY_2, [Key("a", "0002_late")])
+    ask(database, "UPDATE a_t SET x = 7 WHERE id = 2")
+    ask(database, "INSERT INTO a_n (t_id) VALUES (1), (2), (2)")
+    return database
+
+
+def test_tables_and_columns_are_kept(shop: Database) -> None:
+    (preview,) = workflow.preview(DAY_2.isoformat(), using=[shop.alias])
+    workflow.roll_back([preview])  # without consent
+
+    table, column = reversed(Catalogue(get(shop.alias)).entries())
+    assert (table.kind, table.source, table.rows, table.state) == (KeptKind.TABLE, "a_n", 3, KeptState.KEPT)
+    assert (column.kind, column.source, column.rows, column.key) == (KeptKind.COLUMN, "a_t.x", 1, ("id",))
+    assert ask(shop, f"SELECT id, x FROM {table_of(column.number)}") == [(2, 7)]
+    assert ask(shop, f"SELECT id, t_id FROM {table_of(table.number)} ORDER BY 1") == [(1, 1), (2, 2), (3, 2)]
