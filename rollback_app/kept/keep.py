@@ -45,20 +45,25 @@ class Keeper:
 
     def _keep(self, thing: ToKeep, there: Shape) -> int | None:
         """The number of the new entry; None, if there is nothing to keep."""
-        columns = [*thing.key, thing.column] if thing.column else list(there.stored)
-        if not set(columns) <= set(there.stored):
-            return None  # the column is gone already
+        if thing.column and there.column(thing.column) is None:
+            return None  # it is gone already
+        columns = list(dict.fromkeys([*there.key, thing.column])) if thing.column else list(there.stored)
         condition, params = self._condition(thing)
         rows = f"FROM {self._quote(thing.table)} WHERE {condition}"
         if not self._fetch(f"SELECT EXISTS (SELECT 1 {rows})", params):
             return None
+        if thing.column and len(columns) < 2:
+            raise NotKept(
+                f"{thing.source} has got values meanwhile, and cannot be kept without a primary key.",
+                hint="Run the same command again to see what would be lost.",
+            )
         state = KeptState.KEPT if self._one_transaction or not thing.put_back else KeptState.COPIED
         number = self._catalogue.add(
             run=self.run,
             kind=thing.kind,
             table=thing.table,
             column=thing.column,
-            key=thing.key,
+            key=there.key,
             columns=[(each.name, each.type) for each in there.columns if each.name in columns],
             put_back=thing.put_back,
             state=state,

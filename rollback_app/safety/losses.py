@@ -30,7 +30,7 @@ def named(inspector: Inspector, keeping: Keeping) -> Iterator[ToKeep]:
                 f"There is no table '{shown(table)}' to keep.", hint="Give --keep-table a name as the database has it."
             )
         size = inspector.size(table)
-        yield ToKeep(KeptKind.TABLE, "", table, key=inspector.key(table), rows=counted[0], bytes=size, put_back=False)
+        yield ToKeep(KeptKind.TABLE, "", table, rows=counted[0], bytes=size, put_back=False)
 
 
 def _counted(plan: Plan, inspector: Inspector, *, count: bool) -> Iterator[Drop]:
@@ -67,11 +67,10 @@ class _Keeper:
                 yield self._one(drop)
 
     def _one(self, drop: Drop) -> Drop:
-        key = self._inspector.key(drop.table)
-        if drop.column and not key:
-            return replace(drop, why_not="its table has no primary key")
-        if drop.column in key:
-            return replace(drop, why_not="it is the primary key")
+        empty = drop.count is not None and drop.count.lossless
+        key = self._inspector.key(drop.table) if drop.column and not empty else ()
+        if drop.column and not empty and (not key or drop.column in key):
+            return replace(drop, why_not="it is the primary key" if key else "its table has no primary key")
         size = self._size(drop, key)
         if size is not None and size > self._room:
             of = f"it takes about {Size(size)}, and a run keeps at most {Size(self._keeping.at_most)}"
@@ -83,7 +82,6 @@ class _Keeper:
             str(drop.step.key),
             drop.table,
             drop.column,
-            key=key,
             words=drop.effect.words,
             rows=drop.count,
             bytes=size,
