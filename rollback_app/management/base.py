@@ -6,7 +6,7 @@ import os
 import re
 import sys
 from argparse import ArgumentTypeError
-from typing import Any
+from typing import Any, TextIO
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
@@ -14,7 +14,7 @@ from rollback_app.errors import RollbackError, UsageError, shown
 from rollback_app.reports import FORMATS, Report, as_message, of_error
 from rollback_app.safety import Size
 
-from .output import lenient, lenient_streams
+from .output import lenient, lenient_streams, whole_file
 
 _TOO_LONG = 10_000_000  # minutes or seconds: a limit that no one waits for, and that dates can be reckoned with
 _LONG_WORD = re.compile(r"\S{81,}|[^\S ]+")
@@ -68,6 +68,7 @@ class RollbackCommand(BaseCommand):
         super().__init__(lenient(stdout or sys.stdout), lenient(stderr or sys.stderr), **options)
         self.object: dict[str, Any] = {}  # what is known, should an error end it
         self.findings_shown = False
+        self.sink: TextIO | None = None
 
     def run_from_argv(self, argv: list[str]) -> None:
         self.at_command_line = True
@@ -97,11 +98,18 @@ class RollbackCommand(BaseCommand):
         if os.environ.get("NO_COLOR") and not options["force_color"]:
             options["no_color"] = True
         try:
+            with whole_file(options.get("output")) as self.sink:
+                return self._execute(*args, **options)
+        except RollbackError as error:
+            raise CommandError(self._message(error), returncode=error.returncode) from error
+
+    def _execute(self, *args: Any, **options: Any) -> str | None:
+        try:
             return super().execute(*args, **options)
         except RollbackError as error:
             if options.get("format") == "json":
                 self.show(Report((), {**self.object, **of_error(error)}), "json")
-            raise CommandError(self._message(error), returncode=error.returncode) from error
+            raise
 
     def _message(self, error: RollbackError) -> str:
         """Without what the terminal shows already, and not too wide for it."""
@@ -117,10 +125,13 @@ class RollbackCommand(BaseCommand):
         self.stderr.write(self.paint(style, told) if style else told)
 
     def show(self, report: Report, format: str = "text") -> None:
-        """Print a report in a format to stdout."""
-        text = FORMATS[format](report, self.paint)
-        if text:
-            self.stdout.write(text)
+        """Print a report in a format to stdout, or write it to the file of --output; text to both."""
+        if self.sink is not None:
+            self.sink.write(FORMATS[format](report, lambda _, plain: plain) + "\n")
+        if self.sink is None or format == "text":
+            text = FORMATS[format](report, self.paint)
+            if text:
+                self.stdout.write(text)
 
     def paint(self, style: str, text: str) -> str:
         return str(getattr(self.style, style)(text))

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 from django.core.management.base import DjangoHelpFormatter
 from django.db import DEFAULT_DB_ALIAS
 
-from rollback_app import conf, reports
+from rollback_app import conf, project, reports
 from rollback_app.database import Timeouts
 from rollback_app.errors import UsageError
 from rollback_app.management.base import amount, positive, size, whole
 from rollback_app.moments import kinds
 from rollback_app.planner import DEFAULT_GAP, Choices
-from rollback_app.safety import Keeping, Level, Preview, Size
+from rollback_app.safety import Approved, Keeping, Level, Preview, Size, approved_in, is_digest
 
 if TYPE_CHECKING:
     from argparse import _ArgumentGroup
@@ -156,6 +156,19 @@ def _before(group: _ArgumentGroup) -> None:
         help="Do not look at rows. Every drop then counts as a loss.",
     )
     group.add_argument(
+        "--expect",
+        action="append",
+        default=[],
+        metavar="DIGEST",
+        help="Refuse any plan but the one with this digest, which was looked at before. Or the name of a file that "
+        "--format json --plan has printed. Repeatable, for several databases.",
+    )
+    group.add_argument(
+        "--output",
+        metavar="FILE",
+        help="Write the output to this file, as a whole or not at all. Text is shown as well.",
+    )
+    group.add_argument(
         "--format",
         choices=sorted(reports.FORMATS),
         default="text",
@@ -260,6 +273,22 @@ def choices(options: dict[str, Any]) -> Choices:
     )
 
 
+def approved(options: dict[str, Any]) -> Approved | None:
+    """Errors: UsageError, of what is neither a digest nor a file with a plan."""
+    found = [
+        Approved(frozenset([each])) if is_digest(each) else approved_in(project.text_of(each), each)
+        for each in given_list(options["expect"])
+    ]
+    if not found:
+        return None
+    steps = {digest: names for each in found for digest, names in each.steps.items()}
+    return Approved(frozenset(digest for each in found for digest in each.digests), steps)
+
+
+def given_list(given: str | Sequence[str]) -> list[str]:
+    return [given] if isinstance(given, str) else list(given)
+
+
 def keeping(options: dict[str, Any]) -> Keeping:
     """Errors: UsageError."""
     given, setting = options["keep_at_most"], conf.keep_at_most()
@@ -278,7 +307,7 @@ def timeouts(options: dict[str, Any]) -> Timeouts:
 
 def check(options: dict[str, Any]) -> None:
     """Errors: UsageError, for options that are empty, out of range, or do not go together."""
-    for name in ("database", "exclude", "fake", "timezone"):
+    for name in ("database", "exclude", "expect", "fake", "output", "timezone"):
         given = options[name]
         if given == "" or (isinstance(given, (list, tuple)) and "" in given):
             raise UsageError(f"--{name} is empty.", hint=f"Give it a value, or leave out --{name}.")

@@ -8,7 +8,12 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, TextIO, cast
+
+from rollback_app.errors import RollbackError, UsageError, shown
+
+_ANOTHER = "Give --output the name of another file. Nothing was changed."
 
 
 class _Lenient:
@@ -61,6 +66,45 @@ def lenient_streams() -> Iterator[None]:
         sys.stdout.flush()
         sys.stderr.flush()
         sys.stdout, sys.stderr = streams
+
+
+@contextmanager
+def whole_file(name: str | None) -> Iterator[TextIO | None]:
+    """What is written inside becomes that file at the end, also where an error of ours ends it: as a whole or not at all, for
+    it is written beside it and then renamed. None for no name.
+
+    Errors: UsageError, before anything else, if there can be no such file.
+    """
+    if not name:
+        yield None
+        return
+    sink = io.StringIO()
+    try:
+        path = Path(os.path.realpath(name))  # the file that a link points to, and not the link, is replaced
+        beside = path.with_name(f".{path.name}.{os.getpid()}")
+        if path.exists() and not path.is_file():
+            raise UsageError(f"'{shown(name)}' is no file that can be replaced.", hint=_ANOTHER)
+        beside.touch()
+    except (OSError, ValueError) as error:
+        why = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        raise UsageError(f"The file '{shown(name)}' cannot be written: {why}", hint=_ANOTHER) from error
+    try:
+        try:
+            yield sink
+        finally:
+            if isinstance(sys.exc_info()[1], (RollbackError, type(None))):
+                _replace(path, beside, sink.getvalue())
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _replace(path: Path, beside: Path, text: str) -> None:
+    """A disk that is full by now changes nothing about what was done; then there is no file."""
+    try:
+        beside.write_text(text, encoding="utf-8", errors="replace")
+        beside.replace(path)
+    except OSError as error:
+        sys.stderr.write(f"The file '{path}' could not be written: {error.strerror}\n")
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 Each check is one function in the file of its theme; adding one is that function, its line in CHECKS and its tests.
 """
 
+from .approval import Approved, approved_in, check_approved, is_digest
 from .checks import CHECKS, blockers, judge
 from .comparison import Comparison, Difference, in_words
 from .consent import check_can_be_taken_back, check_nothing_blocks, check_nothing_lost
@@ -16,6 +17,7 @@ from .objects import Fate, ListedObject, Object, gone, named
 __all__ = [
     "CHECKS",
     "NOT_KEEPING",
+    "Approved",
     "Comparison",
     "Count",
     "Difference",
@@ -37,7 +39,9 @@ __all__ = [
     "Size",
     "ToKeep",
     "Violations",
+    "approved_in",
     "blockers",
+    "check_approved",
     "check_can_be_taken_back",
     "check_nothing_blocks",
     "check_nothing_lost",
@@ -46,6 +50,7 @@ __all__ = [
     "digits",
     "gone",
     "in_words",
+    "is_digest",
     "judge",
     "marks",
     "named",

@@ -17,11 +17,12 @@ from rollback_app.management.base import RollbackCommand
 from rollback_app.management.output import hangups_ignored
 from rollback_app.management.progress import Printed, Silent, printer
 from rollback_app.reports import Report
-from rollback_app.safety import Level, Preview, Refused
+from rollback_app.safety import Approved, Level, Preview, Refused
 
 
 class Command(RollbackCommand):
     help = given.HELP
+    _approved: Approved | None = None
 
     def add_arguments(self, parser: CommandParser) -> None:
         given.add(parser)
@@ -29,6 +30,7 @@ class Command(RollbackCommand):
     @no_translations
     def handle(self, *args: Any, **options: Any) -> None:
         given.check(options)
+        self._approved = given.approved(options)
         previews = self._look(options)
         if options["format"] == "commands":
             self._print_commands(previews, options["verbosity"])
@@ -38,6 +40,12 @@ class Command(RollbackCommand):
             self._run_and_print_one_object(previews, options)
         else:
             self._print_ask_and_run(previews, options)
+
+    def _check(self, previews: Sequence[Preview]) -> None:
+        """Errors: Refused."""
+        if self._approved:
+            safety.check_approved(previews, self._approved)
+        safety.check_nothing_blocks(previews)
 
     def _look(self, options: dict[str, Any]) -> list[Preview]:
         look = partial(
@@ -58,7 +66,7 @@ class Command(RollbackCommand):
         findings = reports.joined([reports.of_findings(preview) for preview in previews], "findings")
         if findings.lines and verbosity:
             self.stderr.write(reports.as_text(findings, self.paint), style_func=str)
-        safety.check_nothing_blocks(previews)
+        self._check(previews)
         report = reports.joined([reports.of_commands(preview) for preview in previews], "commands")
         if report.problem:
             raise Refused(
@@ -71,11 +79,11 @@ class Command(RollbackCommand):
         report = _plans(previews, options)
         if options["format"] == "json":
             self.object = report.data
-            safety.check_nothing_blocks(previews)
+            self._check(previews)
             self.show(report, "json")
             return
         self._show_plan(report)
-        safety.check_nothing_blocks(previews)
+        self._check(previews)
         if not _nothing_to_do(previews):
             self._print_what_to_type(previews, options)
 
@@ -86,6 +94,7 @@ class Command(RollbackCommand):
     def _run_and_print_one_object(self, previews: Sequence[Preview], options: dict[str, Any]) -> None:
         """The plans and what became of them."""
         self.object = _plans(previews, options).data
+        self._check(previews)
         if options["rehearse"]:
             key, outcome = "rehearsals", "rehearsed"
             results = self._rehearse(previews, options, Silent(self))
@@ -97,7 +106,7 @@ class Command(RollbackCommand):
     def _print_ask_and_run(self, previews: Sequence[Preview], options: dict[str, Any]) -> None:
         if options["verbosity"]:
             self._show_plan(_plans(previews, options))
-        safety.check_nothing_blocks(previews)
+        self._check(previews)
         if _nothing_to_do(previews):
             return
         if options["rehearse"]:
@@ -183,7 +192,8 @@ class Command(RollbackCommand):
         return True
 
     def _print_what_to_type(self, previews: Sequence[Preview], options: dict[str, Any]) -> None:
-        self.stdout.write(f"\nTo run it:\n  {given.line(options, previews)}")
+        line = reports.Line(f"  {given.line(options, previews)}", whole=True)
+        self.show(Report((reports.Line(), reports.Line("To run it:"), line)))
 
 
 def _plans(previews: Sequence[Preview], options: dict[str, Any]) -> Report:
