@@ -172,7 +172,8 @@ def _before(group: _ArgumentGroup) -> None:
         "--format",
         choices=sorted(reports.FORMATS),
         default="text",
-        help="text for people, json for programs, commands for the equivalent migrate commands (implies --plan).",
+        help="text for people, json for programs, commands for the equivalent migrate commands, markdown for a ticket (the last "
+        "two imply --plan).",
     )
 
 
@@ -317,10 +318,10 @@ def check(options: dict[str, Any]) -> None:
         except ArgumentTypeError as error:  # on the command line the parser has seen it
             option = name.replace("_", "-")
             raise UsageError(f"--{option} {error}".partition(" Give ")[0], hint=f"For example: --{option} 5") from error
-    if options["rehearse"] and options["format"] == "commands":
+    if options["rehearse"] and options["format"] not in ("text", "json"):
         raise UsageError(
-            "--format commands prints commands and runs nothing, so it cannot rehearse.",
-            hint="Leave out --rehearse, or --format commands.",
+            f"--format {options['format']} runs nothing, so it cannot rehearse.",
+            hint=f"Leave out --rehearse, or --format {options['format']}.",
         )
 
 

@@ -5,11 +5,35 @@ A result knows only how to become a Report, a format sees only a Report: M forma
 
 from __future__ import annotations
 
-from .base import FORMATS, Line, Paint, Report, as_message, as_text, joined, number_of, of_error, said, seconds
+from collections.abc import Callable
+
+from .base import (
+    Line,
+    Paint,
+    Report,
+    as_commands,
+    as_json,
+    as_message,
+    as_text,
+    joined,
+    number_of,
+    of_error,
+    said,
+    seconds,
+)
 from .deployments import of_listing
+from .document import of_document
+from .markdown import as_markdown
 from .plan import of_commands, of_findings, of_preview
 from .runs import of_records, of_rehearsal, of_result, of_verdict
 from .steps import SHOWN_STEPS
+
+FORMATS: dict[str, Callable[[Report, Paint], str]] = {
+    "text": as_text,
+    "json": as_json,
+    "commands": as_commands,
+    "markdown": as_markdown,
+}
 
 __all__ = [
     "FORMATS",
@@ -22,6 +46,7 @@ __all__ = [
     "joined",
     "number_of",
     "of_commands",
+    "of_document",
     "of_error",
     "of_findings",
     "of_listing",

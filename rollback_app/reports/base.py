@@ -14,6 +14,8 @@ from typing import Any
 from rollback_app.errors import RollbackError
 from rollback_app.safety import Refused
 
+from .blocks import Block
+
 SCHEMA = 1
 WIDTH = 80  # columns, at most, where no single name or command is longer
 
@@ -32,12 +34,13 @@ class Line:
 @dataclass(frozen=True)
 class Report:
     """A result, ready for each format. lines: for a person. data: for a program. commands: for a shell. problem: why there
-    are no commands."""
+    are no commands. document: for formats with headings and tables."""
 
     lines: tuple[Line, ...]
     data: dict[str, Any] = field(default_factory=dict)
     commands: tuple[str, ...] = ()
     problem: str = ""
+    document: tuple[Block, ...] = ()
 
 
 Paint = Callable[[str, str], str]  # (style, text) -> text
@@ -107,9 +110,6 @@ def of_error(error: RollbackError) -> dict[str, Any]:
     return {"outcome": outcome, "error": {"message": error.message, "hint": error.hint, "status": error.returncode}}
 
 
-FORMATS: dict[str, Callable[[Report, Paint], str]] = {"text": as_text, "json": as_json, "commands": as_commands}
-
-
 # Words
 
 
@@ -155,4 +155,5 @@ def joined(reports: Sequence[Report], key: str) -> Report:
         {key: [report.data for report in reports]},
         tuple(command for report in reports for command in report.commands),
         "; ".join(report.problem for report in reports if report.problem),
+        tuple(block for report in reports for block in report.document),
     )

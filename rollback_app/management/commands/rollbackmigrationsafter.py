@@ -10,6 +10,7 @@ from typing import Any
 
 from django.core.management.base import CommandParser, no_translations
 
+import rollback_app
 from rollback_app import reports, safety, workflow
 from rollback_app.executor import Progress, Retries
 from rollback_app.management import options as given
@@ -34,6 +35,8 @@ class Command(RollbackCommand):
         previews = self._look(options)
         if options["format"] == "commands":
             self._print_commands(previews, options["verbosity"])
+        elif options["format"] == "markdown":
+            self._print_document(previews, options)
         elif options["plan"]:
             self._print_plan(previews, options)
         elif options["format"] == "json":
@@ -74,6 +77,13 @@ class Command(RollbackCommand):
                 hint="Use this command itself, without --format commands.",
             )
         self.show(report, "commands")
+
+    def _print_document(self, previews: Sequence[Preview], options: dict[str, Any]) -> None:
+        """Also of a plan that is blocked; the exit status tells."""
+        line, made_with = given.line(options, previews), f"rollback_app {rollback_app.__version__}"
+        documents = [reports.of_document(preview, line, made_with) for preview in previews]
+        self.show(reports.joined(documents, "documents"), "markdown")
+        self._check(previews)
 
     def _print_plan(self, previews: Sequence[Preview], options: dict[str, Any]) -> None:
         report = _plans(previews, options)
