@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -43,7 +44,8 @@ class Names:
 
     def column(self, name: str, model_field: Field[Any, Any]) -> str | None:
         """The column of a field; None, if it has none of its own (many-to-many, composite keys)."""
-        bound = model_field.clone()
+        bound: Any = copy.copy(model_field)  # clone() takes many times as long
+        bound.name = None
         bound.set_attributes_from_name(name)
         return None if bound.many_to_many else bound.column
 
