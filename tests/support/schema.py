@@ -15,10 +15,20 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 # Book-keeping comes into being on first need, so that it says nothing about what a migration did.
 JOURNAL = frozenset({"rollback_app_run", "rollback_app_deployment"})
-BOOKKEEPING = JOURNAL | {"django_migrations"}
 
 Schema = Counter[tuple[str, str, str]]
 Data = dict[str, list[tuple[Any, ...]]]
+
+
+class _Names(frozenset[str]):
+    """Names of tables, and with them those of all tables that hold kept data."""
+
+    def __contains__(self, name: object) -> bool:
+        return super().__contains__(name) or str(name).startswith("rollback_kept_")
+
+
+OURS = _Names(JOURNAL | {"rollback_app_kept"})
+BOOKKEEPING = _Names(OURS | {"django_migrations"})
 
 
 class Fact(NamedTuple):
@@ -40,10 +50,12 @@ def difference(before: Schema, after: Schema) -> list[str]:
     return [f"{sign} {table}: {kind} {detail}" for sign, (table, kind, detail) in lines]
 
 
-def data(connection: BaseDatabaseWrapper, exclude: Collection[str] = JOURNAL) -> Data:
+def data(connection: BaseDatabaseWrapper, exclude: Collection[str] = OURS) -> Data:
     """The rows of every table, sorted, their values in the order of the columns' names."""
     found: Data = {}
-    for table in sorted({fact.table for fact in facts(connection) if fact.kind == "column"} - set(exclude)):
+    for table in sorted({fact.table for fact in facts(connection) if fact.kind == "column"}):
+        if table in exclude:
+            continue
         with connection.cursor() as cursor:
             cursor.execute(f"SELECT * FROM {'.'.join(map(connection.ops.quote_name, table.split('.')))}")
             places = sorted(range(len(cursor.description)), key=lambda place: cursor.description[place][0])
@@ -52,7 +64,7 @@ def data(connection: BaseDatabaseWrapper, exclude: Collection[str] = JOURNAL) ->
 
 
 def everything(connection: BaseDatabaseWrapper, exclude: Collection[str] = JOURNAL) -> dict[str, Any]:
-    """All of it, for "as it was to the byte": names and positions, rows, and where each counter stands."""
+    """All of it, for "as it was to the byte": names and positions, rows, where each counter stands, and what is kept."""
     counters = _rows(connection, COUNTERS[connection.vendor]) if _counts(connection) else []
     return {
         "schema": sorted(fact for fact in facts(connection) if fact.table not in exclude),

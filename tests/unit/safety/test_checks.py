@@ -90,7 +90,8 @@ def found(
     count: bool = True,
 ) -> list[Finding]:
     made_plan = plan(code(*migrations), rows, cut, choices or Choices())
-    return list(judge(made_plan, facts or Facts(), one_transaction=one_transaction, count=count))
+    findings, _ = judge(made_plan, facts or Facts(), one_transaction=one_transaction, count=count)
+    return list(findings)
 
 
 def of(id: str, findings: Sequence[Finding]) -> list[str]:
