@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Mapping
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,12 +13,15 @@ from django.db import transaction
 from django.db.migrations.operations.base import Operation
 from django.db.utils import InterfaceError, OperationalError, ProgrammingError
 
+from rollback_app.bookkeeping import KEPT_TABLE
 from rollback_app.database import Database, first_line
 from rollback_app.planner import Plan, Step
 from rollback_app.safety import Comparison
 
 from .progress import Bookmark, Done, Keeper, Progress
 from .run import run
+
+BEFORE, AFTER = "before the first step", "after the last step"
 
 
 @dataclass(frozen=True)
@@ -31,10 +36,21 @@ class Rehearsed:
 
 
 @dataclass(frozen=True)
+class Around:
+    """What keeps data, before the first step or after the last one. statements: without those of the catalogue."""
+
+    when: str
+    seconds: float
+    statements: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Rehearsal:
-    """What a rehearsal tells. locks: by table the strongest that was taken, in PostgreSQL's words, strongest first."""
+    """What a rehearsal tells. around: only what does anything. locks: by table the strongest that was taken, in PostgreSQL's
+    words, strongest first."""
 
     steps: tuple[Rehearsed, ...]
+    around: tuple[Around, ...]
     locks: Mapping[str, str]
     comparison: Comparison | None
 
@@ -64,7 +80,7 @@ def rehearse(
                 verify=verify,
                 before_rollback=traces.read_locks,
                 named=named,
-                keeper=keeper,
+                keeper=_Watched(keeper or Keeper(), recorder),
             )
     finally:
         for words in traces.remove():
@@ -73,7 +89,12 @@ def rehearse(
         Rehearsed(done.step, done.seconds, recorder.rows[done.step], tuple(recorder.statements[done.step]))
         for done in outcome.done
     )
-    return Rehearsal(steps, traces.locks, outcome.comparison)
+    around = tuple(
+        Around(when, recorder.seconds[when], tuple(statements))
+        for when in (BEFORE, AFTER)
+        if (statements := recorder.statements[when])
+    )
+    return Rehearsal(steps, around, traces.locks, outcome.comparison)
 
 
 # What Django and we ask the catalog begins with line breaks, and with WITH; a comment may come first.
@@ -94,19 +115,33 @@ class _Recorder(Progress):
     def __init__(self, database: Database, inner: Progress) -> None:
         self.database, self.inner = database, inner
         self.shows_sql = inner.shows_sql
-        self.statements: dict[Step, list[str]] = {}
+        self.statements: dict[Step | str, list[str]] = {BEFORE: [], AFTER: []}
         self.rows: dict[Step, int] = {}
-        self.step: Step | None = None
+        self.seconds: dict[str, float] = {}
+        self.part: Step | str | None = None
         self.before = 0
 
     def __call__(self, execute: Any, sql: str, params: Any, many: bool, context: dict[str, Any]) -> Any:
         result = execute(sql, params, many, context)
-        if self.step and not _only_reads(sql):
+        if self.part and not _only_reads(sql) and not self._is_noted(sql):
             cursor = context["cursor"]
             operations = self.database.connection.ops
-            self.statements[self.step].append(operations.last_executed_query(cursor.cursor, sql, params))
-            self.rows[self.step] += max(cursor.rowcount, 0)  # -1 where there is nothing to count
+            self.statements[self.part].append(operations.last_executed_query(cursor.cursor, sql, params))
+            if isinstance(self.part, Step):
+                self.rows[self.part] += max(cursor.rowcount, 0)  # -1 where there is nothing to count
         return result
+
+    def _is_noted(self, sql: str) -> bool:
+        """Is it about the catalogue of kept data, which is no part of the data?"""
+        return isinstance(self.part, str) and f'"{KEPT_TABLE}"' in sql
+
+    @contextmanager
+    def around(self, when: str) -> Iterator[None]:
+        """What is sent meanwhile belongs to no step."""
+        self.part = when
+        start = time.monotonic()
+        yield
+        self.part, self.seconds[when] = None, time.monotonic() - start
 
     def _changed(self) -> int:
         """All rows that a connection of SQLite has ever changed, since its cursors do not count where they return them; 0
@@ -114,13 +149,13 @@ class _Recorder(Progress):
         return int(getattr(self.database.connection.connection, "total_changes", 0))
 
     def began(self, step: Step) -> None:
-        self.step = step
+        self.part = step
         self.statements[step], self.rows[step] = [], 0
         self.before = self._changed()
         self.inner.began(step)
 
     def finished(self, done: Done) -> None:
-        self.step = None
+        self.part = None
         if changed := self._changed() - self.before:
             self.rows[done.step] = changed
         self.inner.finished(done)
@@ -136,6 +171,21 @@ class _Recorder(Progress):
 
     def rendered_everything(self, operation: Operation) -> None:
         self.inner.rendered_everything(operation)
+
+
+class _Watched(Keeper):
+    """Has what another keeper does in a run that is one transaction written down."""
+
+    def __init__(self, inner: Keeper, recorder: _Recorder) -> None:
+        self._inner, self._recorder = inner, recorder
+
+    def before_steps(self) -> None:
+        with self._recorder.around(BEFORE):
+            self._inner.before_steps()
+
+    def after_steps(self) -> None:
+        with self._recorder.around(AFTER):
+            self._inner.after_steps()
 
 
 class _NoTraces:

@@ -55,12 +55,15 @@ def kept_lines(entries: Sequence[Kept], alias: str) -> Iterator[Line]:
     if not entries:
         return
     rows, size = sum(each.rows for each in entries), Size(sum(each.bytes or 0 for each in entries))
-    numbers = " ".join(str(each.number) for each in entries)
-    suffix = "" if alias == "default" else f" --database {shlex.quote(alias)}"
     yield Line(f"Kept {_numbers([each.kind for each in entries])} ({number_of(rows, 'row')}, {size}).", "SUCCESS")
-    yield Line("The next migrate that makes them again puts the rows back. If it shall not, because")
-    yield Line("these rows are wrong, drop them:")
-    yield Line(f"  python manage.py dropkept {numbers}{suffix}", whole=True)
+    suffix = "" if alias == "default" else f" --database {shlex.quote(alias)}"
+    if back := [str(each.number) for each in entries if each.put_back]:
+        yield Line(
+            "The next migrate that makes this again puts it back. If it is wrong and must not come back, drop it:"
+        )
+        yield Line(f"  python manage.py dropkept {' '.join(back)}{suffix}", whole=True)
+    yield Line("What a migrate does not put back by itself, you can:" if back else "To put it back:")
+    yield Line(f"  python manage.py putback {' '.join(str(each.number) for each in entries)}{suffix}", whole=True)
 
 
 def to_keep_data(each: ToKeep) -> dict[str, Any]:

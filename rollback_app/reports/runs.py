@@ -105,16 +105,20 @@ def of_rehearsal(
     steps: Iterable[tuple[Key, float, int, Sequence[str]]],
     locks: Mapping[str, str],
     comparison: Comparison | None,
+    around: Iterable[tuple[str, float, Sequence[str]]] = (),
 ) -> Report:
     """What a rehearsal on one database tells. steps: each migration, with its seconds, changed rows and statements. locks: by
-    table the strongest that was held."""
+    table the strongest that was held. around: when something else was done, with its seconds and statements."""
     told = list(steps)
     total = sum(spent for _, spent, _, _ in told)
     number = number_of(len(told), "migration")
     lines = [Line(f"Rehearsed on {alias}: {number} in {seconds(total)}.", "MIGRATE_HEADING")]
     for key, spent, rows, statements in told:
         lines.append(Line(f"  {key}: {seconds(spent)}, {number_of(rows, 'row')}", "MIGRATE_LABEL"))
-        lines += [Line(f"    {statement}", whole=True) for statement in statements]
+        lines += _statements(statements)
+    for when, spent, statements in around:
+        lines.append(Line(f"  To keep data, {when}: {seconds(spent)}", "MIGRATE_LABEL"))
+        lines += _statements(statements)
     if locks:
         lines.append(Line("The strongest lock on each table, held to the end of the run", "MIGRATE_LABEL"))
         lines += [Line(f"  {table}: {mode}{_blocks(mode)}") for table, mode in locks.items()]
@@ -127,10 +131,15 @@ def of_rehearsal(
                 {"migration": str(key), "seconds": spent, "rows": rows, "sql": list(statements)}
                 for key, spent, rows, statements in told
             ],
+            "around": [{"when": when, "seconds": spent, "sql": list(statements)} for when, spent, statements in around],
             "locks": dict(locks),
             "verification": of_verdict(comparison).data if comparison else None,
         },
     )
+
+
+def _statements(statements: Sequence[str]) -> list[Line]:
+    return [Line(f"    {statement}", whole=True) for statement in statements]
 
 
 def _blocks(mode: str) -> str:

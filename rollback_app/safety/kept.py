@@ -71,7 +71,7 @@ class Drop:
     """A table or a column that a step drops. table, column: as they are called before the run. count: rows of the table, or
     those with a value in the column; None if there is none, or nothing was counted. keep: what the run keeps of it. why_not:
     why it keeps nothing, in words; empty if nobody wants it to.
-    too_large: is that the limit of what a run keeps?"""
+    way_out: what to type to keep or to lose it."""
 
     step: Step
     effect: Effect
@@ -80,7 +80,7 @@ class Drop:
     count: Count | None
     keep: ToKeep | None = None
     why_not: str = ""
-    too_large: bool = False
+    way_out: str = ""
 
 
 class KeptState(str, Enum):

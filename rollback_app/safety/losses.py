@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -13,6 +14,10 @@ from .findings import Inspector
 from .kept import Drop, Keeping, KeptKind, Size, ToKeep
 
 _A_TABLE_OF_OURS = "rollback_kept_1"
+_LOSE = "lose it with --destroy-data"
+_LARGER = f"Keep it with a larger --keep-at-most, or {_LOSE}."
+_RIGHT = f"Keep it by granting this user the right to create tables, or {_LOSE}."
+_WHOLE = f"Keep a copy of the whole table with --keep-table {{}}, and {_LOSE}."
 
 
 def found(plan: Plan, inspector: Inspector, keeping: Keeping, *, count: bool) -> list[Drop]:
@@ -57,12 +62,13 @@ class _Keeper:
         self._room = keeping.at_most
 
     def decide(self, all_drops: Sequence[Drop]) -> Iterator[Drop]:
-        no_right = " ".join(self._inspector.missing_rights([(_A_TABLE_OF_OURS, Right.CREATE)])) if all_drops else ""
+        lacking = self._inspector.missing_rights([(_A_TABLE_OF_OURS, Right.CREATE)]) if all_drops else ()
+        no_right = " ".join(lacking).removesuffix(".").removesuffix(", as the run does")
         for drop in all_drops:
             if drop.count is None and self._count:  # there is none
                 yield drop
             elif no_right:
-                yield replace(drop, why_not=no_right.rstrip("."))
+                yield replace(drop, why_not=no_right, way_out=_RIGHT)
             else:
                 yield self._one(drop)
 
@@ -70,11 +76,12 @@ class _Keeper:
         empty = drop.count is not None and drop.count.lossless
         key = self._inspector.key(drop.table) if drop.column and not empty else ()
         if drop.column and not empty and (not key or drop.column in key):
-            return replace(drop, why_not="it is the primary key" if key else "its table has no primary key")
+            why_not = "it is the primary key" if key else "its table has no primary key"
+            return replace(drop, why_not=why_not, way_out=_WHOLE.format(shlex.quote(drop.table)))
         size = self._size(drop, key)
         if size is not None and size > self._room:
             of = f"it takes about {Size(size)}, and a run keeps at most {Size(self._keeping.at_most)}"
-            return replace(drop, why_not=of, too_large=True)
+            return replace(drop, why_not=of, way_out=_LARGER)
         self._room -= size or 0
         kind = KeptKind.COLUMN if drop.column else KeptKind.TABLE
         keep = ToKeep(

@@ -9,8 +9,6 @@ from rollback_app.planner import Help, Need, Requirement, Step, all_requirements
 from .counts import Count, digits
 from .findings import Finding, Judged, Level, Violations
 
-_WAYS_OUT = "Keep it with a larger --keep-at-most, or lose it with --destroy-data."
-
 
 def loss(judged: Judged) -> Iterator[Finding]:
     """Rows and values that would be lost, since nothing keeps them."""
@@ -35,7 +33,7 @@ def loss(judged: Judged) -> Iterator[Finding]:
         }
         not_kept = f"; not kept: {drop.why_not}" if drop.why_not else ""
         text = f"{effect.words}{_lost(count, drop.column, judged)}{not_kept}."
-        yield Finding("rollback.W001", Level.LOSS, str(step.key), text, _WAYS_OUT if drop.too_large else "", facts)
+        yield Finding("rollback.W001", Level.LOSS, str(step.key), text, drop.way_out, facts)
 
 
 def _lost(count: Count | None, column: str, judged: Judged) -> str:

@@ -103,7 +103,8 @@ def test_a_stream_that_takes_nothing(shop: Database, stream: Callable[[], int], 
         (["--bogus"], 2),
         (["--bogus", "--format", "json"], 2),
         (["--exclude", "a.0002_x", "--fake", "b.0001_u", "--no-count", "--destroy-data"], 0),
-        (["--no-count"], 3),
+        (["--no-count"], 0),
+        (["--no-count", "--no-keep"], 3),
     ],
     ids=str,
 )
@@ -273,19 +274,19 @@ def test_with_traceback_an_error_is_one_object_too(shop: Database) -> None:
 def test_what_the_plan_says_is_not_said_again_by_the_error(shop: Database) -> None:
     with shop.connection.cursor() as cursor:
         cursor.execute("INSERT INTO a_t (x) VALUES (7)")
-    shown = run(line(shop, "--no-input"))
+    shown = run(line(shop, "--no-input", "--no-keep"))
     assert shown.returncode == 3
     assert shown.stderr.decode() == (
         "CommandError: Refused: this would destroy data. Nothing was changed.\n"
         "Take a backup. Then, if this data may be destroyed, add --destroy-data\n"
     )
-    assert "drops column a_t.x" in Text(run(line(shop, "--no-input", "-v", "0")).stderr.decode())
+    assert "drops column a_t.x" in Text(run(line(shop, "--no-input", "--no-keep", "-v", "0")).stderr.decode())
 
 
 @on_sqlite
 def test_a_message_is_not_wider_than_a_terminal(shop: Database) -> None:
     for options in (["--exclude", "nothing"], ["--timezone", "Nowhere/" + "x " * 40], []):
-        said = run(line(shop, *options, "--no-count", "--no-input")).stderr.decode()
+        said = run(line(shop, *options, "--no-count", "--no-keep", "--no-input")).stderr.decode()
         assert said
         assert max(map(len, said.splitlines())) <= 80
 
@@ -300,6 +301,7 @@ def test_the_help(shop: Database) -> None:
         "Where to go back to:",
         "What to include:",
         "Before it runs:",
+        "What to keep of what is dropped:",
         "How it runs:",
         "options:",
         "Exit statuses:",

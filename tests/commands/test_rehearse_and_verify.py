@@ -64,10 +64,12 @@ Rehearsed on default: 2 migrations in N s.
     DROP TABLE "b_u"
   a.0002_x: N s, 0 rows
     ALTER TABLE "a_t" DROP COLUMN "x"
+  To keep data, before the first step: N s
+    CREATE TABLE "rollback_kept_1" AS SELECT "id", "x" FROM "a_t" WHERE "x" IS NOT NULL
 Nothing was changed.
 
 To run it:
-  python manage.py rollbackmigrationsafter 2024-05-02T08:00:00+00:00 --database default --destroy-data
+  python manage.py rollbackmigrationsafter 2024-05-02T08:00:00+00:00 --database default
 """
     )
     execute(shop, "UPDATE a_t SET x = NULL")

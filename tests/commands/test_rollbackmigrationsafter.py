@@ -70,8 +70,9 @@ Moment   2024-05-02 00:00:00 Europe/Berlin = 2024-05-01 22:00:00 UTC,
          A date alone means its first instant.
 Unapplies what was applied at or after this moment. Keeps everything older.
 
-Undoes 2 migrations of 2 apps. Destroys 1 column (1 row).
-Needs your consent. Nothing blocks.
+Undoes 2 migrations of 2 apps. Keeps 1 column (1 row, 26 B) to put back later.
+Nothing is lost.
+Nothing blocks.
 
 Deployments around it, in Europe/Berlin
   kept    2024-05-01 10:00:00, 1 migration: a
@@ -85,7 +86,7 @@ Each app goes back to
   1. b.0001_u, applied 2024-05-02 10:00:01
        drops table b_u
   2. a.0002_x, applied 2024-05-02 10:00:00
-       LOST drops column a_t.x: 1 row has a value [rollback.W001]
+       drops column a_t.x: 1 row has a value, kept
 
 Note b goes back to zero: none of its migrations stays applied. [rollback.I001]
 
@@ -93,10 +94,25 @@ Runs as one transaction: everything is undone, or nothing is changed.
 Digest of this plan: DIGEST
 
 To run it:
-  python manage.py rollbackmigrationsafter 2024-05-02 --database default --destroy-data
+  python manage.py rollbackmigrationsafter 2024-05-02 --database default
 """
     )
     assert keys(shop.alias) == [("a", "0001_t"), ("a", "0002_x"), ("b", "0001_u")]
+
+
+@on_sqlite
+def test_the_plan_of_what_is_lost(shop: Database) -> None:
+    execute(shop, "INSERT INTO a_t (x) VALUES (7), (NULL)")
+    said = roll_back(shop, "2024-05-02", plan=True, keep=False).out
+    assert (
+        """
+Undoes 2 migrations of 2 apps. Destroys 1 column (1 row).
+Needs your consent. Nothing blocks.
+"""
+        in said
+    )
+    assert "\n       LOST drops column a_t.x: 1 row has a value [rollback.W001]\n" in said
+    assert said.endswith(" rollbackmigrationsafter 2024-05-02 --database default --no-keep --destroy-data\n")
 
 
 @on_sqlite
@@ -174,7 +190,7 @@ def test_more_than_three_are_counted(database: Database, project: Project) -> No
 
 def test_consent_is_needed_without_a_terminal(shop: Database) -> None:
     execute(shop, "INSERT INTO a_t (x) VALUES (7)")
-    said = roll_back(shop, DAY_2, destroy_data=False)
+    said = roll_back(shop, DAY_2, destroy_data=False, keep=False)
     assert said.status == 3
     assert said.error == (
         "Refused: this would destroy data. Nothing was changed. "
@@ -182,7 +198,17 @@ def test_consent_is_needed_without_a_terminal(shop: Database) -> None:
         "Take a backup. Then, if this data may be destroyed, add --destroy-data"
     )
     assert len(keys(shop.alias)) == 3
-    assert roll_back(shop, DAY_2).status == 0
+    assert roll_back(shop, DAY_2, keep=False).status == 0
+
+
+def test_what_is_kept_needs_no_consent(shop: Database) -> None:
+    execute(shop, "INSERT INTO a_t (x) VALUES (7)")
+    said = roll_back(shop, DAY_2, destroy_data=False)
+    assert said.status == 0
+    assert "Nothing is lost." in said.out
+    assert "Needs your consent" not in said.out
+    assert "Kept 1 column (1 row, " in said.out
+    assert len(keys(shop.alias)) == 1
 
 
 def test_without_loss_a_container_needs_no_consent(shop: Database) -> None:
@@ -191,9 +217,19 @@ def test_without_loss_a_container_needs_no_consent(shop: Database) -> None:
 
 @on_sqlite
 def test_not_counting_takes_every_drop_for_a_loss(shop: Database) -> None:
-    said = roll_back(shop, DAY_2, destroy_data=False, count=False)
+    said = roll_back(shop, DAY_2, destroy_data=False, count=False, keep=False)
     assert said.status == 3
     assert "drops table b_u: not counted, so treated as lost." in said.error
+
+
+def test_keeping_needs_no_count(shop: Database) -> None:
+    execute(shop, "INSERT INTO a_t (x) VALUES (7), (NULL)")
+    said = roll_back(shop, DAY_2, destroy_data=False, count=False)
+    assert said.status == 0
+    assert "Keeps 1 table and 1 column (rows not counted, " in said.out
+    assert "       drops table b_u, whose rows are kept\n" in said.out
+    assert "       drops column a_t.x, whose rows are kept\n" in said.out
+    assert "Kept 1 column (1 row, " in said.out
 
 
 @on_sqlite
@@ -288,7 +324,7 @@ def test_json(shop: Database) -> None:
 @on_sqlite
 def test_json_of_a_refusal_and_of_a_failure(shop: Database, project: Project) -> None:
     execute(shop, "INSERT INTO a_t (x) VALUES (7)")
-    refused = roll_back(shop, DAY_2, format="json", destroy_data=False)
+    refused = roll_back(shop, DAY_2, format="json", destroy_data=False, keep=False)
     assert refused.status == 3
     assert refused.json["outcome"] == "refused"
     assert refused.json["error"]["status"] == 3
@@ -311,6 +347,7 @@ def test_commands(shop: Database, capsys: pytest.CaptureFixture[str]) -> None:
     assert said.status == 0
     assert said.out == "python manage.py migrate b zero\npython manage.py migrate a 0001_t\n"
     assert capsys.readouterr().err == (
+        "migrate keeps nothing of what it drops, and does not ask.\n"
         "LOST a.0002_x: drops column a_t.x: 1 row has a value. [rollback.W001]\n"
         "Note b goes back to zero: none of its migrations stays applied. [rollback.I001]\n"
     )
@@ -425,7 +462,7 @@ def at_terminal(answer: bytes, database: Database, *options: str) -> tuple[int, 
 )
 def test_the_question(shop: Database, answer: bytes, goes: bool) -> None:
     execute(shop, "INSERT INTO a_t (x) VALUES (7)")
-    status, output = at_terminal(answer, shop)
+    status, output = at_terminal(answer, shop, "--no-keep")
     assert "\nThis destroys data that only a backup brings back:\n  drops column a_t.x: 1 row has a value.\n" in output
     assert "Unapply 2 migrations on default: SQLite, " in output
     assert "? [y/N] " in output
@@ -433,6 +470,21 @@ def test_the_question(shop: Database, answer: bytes, goes: bool) -> None:
     assert len(keys(shop.alias)) == (1 if goes else 3)
     if not goes:
         assert output.endswith("Cancelled. Nothing was changed.\nRun the same command again to go on.\n")
+
+
+@on_sqlite
+def test_the_question_names_only_what_is_not_kept(shop: Database) -> None:
+    execute(shop, "INSERT INTO a_t (x) VALUES (7)")
+    execute(shop, "INSERT INTO b_u (id) VALUES (1)")
+    status, output = at_terminal(b"n\n", shop)
+    assert status == 3
+    assert "destroys" not in output
+    assert "[y/N]" in output
+    status, output = at_terminal(b"n\n", shop, "--keep-at-most", "30B")
+    assert status == 3
+    destroys = output.split("This destroys data that only a backup brings back:\n")[1]
+    assert "drops column a_t.x" in destroys
+    assert "drops table b_u" not in destroys
 
 
 @on_sqlite

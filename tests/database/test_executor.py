@@ -22,7 +22,7 @@ from rollback_app.database import Timeouts
 from rollback_app.errors import Locked, RollbackError, UsageError
 from rollback_app.executor import Done, Progress, StepFailed
 from rollback_app.planner import Step
-from rollback_app.safety import Refused
+from rollback_app.safety import NOT_KEEPING, Refused
 from tests.support.commands import roll_back
 from tests.support.databases import Database
 from tests.support.history import deploy, keys, migrate, rows, set_applied
@@ -491,7 +491,7 @@ def test_a_lock_that_somebody_took_since_the_plan(shop: Database) -> None:
 
 @transactional
 def test_a_lock_that_somebody_takes_between_two_steps(shop: Database) -> None:
-    previews = workflow.preview(DAY_2.isoformat(), using=[shop.alias], step_by_step=True)
+    previews = workflow.preview(DAY_2.isoformat(), using=[shop.alias], step_by_step=True, keeping=NOT_KEEPING)
     commit = shop.connection._commit  # noqa: SLF001
     locks = ExitStack()
 
@@ -573,7 +573,7 @@ def test_not_inside_a_transaction(shop: Database) -> None:
 
 
 def test_nothing_blocks_and_nothing_is_lost_is_asked_of_the_api_too(shop: Database) -> None:
-    previews = workflow.preview(DAY_2.isoformat(), using=[shop.alias])
+    previews = workflow.preview(DAY_2.isoformat(), using=[shop.alias], keeping=NOT_KEEPING)
     before = rows(shop.alias)
     with pytest.raises(Refused) as caught:
         workflow.roll_back(previews)

@@ -14,7 +14,7 @@ from rollback_app import database as databases
 from rollback_app import workflow
 from rollback_app.database import base
 from rollback_app.executor import StepFailed
-from rollback_app.safety import Finding, Level
+from rollback_app.safety import NOT_KEEPING, Finding, Level
 from tests.support.commands import roll_back
 from tests.support.databases import Database
 from tests.support.history import deploy, keys
@@ -735,7 +735,9 @@ def test_losses_of_large_tables(database: Database, project: Project, monkeypatc
 
 
 def losses(database: Database) -> list[str]:
-    return [finding.text.rstrip(".") for finding in found(database) if finding.level is Level.LOSS]
+    """What would be lost if nothing were kept."""
+    findings = found(database, keeping=NOT_KEEPING)
+    return [finding.text.rstrip(".") for finding in findings if finding.level is Level.LOSS]
 
 
 def test_rows_of_many_to_many_tables(database: Database, project: Project) -> None:

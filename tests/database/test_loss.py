@@ -8,6 +8,7 @@ import pytest
 
 from rollback_app import database as databases
 from rollback_app import workflow
+from rollback_app.safety import NOT_KEEPING
 from tests.support.commands import roll_back
 from tests.support.databases import Database
 from tests.support.history import deploy
@@ -105,8 +106,14 @@ def added(database: Database, project: Project, field: str, then: str = "") -> N
 
 
 def losses(database: Database, *, count: bool = True) -> list[str]:
-    (preview,) = workflow.preview(DAY_2.isoformat(), using=[database.alias], count=count)
-    return [finding.text for finding in preview.findings if finding.id == "rollback.W001"]
+    """What would be lost if nothing were kept. What is kept is the same."""
+    (preview,) = workflow.preview(DAY_2.isoformat(), using=[database.alias], count=count, keeping=NOT_KEEPING)
+    (keeping,) = workflow.preview(DAY_2.isoformat(), using=[database.alias], count=count)
+    found = [finding for finding in preview.findings if finding.id == "rollback.W001"]
+    kept = {each.words for each in keeping.kept if not (each.rows and each.rows.lossless)}
+    assert {finding.facts["effect"] for finding in found} == kept
+    assert not [finding for finding in keeping.findings if finding.id == "rollback.W001"]
+    return [finding.text for finding in found]
 
 
 @pytest.mark.parametrize("field", GIVEN)

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
-from rollback_app.safety import Level
+from rollback_app.bookkeeping import Catalogue, table_of
+from rollback_app.database import get
+from rollback_app.safety import NOT_KEEPING, Level
 from tests.database.test_in_the_way import DAY_1, DAY_2, execute, found, in_the_way, table
 from tests.support.commands import roll_back
 from tests.support.databases import Database
@@ -31,7 +33,15 @@ def undone(database: Database, project: Project, db_table: str, late: str = LATE
 
 
 def losses(database: Database) -> list[str]:
-    return [finding.text for finding in found(database) if finding.level is Level.LOSS]
+    """What would be lost if nothing were kept."""
+    return [finding.text for finding in found(database, keeping=NOT_KEEPING) if finding.level is Level.LOSS]
+
+
+def kept(database: Database) -> list[tuple[str, int]]:
+    """(source, rows) of each copy that there really is."""
+    entries = reversed(Catalogue(get(database.alias)).entries())
+    count = "SELECT count(*) FROM {}"
+    return [(each.source, execute(database, count.format(table_of(each.number)))[0][0]) for each in entries]
 
 
 @pytest.mark.parametrize(
@@ -68,7 +78,8 @@ def test_rows_of_such_a_table(
     assert any(": 1 row" in text for text in lost) == bool(join)
     assert "not found" not in str(lost)
     execute(database, f"DELETE FROM {quote(name)} WHERE x IS NULL" if not join else f"UPDATE {quote(name)} SET x = 0")
-    assert roll_back(database, DAY_2).status == 0
+    assert roll_back(database, DAY_2, destroy_data=False).status == 0
+    assert kept(database) == ([(join, 1), (f"{name}.y", 2)] if join else [(f"{name}.y", 1)])
 
 
 @pytest.mark.databases("sqlite")
@@ -83,7 +94,8 @@ def test_a_name_that_changed_in_case_only(database: Database, project: Project) 
     (lost,) = losses(database)
     assert "Things.y" in lost
     assert "1 row has a value" in lost
-    assert roll_back(database, DAY_2).status == 0
+    assert roll_back(database, DAY_2, destroy_data=False).status == 0
+    assert kept(database) == [("Things.y", 1)]
 
 
 @pytest.mark.databases("postgresql", "mariadb")

@@ -18,7 +18,7 @@ from rollback_app.management.base import RollbackCommand
 from rollback_app.management.output import hangups_ignored
 from rollback_app.management.progress import Printed, Silent, printer
 from rollback_app.reports import Report
-from rollback_app.safety import Approved, Level, Preview, Refused
+from rollback_app.safety import NOT_KEEPING, Approved, Level, Preview, Refused
 
 
 class Command(RollbackCommand):
@@ -60,7 +60,7 @@ class Command(RollbackCommand):
             step_by_step=options["step_by_step"],
             count=options["count"],
             timeouts=given.timeouts(options),
-            keeping=given.keeping(options),
+            keeping=NOT_KEEPING if options["format"] == "commands" else given.keeping(options),
         )
         return self._retries(options).run(look)
 
@@ -68,6 +68,8 @@ class Command(RollbackCommand):
         """The commands alone on stdout; what there is to know before is a matter for stderr."""
         findings = reports.joined([reports.of_findings(preview) for preview in previews], "findings")
         if findings.lines and verbosity:
+            if any(preview.of_level(Level.LOSS) for preview in previews):
+                self.tell("migrate keeps nothing of what it drops, and does not ask.")
             self.stderr.write(reports.as_text(findings, self.paint), style_func=str)
         self._check(previews)
         report = reports.joined([reports.of_commands(preview) for preview in previews], "commands")
@@ -148,6 +150,7 @@ class Command(RollbackCommand):
                 [(step.step.key, step.seconds, step.rows, step.statements) for step in rehearsal.steps],
                 rehearsal.locks,
                 rehearsal.comparison,
+                [(each.when, each.seconds, each.statements) for each in rehearsal.around],
             )
             for preview, rehearsal in rehearsals
         ]
