@@ -131,7 +131,9 @@ def of_rehearsal(
                 {"migration": str(key), "seconds": spent, "rows": rows, "sql": list(statements)}
                 for key, spent, rows, statements in told
             ],
-            "around": [{"when": when, "seconds": spent, "sql": list(statements)} for when, spent, statements in around],
+            "keeping": [
+                {"when": when, "seconds": spent, "sql": list(statements)} for when, spent, statements in around
+            ],
             "locks": dict(locks),
             "verification": of_verdict(comparison).data if comparison else None,
         },

@@ -110,7 +110,7 @@ def test_a_rehearsal_in_json(shop: Database) -> None:
     found = roll_back(shop, DAY_2, rehearse=True, format="json").json
     assert found["outcome"] == "rehearsed"
     (rehearsal,) = found["rehearsals"]
-    assert list(rehearsal) == ["database", "steps", "locks", "verification"]
+    assert list(rehearsal) == ["database", "steps", "keeping", "locks", "verification"]
     assert [list(step) for step in rehearsal["steps"]] == [["migration", "seconds", "rows", "sql"]] * 2
     assert rehearsal["verification"] == VERIFIED
     assert "results" not in found
