@@ -9,6 +9,7 @@ Nothing here prints or asks: what is under way is told to a `Progress`, what can
 from rollback_app.safety import Preview
 
 from .preview import deployments, preview
+from .put_back import put_back
 from .recorded import code_manifest, mark_release, rollbacks
 from .run import Result, Unfinished, rehearse, roll_back
 
@@ -20,6 +21,7 @@ __all__ = [
     "deployments",
     "mark_release",
     "preview",
+    "put_back",
     "rehearse",
     "roll_back",
     "rollbacks",
