@@ -13,6 +13,7 @@ from django.db.migrations.recorder import MigrationRecorder
 from django.utils import timezone as django_timezone
 
 from . import conf, database
+from .bookkeeping import Catalogue
 from .safety import Size
 
 ALLOWED = timedelta(minutes=1)
@@ -77,6 +78,38 @@ def _future_records(connection: BaseDatabaseWrapper) -> list[str]:
     return [f"{app}.{name}" for app, name in late.values_list("app", "name")]
 
 
+def kept_for_long(databases: Sequence[str] | None = None, **kwargs: Any) -> list[CheckMessage]:
+    """Personal data may be among it."""
+    found: list[CheckMessage] = []
+    days = conf.keep_days()
+    for alias in databases or ():
+        try:
+            numbers = _kept_before(connections[alias], datetime.now(timezone.utc) - timedelta(days=days))
+        except DatabaseError:
+            continue
+        if numbers:
+            one = len(numbers) == 1
+            found.append(
+                Warning(
+                    f"{'A copy' if one else f'{len(numbers)} copies'} of what rollbacks dropped in the database '{alias}' "
+                    f"{'is' if one else 'are'} kept for more than {days:g} days: {', '.join(map(str, numbers[:5]))}"
+                    f"{', …' if len(numbers) > 5 else ''}.",
+                    hint="`showkept` shows what they hold, and `dropkept` drops them. KEEP_DAYS of ROLLBACK in the settings "
+                    "says how long is long.",
+                    id="rollback.W104",
+                )
+            )
+    return found
+
+
+def _kept_before(connection: BaseDatabaseWrapper, moment: datetime) -> list[int]:
+    kind = database.kind_of(connection)
+    if kind is None:
+        return []
+    entries = Catalogue(kind(connection, database.Timeouts())).entries()
+    return sorted(entry.number for entry in entries if entry.open and entry.made < moment)
+
+
 def recording(**kwargs: Any) -> list[CheckMessage]:
     if conf.records():
         return []
@@ -108,4 +141,5 @@ def connect() -> None:
     register(settings, "rollback")
     register(clocks, Tags.database)
     register(future_records, Tags.database)
+    register(kept_for_long, Tags.database)
     register(recording, "rollback", deploy=True)  # not at every command, since it may be off on purpose

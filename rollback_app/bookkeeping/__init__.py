@@ -4,12 +4,15 @@ of kept data.
 They are made on first need, as Django makes `django_migrations`: without migrations, so that no rollback unmakes them.
 """
 
+from rollback_app.safety import table_of
+
 from .deployments import LONGEST, Recorder, add_deployment, recorded_deployments
 from .deployments import TABLE as DEPLOYMENTS_TABLE
 from .kept import TABLE as KEPT_TABLE
-from .kept import Catalogue, table_of
+from .kept import Catalogue
 from .runs import TABLE as RUNS_TABLE
 from .runs import Journal
+from .tables import Unreadable
 
 __all__ = [
     "DEPLOYMENTS_TABLE",
@@ -19,6 +22,7 @@ __all__ = [
     "Catalogue",
     "Journal",
     "Recorder",
+    "Unreadable",
     "add_deployment",
     "recorded_deployments",
     "table_of",

@@ -6,6 +6,7 @@ The rows themselves are in tables of their own, `rollback_kept_<number>`. Times 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from datetime import datetime, timezone
 from typing import Any
@@ -14,12 +15,12 @@ from django.apps.registry import Apps
 from django.db import models
 
 from rollback_app.database import Database
-from rollback_app.safety import Kept, KeptKind, KeptState
+from rollback_app.safety import KEPT_PREFIX, Kept, KeptKind, KeptState, table_of
 
 from .tables import Table
 
 TABLE = "rollback_app_kept"
-PREFIX = "rollback_kept_"
+_NUMBERED = re.compile(f"{KEPT_PREFIX}([1-9][0-9]*)")
 
 
 class KeptEntry(models.Model):
@@ -63,9 +64,30 @@ class Catalogue:
         """All of them, newest first."""
         return self._entries.read(_kept)
 
+    def entries_or_error(self) -> list[Kept]:
+        """The same, but a catalogue that cannot be read is an error. Errors: Unreadable."""
+        return self._entries.must_read(_kept)
+
+    def tables(self) -> set[int]:
+        """The numbers of the tables of kept rows that are there, whether or not they have an entry."""
+        connection = self.database.connection
+        with connection.cursor() as cursor:
+            names = connection.introspection.table_names(cursor)
+        return {int(found[1]) for name in names if (found := _NUMBERED.fullmatch(name))}
+
+    def drop_table(self, number: int) -> None:
+        """Drop the table of this number, if it is there."""
+        if number in self.tables():
+            with self.database.connection.cursor() as cursor:
+                cursor.execute(f"DROP TABLE {self.database.connection.ops.quote_name(table_of(number))}")
+
     def add(self, **values: Any) -> int:
-        """Write an entry, and give its number. values: as `safety.Kept` has them, without the number."""
-        return self._entries.add(made=_now(), **_stored(values))
+        """Write an entry, and give its number, of which there is no table yet. values: as `safety.Kept` has them, without the
+        number."""
+        taken = self.tables()  # as those that a lost catalogue has left
+        while (number := self._entries.add(made=_now(), **_stored(values))) in taken:
+            self.forget(number)
+        return number
 
     def change(self, number: int, **values: Any) -> None:
         self._entries.change(number, {}, **_stored(values))
@@ -73,11 +95,6 @@ class Catalogue:
     def forget(self, number: int) -> None:
         """Delete an entry, as of something that proved to be empty."""
         self._entries.delete(number)
-
-
-def table_of(number: int) -> str:
-    """The table that holds what is kept under this number."""
-    return f"{PREFIX}{number}"
 
 
 _JSON = ("columns", "key", "why")

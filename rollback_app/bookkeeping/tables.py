@@ -25,8 +25,8 @@ _T = TypeVar("_T")
 _told: set[tuple[str, str]] = set()  # (alias, table) of those that could not be read when last tried
 
 
-class _OtherShape(DatabaseError):
-    """A table of this name is not one of ours."""
+class Unreadable(DatabaseError):
+    """A table of ours cannot be read, or a table of its name is not one of ours."""
 
 
 class Table:
@@ -53,25 +53,29 @@ class Table:
         Errors: those of the database that are about something else: a lock, a lost connection.
         """
         try:
-            found = [make(row) for row in self._rows(without)]
-        except _OtherShape as error:
-            return self._unreadable(first_line(error))
-        except (DatabaseError, InterfaceError) as error:
-            if self.database.is_lock_timeout(error) or not self.database.is_answer(error):
-                raise
-            return self._unreadable(first_line(error))
-        # Of `make`, over values that we would not have written.
-        except (ValueError, TypeError, LookupError, AttributeError) as error:
-            return self._unreadable(f"it has another shape ({first_line(error)})")
+            found = self.must_read(make, **without)
+        except Unreadable as error:
+            if not self.told:
+                _told.add((self._alias, self.name))
+                _LOGGER.warning("Table %s of %s is ignored: %s", self.name, self.database.title, first_line(error))
+            return []
         if not without:  # a part that can be read says little about the rest
             _told.discard((self._alias, self.name))
         return found
 
-    def _unreadable(self, why: str) -> list[Any]:
-        if not self.told:
-            _told.add((self._alias, self.name))
-            _LOGGER.warning("Table %s of %s is ignored: %s", self.name, self.database.title, why)
-        return []
+    def must_read(self, make: Callable[[Any], _T], **without: Any) -> list[_T]:
+        """The same, but a table that cannot be read is an error. Errors: Unreadable, and those of `read`."""
+        try:
+            return [make(row) for row in self._rows(without)]
+        except Unreadable:
+            raise
+        except (DatabaseError, InterfaceError) as error:
+            if self.database.is_lock_timeout(error) or not self.database.is_answer(error):
+                raise
+            raise Unreadable(first_line(error)) from error
+        # Of `make`, over values that we would not have written.
+        except (ValueError, TypeError, LookupError, AttributeError) as error:
+            raise Unreadable(f"it has another shape ({first_line(error)})") from error
 
     def _rows(self, without: dict[str, Any]) -> list[Any]:
         # In a savepoint, so that a transaction around it outlives a failure.
@@ -93,13 +97,13 @@ class Table:
             return self.name in self.database.connection.introspection.table_names(cursor)
 
     def _missing(self) -> dict[str, Any]:
-        """The columns that the table lacks, because another release made it. Errors: _OtherShape, if none did."""
+        """The columns that the table lacks, because another release made it. Errors: Unreadable, if none did."""
         with self.database.connection.cursor() as cursor:
             there = self.database.connection.introspection.get_table_description(cursor, self.name)
         missing = self._fields.keys() - {column.name for column in there}
         for name in sorted(missing):
             if not (self._fields[name].has_default() or self._fields[name].null):
-                raise _OtherShape(f"it has another shape: there is no column {name}")
+                raise Unreadable(f"it has another shape: there is no column {name}")
         return {name: self._fields[name] for name in self._fields if name in missing}
 
     # Writing: the errors are those of Django's database layer

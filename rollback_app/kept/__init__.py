@@ -2,5 +2,6 @@
 
 from .keep import Keeper
 from .put_back import put_back
+from .store import drop, look
 
-__all__ = ["Keeper", "put_back"]
+__all__ = ["Keeper", "drop", "look", "put_back"]

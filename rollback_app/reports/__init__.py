@@ -23,6 +23,7 @@ from .base import (
 )
 from .deployments import of_listing
 from .document import of_document
+from .kept import of_dropped, of_kept_data
 from .markdown import as_markdown
 from .plan import of_commands, of_findings, of_preview
 from .runs import of_records, of_rehearsal, of_result, of_verdict
@@ -47,8 +48,10 @@ __all__ = [
     "number_of",
     "of_commands",
     "of_document",
+    "of_dropped",
     "of_error",
     "of_findings",
+    "of_kept_data",
     "of_listing",
     "of_preview",
     "of_records",

@@ -6,9 +6,10 @@ import shlex
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from rollback_app.safety import Kept, KeptKind, Size, ToKeep
+from rollback_app.moments import ago
+from rollback_app.safety import Kept, KeptData, KeptKind, KeptState, Size, ToKeep, table_of
 
-from .base import Line, number_of, stamp
+from .base import Line, Report, number_of, stamp, utc
 
 _WORDS = {
     KeptKind.TABLE: ("table", "tables"),
@@ -64,6 +65,104 @@ def kept_lines(entries: Sequence[Kept], alias: str) -> Iterator[Line]:
         yield Line(f"  python manage.py dropkept {' '.join(back)}{suffix}", whole=True)
     yield Line("What a migrate does not put back by itself, you can:" if back else "To put it back:")
     yield Line(f"  python manage.py putback {' '.join(str(each.number) for each in entries)}{suffix}", whole=True)
+
+
+def of_kept_data(found: KeptData, *, in_full: bool = False) -> Report:
+    """What is kept in a database, newest first. in_full: with its columns, and what may be done with it."""
+    lines = [Line(f"Database {found.title}", "MIGRATE_HEADING", whole=True)]
+    if not found.numbers:
+        lines.append(Line("Nothing is kept here."))
+    for each in found.entries:
+        lines.append(Line())
+        lines += _entry(each, found, in_full=in_full)
+    for number in found.without_entry:
+        lines.append(Line())
+        lines += _without_entry(number, found.alias)
+    return Report(
+        tuple(lines),
+        {
+            "database": found.alias,
+            "kept": [kept_data(each) for each in found.entries],
+            "without_entry": list(found.without_entry),
+        },
+    )
+
+
+def _entry(each: Kept, found: KeptData, *, in_full: bool) -> Iterator[Line]:
+    is_gone = each.number in found.without_table
+    yield Line(f"{each.number}. {title(each)}", "MIGRATE_LABEL" if each.open else "", 3)
+    by = f", by rollback {each.run}" if each.run else ""
+    yield Line(f"   kept {ago(found.now - each.made)}, on {utc(each.made)}{by}", indent=3)
+    if is_gone:
+        yield Line(f"   Its table {table_of(each.number)} is gone: somebody dropped it.", "WARNING", 3)
+    for rows, reason in each.why:
+        yield Line(f"   {number_of(rows, 'row')}: {reason}", indent=5)
+    if each.open:
+        yield from _next(each)
+        if in_full:
+            yield from _in_full(each, found.alias)
+
+
+def title(each: Kept) -> str:
+    """What was kept, and what has become of it."""
+    what = f"{_WORDS[each.kind][0]} {each.source}"
+    if each.kind is KeptKind.OBJECT:
+        return f"{what}: {_STATES[each.state]}"
+    size = "" if each.bytes is None else f", {Size(each.bytes)}"
+    if each.state is KeptState.PARTLY:
+        return f"{what}: {each.left:,} of {number_of(each.rows, 'row')} still kept".replace(",", " ")
+    return f"{what}: {number_of(each.rows, 'row')} {_STATES[each.state]}{size if each.open else ''}"
+
+
+_STATES = {
+    KeptState.COPIED: "copied",
+    KeptState.KEPT: "kept",
+    KeptState.PARTLY: "partly put back",
+    KeptState.PUT_BACK: "put back",
+    KeptState.DROPPED: "dropped",
+}
+
+
+def _next(each: Kept) -> Iterator[Line]:
+    """What becomes of it, if nobody does anything."""
+    if each.state is KeptState.COPIED:
+        yield Line("   The rollback that made this copy broke off, or is still under way.", indent=3)
+    elif each.tried or not each.put_back:
+        yield Line(f"   Only `putback {each.number}` puts it back.", indent=3)
+    else:
+        again = "changes it back" if each.kind is KeptKind.VALUES else "makes it again"
+        yield Line(f"   The next migrate that {again} puts this back.", indent=3)
+
+
+def _in_full(each: Kept, alias: str) -> Iterator[Line]:
+    suffix = "" if alias == "default" else f" --database {shlex.quote(alias)}"
+    if each.kind is KeptKind.OBJECT:
+        yield Line("   its definition:")
+        yield from (Line(f"     {line}", whole=True) for line in each.definition.splitlines())
+    else:
+        columns = ", ".join(f"{name} ({kind})" for name, kind in each.columns)
+        yield Line(f"   columns  {columns}", indent=12)
+        yield Line(f"   key      {', '.join(each.key) or 'none'}", indent=12)
+        yield Line("   to look at the rows:")
+        yield Line(f"     SELECT * FROM {table_of(each.number)};", whole=True)
+    yield Line("   to put it back now:")
+    yield Line(f"     python manage.py putback {each.number}{suffix}", whole=True)
+    yield Line("   to drop it for good:")
+    yield Line(f"     python manage.py dropkept {each.number}{suffix}", whole=True)
+
+
+def _without_entry(number: int, alias: str) -> Iterator[Line]:
+    suffix = "" if alias == "default" else f" --database {shlex.quote(alias)}"
+    yield Line(f"{number}. table {table_of(number)}, of which the catalogue knows nothing", "WARNING", 3)
+    yield Line("   to drop it for good:")
+    yield Line(f"     python manage.py dropkept {number}{suffix}", whole=True)
+
+
+def of_dropped(dropped: KeptData) -> Report:
+    """What `dropkept` has dropped."""
+    count = number_of(len(dropped.numbers), "copy", "copies")
+    line = Line(f"Dropped {count}.", "SUCCESS") if dropped.numbers else Line("There is nothing to drop.")
+    return Report((line,), {"database": dropped.alias, "dropped": sorted(dropped.numbers)})
 
 
 def to_keep_data(each: ToKeep) -> dict[str, Any]:

@@ -10,12 +10,13 @@ from .consent import check_can_be_taken_back, check_nothing_blocks, check_nothin
 from .counts import Count, digits
 from .findings import Finding, Inspector, Level, Preview, Refused, Violations
 from .history_checks import clean_after, clean_before
-from .kept import NOT_KEEPING, Keeping, Kept, KeptKind, KeptState, Size, ToKeep
+from .kept import KEPT_PREFIX, NOT_KEEPING, Keeping, Kept, KeptData, KeptKind, KeptState, Size, ToKeep, table_of
 from .listing import Listed, Listing, RolledBack, marks, rolled_back
 from .objects import Fate, ListedObject, Object, gone, named
 
 __all__ = [
     "CHECKS",
+    "KEPT_PREFIX",
     "NOT_KEEPING",
     "Approved",
     "Comparison",
@@ -26,6 +27,7 @@ __all__ = [
     "Inspector",
     "Keeping",
     "Kept",
+    "KeptData",
     "KeptKind",
     "KeptState",
     "Level",
@@ -55,4 +57,5 @@ __all__ = [
     "marks",
     "named",
     "rolled_back",
+    "table_of",
 ]

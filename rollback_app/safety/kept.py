@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from collections.abc import Collection
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import Enum
 from typing import Any
@@ -12,6 +13,13 @@ from rollback_app.errors import shown
 from rollback_app.planner import Effect, Step
 
 from .counts import Count
+
+KEPT_PREFIX = "rollback_kept_"
+
+
+def table_of(number: int) -> str:
+    """The table that holds what is kept under this number."""
+    return f"{KEPT_PREFIX}{number}"
 
 
 class KeptKind(str, Enum):
@@ -128,6 +136,35 @@ class Kept:
     def open(self) -> bool:
         """Is anything of it still kept?"""
         return self.state in (KeptState.COPIED, KeptState.KEPT, KeptState.PARTLY)
+
+
+@dataclass(frozen=True)
+class KeptData:
+    """What is kept in one database.
+
+    title: what to call it. entries: newest first. without_entry: the numbers of tables of kept rows that the catalogue does
+    not know. without_table: those of entries whose table somebody has dropped; such an entry counts as dropped. now: when
+    this was looked at.
+    """
+
+    alias: str
+    title: str
+    entries: tuple[Kept, ...]
+    without_entry: tuple[int, ...]
+    without_table: frozenset[int]
+    now: datetime
+
+    @property
+    def numbers(self) -> set[int]:
+        return {entry.number for entry in self.entries} | set(self.without_entry)
+
+    def only(self, numbers: Collection[int]) -> KeptData:
+        """The same, of these numbers alone."""
+        return replace(
+            self,
+            entries=tuple(each for each in self.entries if each.number in numbers),
+            without_entry=tuple(each for each in self.without_entry if each in numbers),
+        )
 
 
 def source(kind: KeptKind, table: str, column: str, name: str) -> str:

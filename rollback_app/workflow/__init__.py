@@ -8,6 +8,7 @@ Nothing here prints or asks: what is under way is told to a `Progress`, what can
 
 from rollback_app.safety import Preview
 
+from .kept import drop_kept, kept_data, kept_to_drop
 from .preview import deployments, preview
 from .put_back import put_back
 from .recorded import code_manifest, mark_release, rollbacks
@@ -19,6 +20,9 @@ __all__ = [
     "Unfinished",
     "code_manifest",
     "deployments",
+    "drop_kept",
+    "kept_data",
+    "kept_to_drop",
     "mark_release",
     "preview",
     "put_back",

@@ -8,13 +8,14 @@ from datetime import datetime, timedelta
 from functools import cache
 
 from django.conf import settings
+from django.db.utils import DatabaseError, InterfaceError
 
 from rollback_app import moments, planner, project
 from rollback_app.bookkeeping import (
     Journal,
     recorded_deployments,
 )
-from rollback_app.database import Database
+from rollback_app.database import Database, first_line
 from rollback_app.errors import DatabaseUnusable, Locked
 from rollback_app.history import Cut, Key, Outcome, Record
 from rollback_app.history import deployments as grouped
@@ -31,6 +32,25 @@ def reading(database: Database) -> Iterator[None]:
     except Locked as error:
         tell_whose(database, error)
         raise
+
+
+@contextmanager
+def writing(database: Database) -> Iterator[None]:
+    """`Database.all_or_nothing`, for what is no rollback. Errors: Locked; DatabaseUnusable."""
+    try:
+        with database.all_or_nothing():
+            yield
+    except Locked as error:
+        error.hint = f"{error.hint.partition(';')[0]}."  # there are no --retries
+        tell_whose(database, error)
+        raise
+    except (DatabaseError, InterfaceError) as error:
+        if database.is_lock_timeout(error):
+            raise database.held() from error
+        raise DatabaseUnusable(
+            f"{database.title} cannot be written to: {first_line(error)}",
+            hint="Nothing was changed. Check the rights of its user.",
+        ) from error
 
 
 def tell_whose(database: Database, error: Locked) -> None:

@@ -1,0 +1,43 @@
+"""What the commands about kept data have in common."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from typing import Any
+
+from django.db import DEFAULT_DB_ALIAS
+
+from rollback_app.errors import UsageError
+from rollback_app.management.base import positive
+
+
+def add(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--database",
+        default=DEFAULT_DB_ALIAS,
+        metavar="ALIAS",
+        help=f"The alias of the database in DATABASES. Default: {DEFAULT_DB_ALIAS}.",
+    )
+    parser.add_argument(
+        "--format", choices=["json", "text"], default="text", help="text for people, json for programs."
+    )
+
+
+def add_numbers(parser: ArgumentParser) -> None:
+    parser.add_argument("numbers", nargs="*", type=positive, metavar="NUMBER", help="A number that `showkept` shows.")
+    parser.add_argument("--all", action="store_true", help="All that is kept.")
+
+
+def numbers(options: dict[str, Any], *others: str) -> list[int] | None:
+    """The numbers that were given; None for all. others: options that say which, in their place.
+
+    Errors: UsageError, unless one way to say which was used.
+    """
+    given = options["numbers"] if isinstance(options["numbers"], (list, tuple)) else [options["numbers"]]
+    ways = [bool(given), options["all"], *(options[name] is not None for name in others)]
+    if sum(ways) != 1:
+        names = ["numbers", *(f"--{name.replace('_', '-')}" for name in others), "--all"]
+        listed = f"{', '.join(names[:-1])} or {names[-1]}"
+        words = f"Only one of {listed} can be given." if any(ways) else f"Which kept data? Give {listed}."
+        raise UsageError(words, hint="`showkept` lists what is kept.")
+    return list(given) or None

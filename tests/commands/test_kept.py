@@ -1,0 +1,312 @@
+"""The commands about kept data: what they say, to the letter, and how they end."""
+
+from __future__ import annotations
+
+import io
+import re
+from datetime import datetime, timedelta, timezone
+
+import pytest
+
+from rollback_app.bookkeeping import Catalogue, table_of
+from rollback_app.database import get
+from rollback_app.history import Key
+from rollback_app.safety import KeptState
+from tests.support.commands import Said, call, roll_back
+from tests.support.databases import Database
+from tests.support.history import deploy
+from tests.support.projects import Project
+from tests.support.schema import everything
+
+DAY_1 = datetime(2024, 5, 1, 8, 0, tzinfo=timezone.utc)
+DAY_2 = datetime(2024, 5, 2, 8, 0, tzinfo=timezone.utc)
+EARLY = 'migrations.CreateModel("T", [("id", models.AutoField(primary_key=True))])'
+LATE = (
+    'migrations.AddField("T", "x", models.IntegerField(null=True)),'
+    'migrations.CreateModel("N", [("id", models.AutoField(primary_key=True)), ("t", models.ForeignKey("a.T", models.CASCADE))]),'
+)
+
+
+def execute(database: Database, sql: str) -> None:
+    with database.connection.cursor() as cursor:
+        cursor.execute(sql)
+
+
+def tables(database: Database) -> list[str]:
+    with database.connection.cursor() as cursor:
+        names = database.connection.introspection.table_names(cursor)
+    return sorted(name for name in names if name.startswith("rollback_kept_"))
+
+
+@pytest.fixture
+def shop(database: Database, project: Project) -> Database:
+    """Rolled back once: table a_n is kept as 1, column a_t.x as 2."""
+    project(a={"0001_early": EARLY, "0002_late": LATE})
+    deploy(database.alias, DAY_1, [Key("a", "0001_early")])
+    execute(database, "INSERT INTO a_t (id) VALUES (1), (2)")
+    deploy(database.alias, DAY_2, [Key("a", "0002_late")])
+    execute(database, "UPDATE a_t SET x = 7 WHERE id = 2")
+    execute(database, "INSERT INTO a_n (t_id) VALUES (1), (2), (2)")
+    assert roll_back(database, DAY_2, destroy_data=False).status == 0
+    return database
+
+
+def show(database: Database, *words: str, **options: object) -> Said:
+    return call("showkept", *words, database=database.alias, **options)
+
+
+def drop(database: Database, *words: str, **options: object) -> Said:
+    return call("dropkept", *words, **{"database": database.alias, "interactive": False, **options})
+
+
+def here(database: Database) -> str:
+    return "" if database.alias == "default" else f" --database {database.alias}"
+
+
+def plain(said: Said) -> list[str]:
+    """Its lines, without what differs from run to run."""
+    text = re.sub(r", [0-9.]+ k?B$", "", said.out, flags=re.MULTILINE)
+    text = re.sub(r"kept \d+ s ago, on \S+ \S+ UTC", "kept …", text)
+    return text.splitlines()[1:]
+
+
+def test_nothing_is_kept(database: Database, project: Project) -> None:
+    project(a={"0001_early": EARLY})
+    deploy(database.alias, DAY_1)
+    before = everything(database.connection, exclude=())
+    said = show(database)
+    assert said.status == 0
+    assert said.out.splitlines()[0].startswith(f"Database {database.alias}: ")
+    assert said.out.splitlines()[1:] == ["Nothing is kept here."]
+    assert drop(database, all=True).out == "There is nothing to drop.\n"
+    assert everything(database.connection, exclude=()) == before
+
+
+def test_what_is_kept(shop: Database) -> None:
+    said = show(shop)
+    assert plain(said) == [
+        "",
+        "2. column a_t.x: 1 row kept",
+        "   kept …, by rollback 1",
+        "   The next migrate that makes it again puts this back.",
+        "",
+        "1. table a_n: 3 rows kept",
+        "   kept …, by rollback 1",
+        "   The next migrate that makes it again puts this back.",
+    ]
+    assert max(map(len, said.out.splitlines()[1:])) <= 80
+
+
+def test_one_of_them_in_full(shop: Database) -> None:
+    before = everything(shop.connection, exclude=())
+    key = Catalogue(get(shop.alias)).entries()[0].columns
+    assert [name for name, _ in key] == ["id", "x"]
+    assert plain(show(shop, "2")) == [
+        "",
+        "2. column a_t.x: 1 row kept",
+        "   kept …, by rollback 1",
+        "   The next migrate that makes it again puts this back.",
+        f"   columns  id ({key[0][1]}), x ({key[1][1]})",
+        "   key      id",
+        "   to look at the rows:",
+        "     SELECT * FROM rollback_kept_2;",
+        "   to put it back now:",
+        f"     python manage.py putback 2{here(shop)}",
+        "   to drop it for good:",
+        f"     python manage.py dropkept 2{here(shop)}",
+    ]
+    assert everything(shop.connection, exclude=()) == before
+
+
+def test_for_a_program(shop: Database) -> None:
+    data = show(shop, format="json").json
+    column, table = Catalogue(get(shop.alias)).entries()
+    assert data == {
+        "schema": 1,
+        "database": shop.alias,
+        "kept": [
+            {
+                "number": 2,
+                "run": 1,
+                "kind": "column",
+                "source": "a_t.x",
+                "columns": ["id", "x"],
+                "key": ["id"],
+                "rows": 1,
+                "bytes": column.bytes,
+                "made": column.made.isoformat(),
+                "state": "kept",
+                "left": 1,
+                "why": [],
+            },
+            {
+                "number": 1,
+                "run": 1,
+                "kind": "table",
+                "source": "a_n",
+                "columns": ["id", "t_id"],
+                "key": ["id"],
+                "rows": 3,
+                "bytes": table.bytes,
+                "made": table.made.isoformat(),
+                "state": "kept",
+                "left": 3,
+                "why": [],
+            },
+        ],
+        "without_entry": [],
+    }
+    assert [each["number"] for each in show(shop, "1", format="json").json["kept"]] == [1]
+
+
+def test_states(shop: Database) -> None:
+    catalogue = Catalogue(get(shop.alias))
+    catalogue.change(2, state=KeptState.PARTLY, left=1, rows=2500, why=[(1, "there is no row with its key")], tried=True)
+    catalogue.change(1, state=KeptState.PUT_BACK, left=0)
+    assert plain(show(shop)) == [
+        "",
+        "2. column a_t.x: 1 of 2 500 rows still kept",
+        "   kept …, by rollback 1",
+        "   1 row: there is no row with its key",
+        "   Only `putback 2` puts it back.",
+        "",
+        "1. table a_n: 3 rows put back",
+        "   kept …, by rollback 1",
+    ]
+    assert plain(show(shop, "1")) == ["", "1. table a_n: 3 rows put back", "   kept …, by rollback 1"]
+    (found,) = show(shop, "2", format="json").json["kept"]
+    assert (found["state"], found["why"]) == ("partly", [{"rows": 1, "reason": "there is no row with its key"}])
+
+
+def test_a_copy_of_a_run_that_broke_off(shop: Database) -> None:
+    """It counts as kept once its source is gone."""
+    catalogue = Catalogue(get(shop.alias))
+    for number in (1, 2):
+        catalogue.change(number, state=KeptState.COPIED)
+    assert [each["state"] for each in show(shop, format="json").json["kept"]] == ["kept", "kept"]
+    execute(shop, "CREATE TABLE a_n (id integer)")
+    execute(shop, "ALTER TABLE a_t ADD COLUMN x integer")
+    assert [each["state"] for each in show(shop, format="json").json["kept"]] == ["copied", "copied"]
+    assert plain(show(shop))[1:4] == [
+        "2. column a_t.x: 1 row copied",
+        "   kept …, by rollback 1",
+        "   The rollback that made this copy broke off, or is still under way.",
+    ]
+
+
+def test_dropped(shop: Database) -> None:
+    said = drop(shop, "2", "2")
+    assert (said.status, said.out) == (0, "Dropped 1 copy.\n")
+    assert tables(shop) == [table_of(1)]
+    assert [each["state"] for each in show(shop, format="json").json["kept"]] == ["dropped", "kept"]
+    assert "2. column a_t.x: 1 row dropped\n" in show(shop).out
+    assert drop(shop, "2").out == "There is nothing to drop.\n"
+    assert drop(shop, "1", "2", format="json").json == {"schema": 1, "database": shop.alias, "dropped": [1]}
+    assert tables(shop) == []
+
+
+def test_what_is_older_is_dropped(shop: Database) -> None:
+    old = (datetime.now(timezone.utc) - timedelta(days=10, hours=1)).isoformat()
+    execute(shop, f"UPDATE rollback_app_kept SET made = '{old}' WHERE id = 1")
+    assert drop(shop, "--older-than", "11").out == "There is nothing to drop.\n"
+    assert drop(shop, "--older-than", "10").out == "Dropped 1 copy.\n"
+    assert tables(shop) == [table_of(2)]
+    assert "1. table a_n: 3 rows dropped\n   kept 10 days 1 h ago" in show(shop).out
+
+
+def test_all_of_them_are_dropped(shop: Database) -> None:
+    assert drop(shop, all=True).out == "Dropped 2 copies.\n"
+    assert tables(shop) == []
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(("answer", "status"), [("y\n", 0), ("YES\n", 0), ("n\n", 3), ("\n", 3), ("", 3)])
+def test_it_asks(
+    shop: Database, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], answer: str, status: int
+) -> None:
+    monkeypatch.setattr("sys.stdin", Terminal(answer))
+    said = drop(shop, "1", interactive=True)
+    assert said.status == status
+    shown = capsys.readouterr()
+    assert "1. table a_n: 3 rows kept" in shown.err
+    assert shown.out == "Drop this for good? [y/N] "
+    assert tables(shop) == [table_of(number) for number in ([2] if status == 0 else [1, 2])]
+    if status:
+        assert said.error == "Cancelled. Nothing was dropped.\nRun the same command again to drop it."
+
+
+def test_where_nobody_can_be_asked_it_needs_consent(shop: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))
+    said = drop(shop, "1", interactive=True)
+    assert said.status == 3
+    assert said.error == (
+        "What is kept is dropped for good, and nobody can be asked here. Nothing was dropped.\n"
+        "Add --no-input to drop it without a question."
+    )
+    assert tables(shop) == [table_of(1), table_of(2)]
+
+
+# What somebody did by hand
+
+
+def test_a_table_that_somebody_dropped(shop: Database) -> None:
+    execute(shop, "DROP TABLE rollback_kept_1")
+    assert plain(show(shop, "1")) == [
+        "",
+        "1. table a_n: 3 rows dropped",
+        "   kept …, by rollback 1",
+        "   Its table rollback_kept_1 is gone: somebody dropped it.",
+    ]
+    (found,) = show(shop, "1", format="json").json["kept"]
+    assert (found["state"], found["left"]) == ("dropped", 0)
+    assert drop(shop, all=True).out == "Dropped 2 copies.\n"
+    assert "is gone" not in show(shop, "1").out
+
+
+def test_a_table_without_an_entry(shop: Database) -> None:
+    execute(shop, "CREATE TABLE rollback_kept_7 (id integer)")
+    execute(shop, "CREATE TABLE rollback_kept_x (id integer)")
+    execute(shop, "DELETE FROM rollback_app_kept")
+    assert plain(show(shop))[8:] == [
+        "",
+        "7. table rollback_kept_7, of which the catalogue knows nothing",
+        "   to drop it for good:",
+        f"     python manage.py dropkept 7{here(shop)}",
+    ]
+    assert show(shop, format="json").json["without_entry"] == [1, 2, 7]
+    assert drop(shop, "7").out == "Dropped 1 copy.\n"
+    assert drop(shop, "--older-than", "0").out == "There is nothing to drop.\n"
+    assert drop(shop, all=True).out == "Dropped 2 copies.\n"
+    assert tables(shop) == ["rollback_kept_x"]
+
+
+def test_tables_without_a_catalogue(shop: Database, project: Project) -> None:
+    """Their numbers are not used again while they are there."""
+    execute(shop, "DROP TABLE rollback_app_kept")
+    assert show(shop, format="json").json["without_entry"] == [1, 2]
+    deploy(shop.alias, DAY_2)
+    execute(shop, "INSERT INTO a_n (t_id) VALUES (1)")
+    assert roll_back(shop, DAY_2, destroy_data=False).status == 0
+    assert [each["number"] for each in show(shop, format="json").json["kept"]] == [3]
+    assert tables(shop) == [table_of(number) for number in (1, 2, 3)]
+
+
+@pytest.mark.parametrize("command", ["showkept", "dropkept"])
+def test_a_catalogue_of_another_shape(shop: Database, command: str, capfd: pytest.CaptureFixture[str]) -> None:
+    execute(shop, "DROP TABLE rollback_app_kept")
+    execute(shop, "CREATE TABLE rollback_app_kept (id integer)")
+    capfd.readouterr()
+    said = call(command, "1", database=shop.alias)
+    assert said.status == 1
+    assert said.error.startswith(f"The catalogue of kept data, rollback_app_kept, of {shop.alias}: ")
+    assert "cannot be read: it has another shape: there is no column kind\n" in said.error
+    assert capfd.readouterr().err == ""
+
+
+def test_a_catalogue_of_strange_values(shop: Database) -> None:
+    execute(shop, "UPDATE rollback_app_kept SET made = 'long ago' WHERE id = 1")
+    assert show(shop).status == 1
