@@ -128,7 +128,8 @@ def settings(**kwargs: Any) -> list[CheckMessage]:
     )
     problems = conf.problems()
     try:
-        Size.parse(conf.keep_at_most() or "0")
+        size = conf.keep_at_most()
+        Size.parse("0" if size is None else size)
     except ValueError as error:
         problems.append(f"ROLLBACK['KEEP_AT_MOST'] is wrong: {error}")
     found: list[CheckMessage] = [Error(problem, hint=hint, id="rollback.E101") for problem in problems]

@@ -12,7 +12,7 @@ from django.utils.module_loading import import_string
 
 KEYS = ("KEEP_AT_MOST", "KEEP_DAYS", "RECORD", "RELEASE")
 LONGEST_RELEASE = 200
-KEEP_DAYS = 30
+KEEP_DAYS: float = 30
 _MOST_DAYS = 365_000  # which dates can be reckoned with
 _PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 
@@ -30,15 +30,19 @@ def problems() -> list[str]:
     said = [f"ROLLBACK has an unknown key: {key!r:.80}." for key in found if key not in KEYS]
     if not isinstance(found.get("RECORD", True), bool):
         said.append(f"ROLLBACK['RECORD'] must be True or False, not {type(found['RECORD']).__name__}.")
-    days = found.get("KEEP_DAYS", KEEP_DAYS)
-    if not isinstance(days, (int, float)) or isinstance(days, bool) or not 0 <= days <= _MOST_DAYS:
-        said.append(f"ROLLBACK['KEEP_DAYS'] must be a number of days from 0 on, not {days!r:.80}.")
+    if not _are_days(found.get("KEEP_DAYS", KEEP_DAYS)):
+        said.append(f"ROLLBACK['KEEP_DAYS'] must be a number of days from 0 on, not {found['KEEP_DAYS']!r:.80}.")
     return said
 
 
 def keep_days() -> float:
     """How many days may something be kept before a system check warns of it? The default, if what is set is no such number."""
-    return KEEP_DAYS if any("KEEP_DAYS" in problem for problem in problems()) else _settings().get("KEEP_DAYS", KEEP_DAYS)
+    days = _settings().get("KEEP_DAYS", KEEP_DAYS)
+    return days if _are_days(days) else KEEP_DAYS
+
+
+def _are_days(days: Any) -> bool:
+    return isinstance(days, (int, float)) and not isinstance(days, bool) and 0 <= days <= _MOST_DAYS
 
 
 def keep_at_most() -> str | None:

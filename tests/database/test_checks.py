@@ -11,6 +11,9 @@ import pytest
 from django.core.checks import CheckMessage, run_checks
 
 from rollback_app import conf
+from rollback_app.bookkeeping import Catalogue
+from rollback_app.database import get
+from rollback_app.safety import KeptKind, KeptState
 from tests.support.databases import Database
 from tests.support.history import migrate, set_applied
 from tests.support.projects import Project
@@ -99,6 +102,51 @@ def test_a_database_that_cannot_be_reached_is_left_to_others(
 
     assert checks.clocks([database.alias]) == []
     assert checks.future_records([database.alias]) == []
+    assert checks.kept_for_long([database.alias]) == []
+
+
+def test_what_is_kept_for_long(database: Database, project: Project, settings: Settings) -> None:
+    project(a={"0001_t": T})
+    migrate(database.alias)
+    catalogue = Catalogue(get(database.alias))
+    for _ in range(6):
+        catalogue.add(kind=KeptKind.OBJECT, table="a_t", name="v", state=KeptState.KEPT, left=1)
+    assert found(database.alias) == []
+    kept_days_ago(database, 29.9)
+    assert found(database.alias) == []
+    kept_days_ago(database, 30.1)
+    (message,) = found(database.alias)
+    assert (message.id, message.msg) == (
+        "rollback.W104",
+        f"6 copies of what rollbacks dropped in the database '{database.alias}' are kept for more than 30 days: "
+        "1, 2, 3, 4, 5, ….",
+    )
+    assert found() == []
+    for number in range(1, 6):
+        catalogue.change(number, state=[KeptState.DROPPED, KeptState.PUT_BACK][number % 2])
+    (message,) = found(database.alias)
+    assert message.msg.startswith("A copy of what rollbacks dropped")
+    assert message.msg.endswith("is kept for more than 30 days: 6.")
+    settings.ROLLBACK = {"KEEP_DAYS": 31}
+    assert found(database.alias) == []
+    settings.ROLLBACK = {"KEEP_DAYS": 0.5}
+    assert [message.id for message in found(database.alias)] == ["rollback.W104"]
+    assert "for more than 0.5 days" in found(database.alias)[0].msg
+
+
+def test_what_is_kept_for_long_with_a_wrong_setting(database: Database, project: Project, settings: Settings) -> None:
+    project(a={"0001_t": T})
+    migrate(database.alias)
+    Catalogue(get(database.alias)).add(kind=KeptKind.OBJECT, table="a_t", name="v", state=KeptState.KEPT)
+    kept_days_ago(database, 30.1)
+    settings.ROLLBACK = {"KEEP_DAYS": "soon"}
+    assert {message.id for message in found(database.alias)} == {"rollback.E101", "rollback.W104"}
+
+
+def kept_days_ago(database: Database, days: float) -> None:
+    made = (datetime.now(timezone.utc) - timedelta(days=days)).isoformat()
+    with database.connection.cursor() as cursor:
+        cursor.execute("UPDATE rollback_app_kept SET made = %s", [made])
 
 
 def test_recording_that_is_off(settings: Settings) -> None:
@@ -106,6 +154,9 @@ def test_recording_that_is_off(settings: Settings) -> None:
     assert found() == []
     settings.ROLLBACK = {}
     assert found(deploy=True) == []
+
+
+SIZES = "Give one such as 10GB, 500MB or 0."
 
 
 @pytest.mark.parametrize(
@@ -119,6 +170,17 @@ def test_recording_that_is_off(settings: Settings) -> None:
         ([], ["ROLLBACK must be a dict, not list."]),
         ({"RELAESE": "1.0", 1: 2}, ["ROLLBACK has an unknown key: 'RELAESE'.", "ROLLBACK has an unknown key: 1."]),
         ({"RECORD": "no"}, ["ROLLBACK['RECORD'] must be True or False, not str."]),
+        ({"KEEP_DAYS": 0, "KEEP_AT_MOST": "10GB"}, []),
+        ({"KEEP_DAYS": 0.5, "KEEP_AT_MOST": "1 kB"}, []),
+        ({"KEEP_AT_MOST": 0}, []),
+        *(
+            ({"KEEP_DAYS": days}, [f"ROLLBACK['KEEP_DAYS'] must be a number of days from 0 on, not {days!r}."])
+            for days in (-1, "30", None, True, float("nan"), float("inf"), 10**9)
+        ),
+        *(
+            ({"KEEP_AT_MOST": size}, [f"ROLLBACK['KEEP_AT_MOST'] is wrong: '{size}' is not a size. {SIZES}"])
+            for size in ("10", 10, "", "-1GB", "1e3MB", "1 Gb", "GB", "1kb", True, [])
+        ),
     ],
 )
 def test_settings(settings: Settings, value: object, problems: list[str]) -> None:
