@@ -161,7 +161,9 @@ def test_for_a_program(shop: Database) -> None:
 
 def test_states(shop: Database) -> None:
     catalogue = Catalogue(get(shop.alias))
-    catalogue.change(2, state=KeptState.PARTLY, left=1, rows=2500, why=[(1, "there is no row with its key")], tried=True)
+    catalogue.change(
+        2, state=KeptState.PARTLY, left=1, rows=2500, why=[(1, "there is no row with its key")], tried=True
+    )
     catalogue.change(1, state=KeptState.PUT_BACK, left=0)
     assert plain(show(shop)) == [
         "",

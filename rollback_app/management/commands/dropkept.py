@@ -15,9 +15,7 @@ from rollback_app.safety import Refused
 
 
 class Command(RollbackCommand):
-    help = (
-        "Drops what rollbacks have kept, for good. Shows it and asks first; where nobody can be asked, it needs --no-input."
-    )
+    help = "Drops what rollbacks have kept, for good. Shows it and asks first; where nobody can be asked, it needs --no-input."
 
     def add_arguments(self, parser: CommandParser) -> None:
         given.add_numbers(parser)

@@ -19,7 +19,11 @@ class Command(RollbackCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
-            "number", nargs="?", type=positive, metavar="NUMBER", help="Show only this one, and all that is known of it."
+            "number",
+            nargs="?",
+            type=positive,
+            metavar="NUMBER",
+            help="Show only this one, and all that is known of it.",
         )
         given.add(parser)
 
