@@ -10,6 +10,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from rollback_app.planner import Change, Known, TableChange
 from rollback_app.safety import Fate, ListedObject, Object
 
+from .definitions_postgresql import definitions
 from .objects_by_text import type_changes
 
 # What is dropped, and all that depends on it, as DROP … CASCADE finds it (dependency.c, findDependentObjects): backwards to what
@@ -75,22 +76,7 @@ _DESCRIBED = """
         a.attgenerated, c.relkind, c.relispartition, s.seqrelid,
         coalesce(con.conname, c.relname)::text AS own,
         coalesce(r.ev_class, con.conrelid, t.tgrelid, p.polrelid, e.adrelid, b.prrelid, x.indrelid, y.stxrelid,
-            CASE WHEN f.classid = 'pg_class'::regclass THEN f.objid END) AS relation,
-        CASE WHEN con.oid IS NOT NULL THEN pg_get_constraintdef(con.oid)
-            WHEN r.rulename <> '_RETURN' THEN pg_get_ruledef(r.oid)
-            WHEN c.relkind IN ('v', 'm') THEN pg_get_viewdef(c.oid)
-            WHEN x.indexrelid IS NOT NULL THEN pg_get_indexdef(x.indexrelid)
-            WHEN t.oid IS NOT NULL THEN pg_get_triggerdef(t.oid)
-            WHEN y.oid IS NOT NULL THEN pg_get_statisticsobjdef(y.oid)
-            WHEN p.oid IS NOT NULL THEN concat_ws(' ', 'FOR', CASE p.polcmd WHEN 'r' THEN 'SELECT' WHEN 'a' THEN 'INSERT'
-                WHEN 'w' THEN 'UPDATE' WHEN 'd' THEN 'DELETE' ELSE 'ALL' END,
-                'USING (' || pg_get_expr(p.polqual, p.polrelid) || ')',
-                'WITH CHECK (' || pg_get_expr(p.polwithcheck, p.polrelid) || ')')
-            WHEN a.attgenerated <> '' THEN 'GENERATED ALWAYS AS ('
-                || (SELECT pg_get_expr(g.adbin, g.adrelid) FROM pg_attrdef g WHERE g.adrelid = f.objid AND g.adnum = f.objsubid)
-                || ') STORED'
-            WHEN q.oid IS NOT NULL AND q.prokind IN ('f', 'p') THEN pg_get_functiondef(q.oid)
-        END AS definition
+            CASE WHEN f.classid = 'pg_class'::regclass THEN f.objid END) AS relation
     FROM found f CROSS JOIN LATERAL pg_identify_object(f.classid, f.objid, f.objsubid) i
     LEFT JOIN pg_rewrite r ON f.classid = 'pg_rewrite'::regclass AND r.oid = f.objid
     LEFT JOIN pg_constraint con ON f.classid = 'pg_constraint'::regclass AND con.oid = f.objid
@@ -118,7 +104,7 @@ SELECT n, CASE WHEN type = 'table column' AND attgenerated <> '' THEN 'generated
         WHERE oid = relation),
     ARRAY(SELECT attname::text FROM pg_attribute WHERE attrelid = relation
         AND attnum = ANY (coalesce(conkey, (SELECT indkey::int2[] FROM pg_index WHERE pg_index.indexrelid = objid)))),
-    coalesce(definition, ''), CASE WHEN relkind IN ('r', 'p', 'f') AND objsubid = 0 THEN objid::regclass::text END
+    CASE WHEN relkind IN ('r', 'p', 'f') AND objsubid = 0 THEN objid::regclass::text END, classid::bigint, objid::bigint, objsubid
 FROM described
 """
 # Of what goes, that which is no part of something else that is named: types, stored values, keys' own indexes, defaults, …
@@ -196,8 +182,8 @@ class _Row(NamedTuple):
     own: str | None
     table: str | None
     columns: list[str]
-    definition: str
     relation: str | None
+    address: tuple[int, int, int]
 
 
 def objects(
@@ -206,14 +192,14 @@ def objects(
     """See `safety.Inspector`. limit: of the rows of an inheriting table that are counted."""
     drops = [each for each in changes if each.change in (Change.DROPS_TABLE, Change.DROPS_COLUMN)]
     types = [each for each in changes if each.change is Change.CHANGES_TYPE and type_changes(connection, each)]
-    found = []
-    for change, row in _rows(connection, drops, _GONE + _DESCRIBED + _NAMED):
-        if not _is_known(row, known, change):
-            rows = _count(connection, row.relation, limit) if row.relation else None
-            found.append((change, Object(row.kind, row.name, Fate.GOES, row.definition, rows)))
-    for change, row in _rows(connection, types, _STOPS + _DESCRIBED):
-        found.append((change, Object(row.kind, row.name, Fate.STOPS, row.definition)))
-    return found
+    gone = [each for each in _rows(connection, drops, _GONE + _DESCRIBED + _NAMED) if not _is_known(*each, known)]
+    found = [(change, row, Fate.GOES) for change, row in gone]
+    found += [(change, row, Fate.STOPS) for change, row in _rows(connection, types, _STOPS + _DESCRIBED)]
+    made = definitions(connection, [row.address for _, row, _ in found])
+    return [
+        (change, Object(row.kind, row.name, fate, sql, _count(connection, row.relation, limit)))
+        for (change, row, fate), sql in zip(found, made, strict=True)
+    ]
 
 
 def _rows(
@@ -223,18 +209,22 @@ def _rows(
         tables = [connection.ops.quote_name(each.table) for each in changes]
         with connection.cursor() as cursor:
             cursor.execute(f"{query} ORDER BY 1, 2, 3", [tables, [each.column for each in changes]])
-            for row in map(_Row._make, cursor.fetchall()):
+            for *facts, class_id, object_id, column in cursor.fetchall():
+                row = _Row(*facts, (class_id, object_id, column))
                 yield changes[row.number - 1], row
 
 
-def _is_known(row: _Row, known: Known, change: TableChange) -> bool:
+def _is_known(change: TableChange, row: _Row, known: Known) -> bool:
     """Is it the migrations' own?"""
     return (
         row.own is not None and row.kind in _NAMED_BY_MODELS and known.has_name(row.own, row.table or "", row.columns)
     )
 
 
-def _count(connection: BaseDatabaseWrapper, relation: str, limit: int) -> int:
+def _count(connection: BaseDatabaseWrapper, relation: str | None, limit: int) -> int | None:
+    """Rows of an inheriting table."""
+    if relation is None:
+        return None
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT count(*) FROM (SELECT FROM {relation} LIMIT {limit}) looked_at")
         return int(cursor.fetchone()[0])
