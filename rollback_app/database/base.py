@@ -255,6 +255,10 @@ class Database(ABC):
         """All views, triggers, indexes and so on that the migrations do not know, to compare before and after a run."""
 
     @abstractmethod
+    def object_names(self) -> Collection[str]:
+        """Of all views, triggers, indexes and so on that there are, as "view name"; see `safety.Object`."""
+
+    @abstractmethod
     def read_only(self) -> str:
         """See `safety.Inspector`."""
 
@@ -314,6 +318,10 @@ class Database(ABC):
     def lock_writers(self, tables: Collection[str]) -> None:  # noqa: B027
         """Keep others from writing to these tables until the transaction ends. Nothing, where the lock of a run does that, or
         where no lock lasts that long. Errors: those of Django's database layer."""
+
+    def own_rows(self, table: str) -> str:
+        """How FROM names a table for its rows alone, without those of tables that inherit from it."""
+        return str(self.connection.ops.quote_name(table))
 
     def comment(self, table: str, words: str) -> None:  # noqa: B027
         """Say in the database what a table is for. Nothing, where there are no comments."""

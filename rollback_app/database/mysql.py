@@ -68,6 +68,9 @@ class MySQL(Database):
             )
             return frozenset(cursor.fetchall())
 
+    def object_names(self) -> Collection[str]:
+        return objects_mysql.names(self.connection)
+
     def read_only(self) -> str:
         with self.connection.cursor() as cursor:
             cursor.execute("SHOW GRANTS")

@@ -142,10 +142,14 @@ def _of_column(key: _Key, column: str) -> Object:
 
 
 def _written(connection: BaseDatabaseWrapper, known: Known) -> list[Written]:
+    return [each for each in _all_written(connection) if not _is_known(each, known)]
+
+
+def _all_written(connection: BaseDatabaseWrapper) -> list[Written]:
     checks = _MARIADB_CHECKS if connection.mysql_is_mariadb else _MYSQL_CHECKS  # type: ignore[attr-defined]
     with connection.cursor() as cursor:
         cursor.execute(_WRITTEN + checks)
-        return [each for each in starmap(Written, cursor.fetchall()) if not _is_known(each, known)]
+        return list(starmap(Written, cursor.fetchall()))
 
 
 def _is_known(each: Written, known: Known) -> bool:
@@ -155,10 +159,20 @@ def _is_known(each: Written, known: Known) -> bool:
 
 
 def _keys(connection: BaseDatabaseWrapper, known: Known) -> list[_Key]:
+    return [key for key in _all_keys(connection) if not known.has_name(key.name, key.table, key.columns)]
+
+
+def _all_keys(connection: BaseDatabaseWrapper) -> list[_Key]:
     with connection.cursor() as cursor:
         cursor.execute(_KEYS)
-        found = [_Key(*row) for row in cursor.fetchall()]
-    return [key for key in found if not known.has_name(key.name, key.table, key.columns)]
+        return [_Key(*row) for row in cursor.fetchall()]
+
+
+def names(connection: BaseDatabaseWrapper) -> set[str]:
+    """See `Database.object_names`."""
+    return {f"{each.kind} {each.name}" for each in _all_written(connection)} | {
+        f"{key.kind} {key.table}.{key.name}" for key in _all_keys(connection)
+    }
 
 
 def listing(connection: BaseDatabaseWrapper, known: Known) -> list[ListedObject]:

@@ -70,11 +70,20 @@ WITH inherited AS (
     OR e.adnum <> attribute OR d.classid = 'pg_class'::regclass AND d.objsubid NOT IN (0, attribute)
 )
 """
-_DESCRIBED = """
+_KIND = """CASE WHEN i.type = 'table column' AND a.attgenerated <> '' THEN 'generated column'
+        WHEN i.type = 'table column' THEN 'column'
+        WHEN c.relispartition THEN 'partition' WHEN c.relkind IN ('r', 'p', 'f') THEN 'inheriting table'
+        WHEN con.contype = 'f' THEN 'foreign key' WHEN con.contype = 'c' THEN 'check'
+        WHEN con.contype = 'u' THEN 'unique constraint'
+        WHEN con.contype = 'p' THEN 'primary key' WHEN con.contype = 'x' THEN 'exclusion constraint'
+        WHEN i.type = 'statistics object' THEN 'statistics' WHEN i.type = 'publication relation' THEN 'publication'
+        WHEN i.type = 'default value' THEN 'default' ELSE i.type END"""
+_NAME = "CASE WHEN i.type = 'default value' THEN regexp_replace(i.identity, '^for ', '') ELSE i.identity END"
+_DESCRIBED = f"""
 , described AS (
     SELECT f.*, i.type, i.schema, i.identity, r.rulename, x.indexrelid, con.contype, con.conkey, t.tgisinternal,
         a.attgenerated, c.relkind, c.relispartition, s.seqrelid,
-        coalesce(con.conname, c.relname)::text AS own,
+        coalesce(con.conname, c.relname)::text AS own, {_KIND} AS kind, {_NAME} AS name,
         coalesce(r.ev_class, con.conrelid, t.tgrelid, p.polrelid, e.adrelid, b.prrelid, x.indrelid, y.stxrelid,
             CASE WHEN f.classid = 'pg_class'::regclass THEN f.objid END) AS relation
     FROM found f CROSS JOIN LATERAL pg_identify_object(f.classid, f.objid, f.objsubid) i
@@ -92,19 +101,14 @@ _DESCRIBED = """
     LEFT JOIN pg_index x ON f.classid = 'pg_class'::regclass AND x.indexrelid = f.objid
     LEFT JOIN pg_sequence s ON f.classid = 'pg_class'::regclass AND s.seqrelid = f.objid
 )
-SELECT n, CASE WHEN type = 'table column' AND attgenerated <> '' THEN 'generated column' WHEN type = 'table column' THEN 'column'
-        WHEN relispartition THEN 'partition' WHEN relkind IN ('r', 'p', 'f') THEN 'inheriting table'
-        WHEN contype = 'f' THEN 'foreign key' WHEN contype = 'c' THEN 'check' WHEN contype = 'u' THEN 'unique constraint'
-        WHEN contype = 'p' THEN 'primary key' WHEN contype = 'x' THEN 'exclusion constraint'
-        WHEN type = 'statistics object' THEN 'statistics' WHEN type = 'publication relation' THEN 'publication'
-        WHEN type = 'default value' THEN 'default' ELSE type END,
-    CASE WHEN type = 'default value' THEN regexp_replace(identity, '^for ', '')
-        ELSE identity END,
-    own, (SELECT CASE WHEN pg_table_is_visible(oid) THEN '' ELSE relnamespace::regnamespace || '.' END || relname FROM pg_class
-        WHERE oid = relation),
+SELECT n, kind, name, own,
+    (SELECT CASE WHEN pg_table_is_visible(oid) THEN '' ELSE relnamespace::regnamespace || '.' END || relname
+        FROM pg_class WHERE oid = relation),
     ARRAY(SELECT attname::text FROM pg_attribute WHERE attrelid = relation
         AND attnum = ANY (coalesce(conkey, (SELECT indkey::int2[] FROM pg_index WHERE pg_index.indexrelid = objid)))),
-    CASE WHEN relkind IN ('r', 'p', 'f') AND objsubid = 0 THEN objid::regclass::text END, classid::bigint, objid::bigint, objsubid
+    CASE WHEN relkind IN ('r', 'p', 'f') AND objsubid = 0
+        THEN CASE WHEN pg_table_is_visible(objid) THEN '' ELSE schema || '"."' END || own END,
+    classid::bigint, objid::bigint, objsubid
 FROM described
 """
 # Of what goes, that which is no part of something else that is named: types, stored values, keys' own indexes, defaults, …
@@ -170,6 +174,24 @@ FROM t JOIN pg_index i ON i.indrelid = t.oid JOIN pg_class c ON c.oid = i.indexr
 WHERE NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = i.indexrelid AND k.contype <> 'f')
 ) listed
 """
+# What has a name, by the tables that keep it; all of it is of a kind and a name as above.
+_NAMES = f"""
+SELECT {_KIND} || ' ' || {_NAME} FROM (
+    SELECT 'pg_class'::regclass::oid, oid, 0 FROM pg_class
+    UNION ALL SELECT 'pg_class'::regclass, attrelid, attnum FROM pg_attribute WHERE attnum > 0 AND attgenerated <> ''
+    UNION ALL SELECT 'pg_constraint'::regclass, oid, 0 FROM pg_constraint
+    UNION ALL SELECT 'pg_trigger'::regclass, oid, 0 FROM pg_trigger WHERE NOT tgisinternal
+    UNION ALL SELECT 'pg_rewrite'::regclass, oid, 0 FROM pg_rewrite WHERE rulename <> '_RETURN'
+    UNION ALL SELECT 'pg_policy'::regclass, oid, 0 FROM pg_policy
+    UNION ALL SELECT 'pg_attrdef'::regclass, oid, 0 FROM pg_attrdef
+    UNION ALL SELECT 'pg_publication_rel'::regclass, oid, 0 FROM pg_publication_rel
+    UNION ALL SELECT 'pg_statistic_ext'::regclass, oid, 0 FROM pg_statistic_ext
+    UNION ALL SELECT 'pg_proc'::regclass, oid, 0 FROM pg_proc WHERE pronamespace::regnamespace <> 'pg_catalog'::regnamespace
+) f(classid, objid, objsubid) CROSS JOIN LATERAL pg_identify_object(classid, objid, objsubid) i
+LEFT JOIN pg_class c ON classid = 'pg_class'::regclass AND c.oid = objid
+LEFT JOIN pg_attribute a ON classid = 'pg_class'::regclass AND a.attrelid = objid AND a.attnum = objsubid AND objsubid > 0
+LEFT JOIN pg_constraint con ON classid = 'pg_constraint'::regclass AND con.oid = objid
+"""
 _NAMED_BY_MODELS = ("index", "check", "unique constraint", "exclusion constraint", "foreign key", "primary key")
 
 
@@ -197,9 +219,16 @@ def objects(
     found += [(change, row, Fate.STOPS) for change, row in _rows(connection, types, _STOPS + _DESCRIBED)]
     made = definitions(connection, [row.address for _, row, _ in found])
     return [
-        (change, Object(row.kind, row.name, fate, sql, _count(connection, row.relation, limit)))
+        (change, _object(connection, row, fate, sql, limit))
         for (change, row, fate), sql in zip(found, made, strict=True)
     ]
+
+
+def _object(connection: BaseDatabaseWrapper, row: _Row, fate: Fate, sql: str, limit: int) -> Object:
+    if row.relation is None:
+        return Object(row.kind, row.name, fate, sql)
+    table = row.relation if sql and row.kind == "inheriting table" else ""
+    return Object(row.kind, row.name, fate, sql, _count(connection, row.relation, limit), table=table)
 
 
 def _rows(
@@ -210,7 +239,7 @@ def _rows(
         with connection.cursor() as cursor:
             cursor.execute(f"{query} ORDER BY 1, 2, 3", [tables, [each.column for each in changes]])
             for *facts, class_id, object_id, column in cursor.fetchall():
-                row = _Row(*facts, (class_id, object_id, column))
+                row = _Row._make([*facts, (class_id, object_id, column)])
                 yield changes[row.number - 1], row
 
 
@@ -221,13 +250,19 @@ def _is_known(change: TableChange, row: _Row, known: Known) -> bool:
     )
 
 
-def _count(connection: BaseDatabaseWrapper, relation: str | None, limit: int) -> int | None:
-    """Rows of an inheriting table."""
-    if relation is None:
-        return None
+def _count(connection: BaseDatabaseWrapper, relation: str, limit: int) -> int:
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT count(*) FROM (SELECT FROM {relation} LIMIT {limit}) looked_at")
+        cursor.execute(
+            f"SELECT count(*) FROM (SELECT FROM {connection.ops.quote_name(relation)} LIMIT {limit}) looked_at"
+        )
         return int(cursor.fetchone()[0])
+
+
+def names(connection: BaseDatabaseWrapper) -> set[str]:
+    """See `Database.object_names`."""
+    with connection.cursor() as cursor:
+        cursor.execute(_NAMES)
+        return {name for (name,) in cursor.fetchall()}
 
 
 def listing(connection: BaseDatabaseWrapper, known: Known) -> list[ListedObject]:

@@ -141,6 +141,17 @@ def _columns(connection: BaseDatabaseWrapper) -> list[tuple[str, str]]:
         return list(cursor.fetchall())
 
 
+def names(connection: BaseDatabaseWrapper) -> set[str]:
+    """See `Database.object_names`."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT type || ' ' || name FROM sqlite_master UNION ALL"
+            " SELECT CASE WHEN c.hidden THEN 'generated column ' ELSE 'column ' END || t.name || '.' || c.name"
+            " FROM sqlite_master t, pragma_table_xinfo(t.name) c WHERE t.type = 'table'"
+        )
+        return {name for (name,) in cursor.fetchall()}
+
+
 def listing(connection: BaseDatabaseWrapper, known: Known) -> list[ListedObject]:
     """See `Database.listing`."""
     columns = [

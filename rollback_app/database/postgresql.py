@@ -112,6 +112,9 @@ class PostgreSQL(Database):
     def listing(self, known: Known) -> Collection[ListedObject]:
         return objects_postgresql.listing(self.connection, known)
 
+    def object_names(self) -> Collection[str]:
+        return objects_postgresql.names(self.connection)
+
     def read_only(self) -> str:
         with self.connection.cursor() as cursor:
             cursor.execute(
@@ -164,6 +167,13 @@ class PostgreSQL(Database):
             listed = ", ".join(map(self.connection.ops.quote_name, sorted(tables)))
             with self.connection.cursor() as cursor:
                 cursor.execute(f"LOCK TABLE {listed} IN ACCESS EXCLUSIVE MODE")
+
+    def own_rows(self, table: str) -> str:
+        name = super().own_rows(table)
+        with self.connection.cursor() as cursor:
+            # The rows of a table with partitions are in these.
+            cursor.execute("SELECT relkind = 'p' FROM pg_class WHERE oid = to_regclass(%s)", [name])
+            return name if cursor.fetchone()[0] else f"ONLY {name}"
 
     def comment(self, table: str, words: str) -> None:
         with self.connection.cursor() as cursor:

@@ -42,6 +42,9 @@ class SQLite(Database):
             )
         return super().records()
 
+    def object_names(self) -> Collection[str]:
+        return objects_sqlite.names(self.connection)
+
     def read_only(self) -> str:
         name = str(self.connection.settings_dict["NAME"])
         if name.startswith("file:") and ("mode=ro" in name or "immutable=1" in name):

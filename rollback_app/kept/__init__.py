@@ -1,7 +1,8 @@
 """What a rollback drops is kept before its first step, and put back when a `migrate` makes it again."""
 
 from .keep import Keeper
+from .objects import make_again
 from .put_back import put_back
 from .store import drop, look
 
-__all__ = ["Keeper", "drop", "look", "put_back"]
+__all__ = ["Keeper", "drop", "look", "make_again", "put_back"]

@@ -9,7 +9,9 @@ from rollback_app.bookkeeping import Catalogue, table_of
 from rollback_app.database import Database, Shape, shape
 from rollback_app.errors import RollbackError
 from rollback_app.planner import Step
-from rollback_app.safety import Kept, KeptState, ToKeep
+from rollback_app.safety import Kept, KeptKind, KeptState, ToKeep
+
+from .objects import keep_objects
 
 _COMMENT = "Rows that a rollback has kept: see `python manage.py showkept {}`. Dropped by `dropkept {}`."
 
@@ -22,7 +24,9 @@ class Keeper:
     """Keeps these things, for the run of this number in the journal. kept: what it has kept, once it has."""
 
     def __init__(self, database: Database, things: Sequence[ToKeep], *, one_transaction: bool) -> None:
-        self._database, self._things = database, things
+        self._database = database
+        self._things = [thing for thing in things if thing.kind is not KeptKind.OBJECT]
+        self._objects = [thing for thing in things if thing.kind is KeptKind.OBJECT]
         self._one_transaction = one_transaction
         self._catalogue = Catalogue(database)
         self._about: dict[int, str] = {}  # number of an entry -> the migration that drops its source
@@ -35,6 +39,7 @@ class Keeper:
         shapes = {thing.table: shape(self._database.connection, thing.table) for thing in self._things}
         self._database.lock_writers([table for table, there in shapes.items() if there])
         numbers = [self._keep(thing, there) for thing in self._things if (there := shapes[thing.table])]
+        numbers += keep_objects(self._catalogue, self._objects, self.run)
         self.kept = tuple(each for each in reversed(self._catalogue.entries()) if each.number in numbers)
 
     def step_done(self, step: Step) -> None:
@@ -49,7 +54,8 @@ class Keeper:
             return None  # it is gone already
         columns = list(dict.fromkeys([*there.key, thing.column])) if thing.column else list(there.stored)
         condition, params = self._condition(thing)
-        rows = f"FROM {self._quote(thing.table)} WHERE {condition}"
+        source = self._quote(thing.table) if thing.column else self._database.own_rows(thing.table)
+        rows = f"FROM {source} WHERE {condition}"
         if not self._fetch(f"SELECT EXISTS (SELECT 1 {rows})", params):
             return None
         if thing.column and len(columns) < 2:

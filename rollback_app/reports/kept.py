@@ -27,13 +27,14 @@ def something(things: Sequence[ToKeep]) -> list[ToKeep]:
 def keeps(things: Sequence[ToKeep]) -> Iterator[str]:
     """The sentence of the summary."""
     if full := something(things):
-        exact = all(each.rows and not each.rows.more for each in full if each.kind is not KeptKind.OBJECT)
-        rows = sum(each.rows.number for each in full if each.rows)
-        size = Size(sum(each.bytes or 0 for each in full))
+        holding = [each for each in full if each.kind is not KeptKind.OBJECT]
+        exact = all(each.rows and not each.rows.more for each in holding)
+        rows = sum(each.rows.number for each in holding if each.rows)
+        size = Size(sum(each.bytes or 0 for each in holding))
         about = (
             number_of(rows, "row") if exact else f"at least {number_of(rows, 'row')}" if rows else "rows not counted"
         )
-        yield f"Keeps {_numbers([each.kind for each in full])} ({about}, {size}) to put back later."
+        yield f"Keeps {_numbers([each.kind for each in full])}{f' ({about}, {size})' if holding else ''} to put back later."
 
 
 def in_words(each: ToKeep) -> str:
@@ -56,7 +57,8 @@ def kept_lines(entries: Sequence[Kept], alias: str) -> Iterator[Line]:
     if not entries:
         return
     rows, size = sum(each.rows for each in entries), Size(sum(each.bytes or 0 for each in entries))
-    yield Line(f"Kept {_numbers([each.kind for each in entries])} ({number_of(rows, 'row')}, {size}).", "SUCCESS")
+    about = f" ({number_of(rows, 'row')}, {size})" if rows else ""
+    yield Line(f"Kept {_numbers([each.kind for each in entries])}{about}.", "SUCCESS")
     suffix = "" if alias == "default" else f" --database {shlex.quote(alias)}"
     if back := [str(each.number) for each in entries if each.put_back]:
         yield Line(

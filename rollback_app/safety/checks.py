@@ -19,15 +19,18 @@ def judge(
     """(all findings about a plan, blockers first; what the run keeps). What several operations of a step give alike is one
     finding."""
     drops = tuple(losses.found(plan, inspector, keeping, count=count))
-    findings = _found(CHECKS, Judged(plan, inspector, one_transaction, count, drops))
+    hanging = tuple(losses.hanging(object_checks.found(plan, inspector), drops, inspector, keeping))
+    findings = _found(CHECKS, Judged(plan, inspector, one_transaction, count, drops, hanging))
     kept = [drop.keep for drop in drops if drop.keep]
-    return findings, (*kept, *losses.named(inspector, keeping))
+    with_objects = [thing for each in hanging for thing in each.keep]
+    return findings, (*kept, *with_objects, *losses.named(inspector, keeping))
 
 
 def blockers(plan: Plan, inspector: Inspector, *, one_transaction: bool, count: bool = True) -> tuple[Finding, ...]:
     """The blockers among them, without counting what would be lost."""
     checks = [check for check in CHECKS if check is not row_checks.loss]
-    found = _found(checks, Judged(plan, inspector, one_transaction, count))
+    hanging = tuple(object_checks.found(plan, inspector))
+    found = _found(checks, Judged(plan, inspector, one_transaction, count, hanging=hanging))
     return tuple(finding for finding in found if finding.level is Level.BLOCKER)
 
 

@@ -14,7 +14,7 @@ from rollback_app.moments import Moment
 from rollback_app.planner import Known, Names, Plan, Requirement, Right, TableChange
 
 from .counts import Count
-from .kept import Drop, ToKeep
+from .kept import Drop, Hanging, ToKeep
 from .objects import Object
 
 
@@ -141,10 +141,11 @@ class Inspector(Protocol):
 @dataclass(frozen=True)
 class Judged:
     """What the checks see. one_transaction: is the whole run one transaction? count: may rows be counted? drops: what the plan
-    drops, and what of it is kept."""
+    drops, and what of it is kept. hanging: what hangs on what it changes, and no migration knows."""
 
     plan: Plan
     inspector: Inspector
     one_transaction: bool
     count: bool
     drops: tuple[Drop, ...] = ()
+    hanging: tuple[Hanging, ...] = ()

@@ -10,9 +10,10 @@ from enum import Enum
 from typing import Any
 
 from rollback_app.errors import shown
-from rollback_app.planner import Effect, Step
+from rollback_app.planner import Effect, Step, TableChange
 
 from .counts import Count
+from .objects import Object
 
 KEPT_PREFIX = "rollback_kept_"
 
@@ -87,6 +88,19 @@ class Drop:
     column: str
     count: Count | None
     keep: ToKeep | None = None
+    why_not: str = ""
+    way_out: str = ""
+
+
+@dataclass(frozen=True)
+class Hanging:
+    """An object that no migration knows, and the first change of the plan that reaches it. keep: what the run keeps of it: its
+    definition, and the rows of a table. why_not: why it keeps nothing, in words; empty if nobody wants it to. way_out: what to do
+    about that."""
+
+    change: TableChange
+    object: Object
+    keep: tuple[ToKeep, ...] = ()
     why_not: str = ""
     way_out: str = ""
 

@@ -1,17 +1,19 @@
-"""What a plan drops that holds rows, and what of it the run keeps."""
+"""What a plan drops, and what of it the run keeps."""
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 from rollback_app.errors import UsageError, shown
 from rollback_app.planner import Plan, Reach, Right, code_on_the_way, drops
 
+from .counts import Count
 from .findings import Inspector
-from .kept import Drop, Keeping, KeptKind, Size, ToKeep
+from .kept import Drop, Hanging, Keeping, KeptKind, Size, ToKeep
+from .objects import Fate
 
 _A_TABLE_OF_OURS = "rollback_kept_1"
 _LOSE = "lose it with --destroy-data"
@@ -38,6 +40,46 @@ def named(inspector: Inspector, keeping: Keeping) -> Iterator[ToKeep]:
         yield ToKeep(KeptKind.TABLE, "", table, rows=counted[0], bytes=size, put_back=False)
 
 
+def hanging(
+    there: Iterable[Hanging], all_drops: Sequence[Drop], inspector: Inspector, keeping: Keeping
+) -> Iterator[Hanging]:
+    """What the run keeps of objects that go along or break, after what it keeps of these drops."""
+    room = keeping.at_most - sum(drop.keep.bytes or 0 for drop in all_drops if drop.keep)
+    no_right: str | None = None
+    for each in there:
+        if not keeping.wanted or each.object.fate is Fate.STOPS or not each.object.definition:
+            yield each
+            continue
+        no_right = _no_right(inspector) if no_right is None else no_right
+        keep = list(_of_object(each, inspector))
+        size = sum(thing.bytes or 0 for thing in keep)
+        why_not = no_right or (_too_large(size, keeping) if size > room else "")
+        room -= 0 if why_not else size
+        way_out = _RIGHT if no_right else _LARGER
+        yield replace(each, why_not=why_not, way_out=way_out) if why_not else replace(each, keep=tuple(keep))
+
+
+def _of_object(each: Hanging, inspector: Inspector) -> Iterator[ToKeep]:
+    """Its definition, and the rows of a table; those of a partition are kept with the table that it is a part of."""
+    change, hung, about = each.change, each.object, str(each.change.step.key)
+    yield ToKeep(
+        KeptKind.OBJECT, about, change.table, change.column, name=str(hung), definition=hung.definition, bytes=0
+    )
+    if hung.table:
+        rows, size = Count(hung.rows or 0), inspector.size(hung.table)
+        yield ToKeep(KeptKind.TABLE, about, hung.table, rows=rows, bytes=size)
+
+
+def _no_right(inspector: Inspector) -> str:
+    """Why nothing can be kept in this database; empty if it can."""
+    lacking = inspector.missing_rights([(_A_TABLE_OF_OURS, Right.CREATE)])
+    return " ".join(lacking).removesuffix(".").removesuffix(", as the run does")
+
+
+def _too_large(size: int, keeping: Keeping) -> str:
+    return f"it takes about {Size(size)}, and a run keeps at most {Size(keeping.at_most)}"
+
+
 def _counted(plan: Plan, inspector: Inspector, *, count: bool) -> Iterator[Drop]:
     dropped = [drop for drop in drops(plan) if not getattr(drop[1].field, "generated", False)]
     dropped_tables = {table for _, _, table, column in dropped if not column}
@@ -62,8 +104,7 @@ class _Keeper:
         self._room = keeping.at_most
 
     def decide(self, all_drops: Sequence[Drop]) -> Iterator[Drop]:
-        lacking = self._inspector.missing_rights([(_A_TABLE_OF_OURS, Right.CREATE)]) if all_drops else ()
-        no_right = " ".join(lacking).removesuffix(".").removesuffix(", as the run does")
+        no_right = _no_right(self._inspector) if all_drops else ""
         for drop in all_drops:
             if drop.count is None and self._count:  # there is none
                 yield drop
@@ -80,8 +121,7 @@ class _Keeper:
             return replace(drop, why_not=why_not, way_out=_WHOLE.format(shlex.quote(drop.table)))
         size = self._size(drop, key)
         if size is not None and size > self._room:
-            of = f"it takes about {Size(size)}, and a run keeps at most {Size(self._keeping.at_most)}"
-            return replace(drop, why_not=of, way_out=_LARGER)
+            return replace(drop, why_not=_too_large(size, self._keeping), way_out=_LARGER)
         self._room -= size or 0
         kind = KeptKind.COLUMN if drop.column else KeptKind.TABLE
         keep = ToKeep(

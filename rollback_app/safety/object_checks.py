@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from rollback_app.planner import Change, TableChange, known, table_changes
+from rollback_app.planner import Change, Plan, known, table_changes
 
 from .counts import digits
-from .findings import Finding, Judged, Level
+from .findings import Finding, Inspector, Judged, Level
+from .kept import Hanging
 from .objects import Fate, Object
 
 _LOSSES = {
@@ -22,30 +23,38 @@ _CHANGES = {
     Change.REMAKES: "makes table {} anew",
     Change.RENAMES: "renames table {} or a column of it",
 }
+_NOT_KEPT = "No migration knows it, so that nothing makes it again. Keep its definition if it is still wanted."
+_BROKEN = "It works again once a migrate has made again what it uses. Its definition is kept."
+_KEPT = "The next migrate that makes again what it hangs on makes it again, too."
 _HINTS = {"column": "Save its values elsewhere and drop it, then run the same command again."}
 
 
-def objects(judged: Judged) -> Iterator[Finding]:
+def found(plan: Plan, inspector: Inspector) -> Iterator[Hanging]:
     """Each object once, at the first change that reaches it; a blocker before anything else."""
-    plan = judged.plan
     obstacles = plan.obstacles
     # Then there are no states of this plan, or not those that the database is in: a run stopped in the middle of its first step.
     unknown = obstacles.unclear or obstacles.dependants or obstacles.excluded or plan.earlier.resumes
     changes = [] if unknown else table_changes(plan)
     if not changes:
         return
-    found: dict[tuple[str, str], tuple[TableChange, Object]] = {}
-    for change, each in judged.inspector.objects(changes, known(plan, judged.inspector.names())):
+    first: dict[tuple[str, str], Hanging] = {}
+    for change, each in inspector.objects(changes, known(plan, inspector.names())):
         if _dropped_before(change.sql, each):
             continue
-        first = found.setdefault((each.kind, each.name), (change, each))
-        if each.fate is Fate.STOPS and first[1].fate is not Fate.STOPS:
-            found[each.kind, each.name] = (change, each)
-    for change, each in found.values():
-        yield _finding(change, each, judged.one_transaction)
+        hanging = first.setdefault((each.kind, each.name), Hanging(change, each))
+        if each.fate is Fate.STOPS and hanging.object.fate is not Fate.STOPS:
+            first[each.kind, each.name] = Hanging(change, each)
+    yield from first.values()
 
 
-def _finding(change: TableChange, each: Object, one_transaction: bool) -> Finding:
+def objects(judged: Judged) -> Iterator[Finding]:
+    """What hangs on what the plan changes: what stops it, what goes along, what is broken."""
+    for hanging in judged.hanging:
+        yield _finding(hanging, judged.one_transaction)
+
+
+def _finding(hanging: Hanging, one_transaction: bool) -> Finding:
+    change, each = hanging.change, hanging.object
     facts = {
         "kind": each.kind,
         "name": each.name,
@@ -66,9 +75,13 @@ def _finding(change: TableChange, each: Object, one_transaction: bool) -> Findin
         return Finding("rollback.E020", Level.BLOCKER, about, text, hint, facts)
     id, fate = _LOSSES[each.fate]
     rows = "" if each.rows is None else f", with its {digits(each.rows)} row{'' if each.rows == 1 else 's'}"
-    text = f"{about} {does}: {each} {fate}{rows}{because}."
-    hint = "No migration knows it, so that nothing makes it again. Keep its definition if it is still wanted."
-    return Finding(id, Level.LOSS, about, text, hint, facts)
+    text = f"{about} {does}: {each} {fate}{rows}{because}"
+    if not hanging.keep:
+        not_kept = f"; not kept: {hanging.why_not}" if hanging.why_not else ""
+        return Finding(id, Level.LOSS, about, f"{text}{not_kept}.", hanging.way_out or _NOT_KEPT, facts)
+    if each.fate is Fate.BREAKS:
+        return Finding(id, Level.LOSS, about, f"{text}.", _BROKEN, facts)
+    return Finding("rollback.I021", Level.REMARK, about, f"{text}; kept.", _KEPT, facts)
 
 
 def _dropped_before(sql: str, each: Object) -> bool:

@@ -19,7 +19,8 @@ class Fate(str, Enum):
 @dataclass(frozen=True)
 class Object:
     """kind: in words, as "view". name: as the database names it, with its schema. fate: what happens to it. definition: the
-    SQL that makes it, or the part of it that is its own. rows: of an inheriting table. what: more about the fate, in words."""
+    SQL that makes it again; empty if there is none. rows, table: of an inheriting table, and what Django would call it. what:
+    more about the fate, in words."""
 
     kind: str
     name: str
@@ -27,6 +28,7 @@ class Object:
     definition: str = ""
     rows: int | None = None
     what: str = ""
+    table: str = ""
 
     def __str__(self) -> str:
         return f"{self.kind} {self.name}"
