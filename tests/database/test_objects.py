@@ -9,7 +9,7 @@ import pytest
 
 from rollback_app import workflow
 from rollback_app.executor import StepFailed
-from rollback_app.safety import Finding
+from rollback_app.safety import NOT_KEEPING, Finding, Keeping
 from tests.support.commands import roll_back
 from tests.support.databases import Database
 from tests.support.history import deploy, keys
@@ -51,9 +51,9 @@ def execute(database: Database, *sql: str) -> None:
             cursor.execute(statement)
 
 
-def found(database: Database) -> dict[str, Finding]:
+def found(database: Database, keeping: Keeping = NOT_KEEPING) -> dict[str, Finding]:
     """What is said of objects, by kind and name."""
-    (preview,) = workflow.preview(DAY_2.isoformat(), using=[database.alias])
+    (preview,) = workflow.preview(DAY_2.isoformat(), using=[database.alias], keeping=keeping)
     return {f"{each.facts['kind']} {each.facts['name']}": each for each in preview.findings if "kind" in each.facts}
 
 
@@ -134,11 +134,11 @@ def test_what_cascade_takes_along(database: Database, project: Project, name: st
     findings = found(database)
     assert {key: each.facts["on"] for key, each in findings.items()} == expected
     assert {each.id for each in findings.values()} == {"rollback.W020"}
-    said = roll_back(database, DAY_2, destroy_data=False)
+    said = roll_back(database, DAY_2, destroy_data=False, keep=False)
     assert said.status == 3
     for each in expected:
         assert each in said.out
-    assert roll_back(database, DAY_2).status == 0
+    assert roll_back(database, DAY_2, keep=False).status == 0
 
 
 TYPES: Mapping[str, tuple[Sequence[str], set[str]]] = {
@@ -299,10 +299,10 @@ def said_of(database: Database, expected: Mapping[str, tuple[str, str]]) -> None
     assert {key: (each.id[-4:], str(each.facts["on"])) for key, each in findings.items()} == expected
     blocked = any(id.startswith("E") for id, _ in expected.values())
     if expected:
-        said = roll_back(database, DAY_2, destroy_data=False)
+        said = roll_back(database, DAY_2, destroy_data=False, keep=False)
         assert said.status == 3
         assert all(each in said.out for each in expected)
-    said = roll_back(database, DAY_2)
+    said = roll_back(database, DAY_2, keep=False)
     assert said.status == (3 if blocked else 0), said.all
     assert (("a", "0002_late") in keys(database.alias)) == blocked
 

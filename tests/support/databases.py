@@ -68,6 +68,9 @@ def empty_postgresql(connection: BaseDatabaseWrapper) -> None:
         for (schema,) in cursor.fetchall():
             cursor.execute(f"DROP SCHEMA {schema} CASCADE")
         cursor.execute("CREATE SCHEMA public")
+        cursor.execute("SELECT quote_ident(pubname) FROM pg_publication")  # which is in no schema
+        for (publication,) in cursor.fetchall():
+            cursor.execute(f"DROP PUBLICATION {publication}")
 
 
 def empty_mariadb(connection: BaseDatabaseWrapper) -> None:
