@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from rollback_app import kept, workflow
+from rollback_app import kept
 from rollback_app.bookkeeping import Catalogue
 from rollback_app.database import get
 from rollback_app.safety import Kept, KeptKind, KeptState
-from tests.database.test_objects import COLUMN, DAY_2, INDEXED, LATE, REMAKE, SMALL, TABLE, deployed, execute
+from tests.database.test_objects import DAY_2, deployed
 from tests.support.commands import roll_back
 from tests.support.databases import Database
 from tests.support.history import migrate
