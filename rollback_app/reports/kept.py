@@ -98,7 +98,8 @@ def _entry(each: Kept, found: KeptData, *, in_full: bool) -> Iterator[Line]:
     if is_gone:
         yield Line(f"   Its table {table_of(each.number)} is gone: somebody dropped it.", "WARNING", 3)
     for rows, reason in each.why:
-        yield Line(f"   {number_of(rows, 'row')}: {reason}", indent=5)
+        what = "not made again" if each.kind is KeptKind.OBJECT else number_of(rows, "row")
+        yield Line(f"   {what}: {reason}", indent=5)
     if each.open:
         yield from _next(each)
         if in_full:

@@ -32,7 +32,8 @@ UNION ALL SELECT 'publication', p::text FROM pg_publication_tables p
 UNION ALL SELECT 'default', concat_ws(' ', adrelid::regclass, attname, pg_get_expr(adbin, adrelid)) FROM pg_attrdef
     JOIN pg_attribute ON attrelid = adrelid AND attnum = adnum
 UNION ALL SELECT 'sequence', s::text FROM pg_sequences s WHERE sequencename = 'sq'
-UNION ALL SELECT 'function', pg_get_functiondef(oid) || coalesce(proacl::text, '') FROM pg_proc WHERE pronamespace = 'public'::regnamespace
+UNION ALL SELECT 'function', pg_get_functiondef(oid) || coalesce(proacl::text, '') FROM pg_proc
+    WHERE pronamespace = 'public'::regnamespace
 UNION ALL SELECT 'said', i.identity || description FROM pg_description, LATERAL pg_identify_object(classoid, objoid, objsubid) i
     WHERE objoid > 16384 AND i.identity NOT LIKE '%rollback%'
 UNION ALL SELECT 'class', concat_ws(' ', oid::regclass, relkind, relowner::regrole, reloptions,
