@@ -1,4 +1,4 @@
-"""`python -m example_project.demo`: the shop goes through three deployments, and then back before the last, in front of you."""
+"""`python -m example_project.demo`: the shop goes through three deployments, back before the last, and forward again."""
 
 from __future__ import annotations
 
@@ -65,20 +65,29 @@ def main() -> None:
     show_database()
     say("2.2 went wrong. What would a rollback to before it do? This only looks.")
     manage('python manage.py rollbackmigrationsafter "2024-05-15 11:00" --plan')
-    say("Without a terminal, nothing is destroyed without consent: exit status 3.")
-    status = manage('python manage.py rollbackmigrationsafter "2024-05-15 11:00" --no-input -v 0')
-    print(f"(exit status {status})")
-    say("So we consent to the loss that the plan names.")
-    manage('python manage.py rollbackmigrationsafter "2024-05-15 11:00" --no-input --destroy-data')
+    say("It keeps what it drops, so nothing is lost, and it needs no consent. We run it.")
+    manage('python manage.py rollbackmigrationsafter "2024-05-15 11:00" --no-input')
     say("The database is what it was under 2.1: the columns and the table are gone, and the orders are OPEN again.")
     show_database()
+    say("2.1 runs again, and Grace orders tea. What has been kept meanwhile?")
+    history.order_of_2_1()
+    manage("python manage.py showkept")
+    say("2.2 is fixed and deployed again: Django's own migrate, which puts back what was kept.")
+    manage("python manage.py migrate")
+    say(
+        "The database as if nobody had ever rolled back: notes, the invoice and the loyalty points are there, and so is "
+        "the order that 2.1 took."
+    )
+    show_database()
+    say("Without keeping it would be a loss, and without a terminal nothing is lost without consent: exit status 3.")
+    status = manage('python manage.py rollbackmigrationsafter "2024-05-15 11:00" --no-keep --no-input -v 0')
+    print(f"(exit status {status})")
     say(
         "One deployment further back is a migration that cannot be undone. The command finds it before it changes anything."
     )
     status = manage('python manage.py rollbackmigrationsafter "2024-04-08 11:00" --plan')
     print(f"(exit status {status})")
     say("What to try next, on the same database (example_project/demo.sqlite3):")
-    print("  python manage.py migrate")
     print("  python manage.py showdeployments")
     print('  python manage.py rollbackmigrationsafter "2024-05-15" --format json --plan')
     print("  python manage.py rollbackmigrationsafter --help")

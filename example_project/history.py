@@ -63,6 +63,16 @@ def _fill_2_2(models: Any) -> None:
     models("accounts", "User").objects.filter(username="ada").update(loyalty_points=24)
 
 
+def order_of_2_1(alias: str = DEFAULT_DB_ALIAS) -> None:
+    """Release 2.1, started again after a rollback, takes an order."""
+    targets = [key for deployment in DEPLOYMENTS[:2] for key in deployment.targets]
+    models = MigrationLoader(connections[alias]).project_state(targets).apps.get_model
+    placed, tea = datetime(2024, 5, 16, 9, tzinfo=timezone.utc), models("catalog", "Product").objects.get(sku="TEA-1")
+    grace = models("accounts", "User").objects.get(username="grace")
+    order = models("orders", "Order").objects.create(customer=grace, placed=placed, total=tea.price)
+    models("orders", "OrderLine").objects.create(order=order, product=tea, quantity=1)
+
+
 DEPLOYMENTS = (
     Deployment(
         "2.0",

@@ -129,14 +129,14 @@ class Table:
             self._all.filter(pk=number)._raw_delete(self._alias)  # noqa: SLF001  # Django's own way
 
     def _bring_up_to_date(self) -> None:
-        connection = self.database.connection
+        # Not as a context: on SQLite that looks through all rows of the file for some that point nowhere, fails on those that
+        # were there before, and enforces foreign keys again, which a run has switched off.
+        editor = self.database.connection.schema_editor()
         if not self._exists():
-            with connection.schema_editor() as editor:
-                editor.create_model(self.model)
+            editor.execute(*editor.table_sql(self.model))
             return
         for field in self._missing().values():
             # Not `add_field`, which makes the table anew on SQLite, and drops the default.
-            with connection.schema_editor() as editor:
-                definition, params = editor.column_sql(self.model, field, include_default=True)
-                table, column = editor.quote_name(self.name), editor.quote_name(field.name)
-                editor.execute(f"ALTER TABLE {table} ADD COLUMN {column} {definition}", params)
+            definition, params = editor.column_sql(self.model, field, include_default=True)
+            table, column = editor.quote_name(self.name), editor.quote_name(field.name)
+            editor.execute(f"ALTER TABLE {table} ADD COLUMN {column} {definition}", params)

@@ -15,6 +15,9 @@ from rollback_app.safety import Comparison, in_words
 from . import advice
 from .progress import Done
 
+KEEPING = "keeping what would be lost"
+_WITHOUT = " Copies of earlier runs need room too: `showkept` lists them. Or do without a copy: --no-keep loses what is dropped."
+
 
 class StepFailed(RollbackError):
     """A run broke off. Facts: the step (None outside of one), what the run was doing (words), its SQL (empty if no statement
@@ -54,7 +57,9 @@ class StepFailed(RollbackError):
         words = self.advice or advice.UNKNOWN
         if "{step}" in words and self.step is None:
             words = advice.UNKNOWN
-        return words.format(again=again, step=self.step and self.step.key)
+        locked = self.returncode == Locked.returncode
+        without = _WITHOUT if self.doing == KEEPING and not locked else ""
+        return words.format(again=again, step=self.step and self.step.key) + without
 
 
 class NotAsExpected(StepFailed):

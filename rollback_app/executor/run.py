@@ -19,7 +19,7 @@ from rollback_app.planner import Kind, Plan, Step
 from rollback_app.safety import Comparison, Refused
 from rollback_app.states import States, Undo
 
-from .failures import StepFailed, after_all_or_nothing, after_some_steps
+from .failures import KEEPING, StepFailed, after_all_or_nothing, after_some_steps
 from .pieces import undo_in_pieces
 from .progress import Bookmark, Done, Keeper, Progress
 from .signals import signals
@@ -27,7 +27,6 @@ from .steps import undo
 from .watch import Watch
 
 _Prepare = Callable[[], Plan]
-KEEPING = "keeping what would be lost"
 
 
 @dataclass(frozen=True)

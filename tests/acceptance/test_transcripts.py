@@ -24,7 +24,8 @@ BLOCK = re.compile(r"(<!-- transcript: (\S+) -->\n)(.*?)(<!-- end -->)", re.DOTA
 BEFORE_2_2 = 'python manage.py rollbackmigrationsafter "2024-05-15 11:00"'
 TRANSCRIPTS = {
     "plan": [f"{BEFORE_2_2} --plan"],
-    "run": [f"{BEFORE_2_2} --no-input --destroy-data"],
+    "run": [f"{BEFORE_2_2} --no-input"],
+    "forward": [f"{BEFORE_2_2} --no-input -v 0", "python manage.py showkept", "python manage.py migrate -v 1"],
     "refused": ['python manage.py rollbackmigrationsafter "2024-04-08 11:00" --plan'],
     "json": [f"{BEFORE_2_2} --plan --format json"],
     "deployments": ["python manage.py showdeployments"],
@@ -36,7 +37,7 @@ TRANSCRIPTS = {
     "manifest": ["python manage.py rollbackmigrationsafter manifest:- --plan < older.json"],
     "steps": ["python manage.py rollbackmigrationsafter all: --steps 1 --plan"],
     "undo": [
-        f"{BEFORE_2_2} --no-input --destroy-data -v 0",
+        f"{BEFORE_2_2} --no-input -v 0",
         "python manage.py showdeployments --limit 1",
         "python manage.py showrollbacks",
     ],
@@ -142,10 +143,13 @@ def test_the_demonstration_runs() -> None:
     assert process.stderr == ""
     assert "Done: 5 migrations unapplied on default" in process.stdout
     assert "(exit status 3)" in process.stdout
-    before, after = (part for part in process.stdout.split("\n\n# ") if part.startswith("The database "))
-    assert "orders_invoice (" in before
-    assert "orders_invoice (" not in after
+    before, after, again = (part for part in process.stdout.split("\n\n# ") if part.startswith("The database "))
+    written = ("orders_invoice (", "Please ring twice.", "A present: no invoice", "2024-0001", "1, ada, 24")
+    assert all(words in before and words in again for words in written)
+    assert not any(words in after for words in written)
     assert ", OPEN" in after
+    assert "2024-05-16 09:00:00" in again
+    assert "2024-05-16 09:00:00" not in before + after
 
 
 def test_older_code_without_the_app_says_unknown_command(shop: Path) -> None:
