@@ -8,13 +8,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Any
 
 from django.apps.registry import Apps
 from django.db import models
 
-from rollback_app.database import Database
+from rollback_app.database import Database, is_there
 from rollback_app.safety import KEPT_PREFIX, Kept, KeptKind, KeptState, table_of
 
 from .tables import Table
@@ -24,7 +25,7 @@ _NUMBERED = re.compile(f"{KEPT_PREFIX}([1-9][0-9]*)")
 
 
 class KeptEntry(models.Model):
-    """columns, key, why: JSON. See `safety.Kept`."""
+    """columns, key, why, names: JSON. See `safety.Kept`."""
 
     run = models.IntegerField(default=0)
     kind = models.CharField(max_length=20)
@@ -42,6 +43,10 @@ class KeptEntry(models.Model):
     why = models.TextField(default="[]")
     put_back = models.BooleanField(default=True)
     tried = models.BooleanField(default=False)
+    about = models.TextField(default="")
+    names = models.TextField(default="[]")
+    fingerprint = models.TextField(default="")
+    changing = models.BooleanField(default=False)
 
     class Meta:
         apps = Apps()
@@ -61,12 +66,20 @@ class Catalogue:
         self._entries = Table(database, KeptEntry)
 
     def entries(self) -> list[Kept]:
-        """All of them, newest first."""
+        """All of them, newest first. What was copied counts as kept once its source is gone, also if the run was killed before it
+        could note that; one that is put back only by hand as soon as it is complete."""
+        return self._as_they_are(self.noted())
+
+    def noted(self) -> list[Kept]:
+        """All of them, newest first, as they were noted."""
         return self._entries.read(_kept)
 
     def entries_or_error(self) -> list[Kept]:
         """The same, but a catalogue that cannot be read is an error. Errors: Unreadable."""
-        return self._entries.must_read(_kept)
+        return self._as_they_are(self._entries.must_read(_kept))
+
+    def _as_they_are(self, entries: Sequence[Kept]) -> list[Kept]:
+        return [replace(each, state=KeptState.KEPT) if self._is_kept(each) else each for each in entries]
 
     def tables(self) -> set[int]:
         """The numbers of the tables of kept rows that are there, whether or not they have an entry."""
@@ -80,6 +93,20 @@ class Catalogue:
         if number in self.tables():
             with self.database.connection.cursor() as cursor:
                 cursor.execute(f"DROP TABLE {self.database.connection.ops.quote_name(table_of(number))}")
+
+    def settle(self) -> None:
+        """Note what counts as kept, before somebody makes its source again."""
+        for each in self.noted():
+            if self._is_kept(each):
+                self.change(each.number, state=KeptState.KEPT)
+
+    def _is_kept(self, entry: Kept) -> bool:
+        if entry.state is not KeptState.COPIED or entry.half_made:
+            return False
+        if entry.kind in (KeptKind.TABLE, KeptKind.COLUMN) and entry.put_back:
+            names = entry.names or [(entry.table, entry.column)]
+            return not any(is_there(self.database.connection, table, column) for table, column in names)
+        return not entry.put_back or entry.about not in {str(record.key) for record in self.database.records()}
 
     def add(self, **values: Any) -> int:
         """Write an entry, and give its number, of which there is no table yet. values: as `safety.Kept` has them, without the
@@ -97,7 +124,7 @@ class Catalogue:
         self._entries.delete(number)
 
 
-_JSON = ("columns", "key", "why")
+_JSON = ("columns", "key", "why", "names")
 _NAMES = {"table": "source_table", "column": "source_column"}
 
 
@@ -127,6 +154,10 @@ def _kept(row: Any) -> Kept:
         why=_pairs(json.loads(row.why)),
         put_back=row.put_back,
         tried=row.tried,
+        about=row.about,
+        names=_pairs(json.loads(row.names)),
+        fingerprint=row.fingerprint,
+        changing=row.changing,
     )
 
 

@@ -14,9 +14,10 @@ from rollback_app.errors import UsageError, shown
 
 from .base import Database, Timeouts
 from .errors import details, first_line, sqlstate
+from .fingerprints import fingerprint
 from .mysql import MySQL
 from .postgresql import PostgreSQL
-from .shapes import Column, Shape, shape
+from .shapes import Column, Shape, is_there, shape
 from .spelling import normal
 from .sqlite import SQLite
 from .transactions import Mark, mark
@@ -29,8 +30,10 @@ __all__ = [
     "Shape",
     "Timeouts",
     "details",
+    "fingerprint",
     "first_line",
     "get",
+    "is_there",
     "kind_of",
     "mark",
     "normal",

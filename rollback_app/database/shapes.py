@@ -47,6 +47,12 @@ def shape(connection: BaseDatabaseWrapper, table: str) -> Shape | None:
     return Shape(columns, tuple(name for _, name in keys)) if columns else None
 
 
+def is_there(connection: BaseDatabaseWrapper, table: str, column: str = "") -> bool:
+    """Is there such a table, with such a column?"""
+    found = shape(connection, table)
+    return found is not None and (not column or found.column(column) is not None)
+
+
 _POSTGRESQL = """
 SELECT a.attname, format_type(a.atttypid, a.atttypmod), a.attgenerated <> '',
     a.attnotnull AND NOT a.atthasdef AND a.attidentity = '',

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from django.db import transaction
 
 from rollback_app.database import Database
+from rollback_app.errors import Locked, RollbackError
 from rollback_app.history import Record
 from rollback_app.planner import Kind, Plan, Step
 from rollback_app.safety import Comparison, Refused
@@ -96,11 +97,11 @@ def _in_one_transaction(
             watch.progress.started(plan)
             with signals(database, plan, watch) as states, _no_new_orphans(database, None):
                 watch.check_transaction(None, "in the receivers of pre_migrate")
-                with watch.failures(None, KEEPING):
+                with _keeping(watch, None):
                     keeper.before_steps()
                 watch.prepare_to_verify(plan, states)
                 _undo_all(database, plan, states, watch, done)
-                with watch.failures(None, KEEPING):
+                with _keeping(watch, None):
                     keeper.after_steps()
             watch.verify(stays=False)
             bookmark.finished()
@@ -141,15 +142,12 @@ def _step_by_step(
             plan = _same(expected, prepare())
             watch.progress.started(plan)
             with signals(database, plan, watch) as states:
-                with watch.failures(None, KEEPING):
+                with _keeping(watch, None):
                     keeper.before_steps()
                 watch.prepare_to_verify(plan, states)
                 for step, undos in _walk(plan, states):
-                    with watch.failures(step, KEEPING):
-                        keeper.before_step(step)
-                    done.append(_one_step(database, plan, step, undos, done, watch, bookmark))
-                    keeper.step_done(step)
-                with watch.failures(None, KEEPING):
+                    done.append(_one_step(database, plan, step, undos, done, watch, bookmark, keeper))
+                with _keeping(watch, None):
                     keeper.after_steps()
                 database.delete_records(plan.squashes)
             watch.verify(stays=True)
@@ -168,6 +166,7 @@ def _one_step(
     done: list[Done],
     watch: Watch,
     bookmark: Bookmark,
+    keeper: Keeper,
 ) -> Done:
     """Unapply one step, in a transaction of its own if the database and the migration allow one."""
     gone = {row.id for finished in done for row in finished.step.records}
@@ -182,16 +181,33 @@ def _one_step(
             stack.enter_context(_no_new_orphans(database, step))
         if {row.id for row in database.records()} != expected:
             raise StepFailed(step, "before it began", "somebody else changed django_migrations in the meantime")
+        with _keeping(watch, step):
+            keeper.before_step(step)
         if not in_transaction:
             found = undo_in_pieces(database, plan, step, undos, watch, bookmark, number=len(done) + 1)
             watch.check_objects(step)
+            keeper.step_done(step)
             return found
         found = undo(database, step, undos, watch)
         watch.check_objects(step)
         database.delete_records(step.records)
+        keeper.step_done(step)
         bookmark.step_done(len(done) + 1)
         watch.guard_callbacks()
         return found
+
+
+@contextmanager
+def _keeping(watch: Watch, step: Step | None) -> Iterator[None]:
+    """What is dropped is kept, or compared with what was kept, before this step or the first one. Nothing of that step is done,
+    so the failure names none."""
+    try:
+        with watch.failures(step, KEEPING):
+            yield
+    except (StepFailed, Locked):
+        raise
+    except RollbackError as error:
+        raise StepFailed(None, KEEPING, error.message, what_to_do=error.hint) from error
 
 
 @contextmanager

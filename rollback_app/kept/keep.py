@@ -2,113 +2,128 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+
+from django.db import transaction
+from django.db.utils import DatabaseError, InterfaceError
 
 from rollback_app.bookkeeping import Catalogue, table_of
 from rollback_app.database import Database, Shape, shape
-from rollback_app.errors import RollbackError
 from rollback_app.planner import Step
 from rollback_app.safety import Kept, KeptKind, KeptState, ToKeep
 
+from .copies import Copies, NotKept
 from .objects import keep_objects
-
-_COMMENT = "Rows that a rollback has kept: see `python manage.py showkept {}`. Dropped by `dropkept {}`."
-
-
-class NotKept(RollbackError):
-    """The copy is not what it is a copy of."""
+from .pending import Pending, names_during
 
 
 class Keeper:
-    """Keeps these things, for the run of this number in the journal. kept: what it has kept, once it has."""
+    """Keeps these things before these steps, for the run of this number in the journal. kept: what it has kept, once it has."""
 
-    def __init__(self, database: Database, things: Sequence[ToKeep], *, one_transaction: bool) -> None:
-        self._database = database
+    def __init__(
+        self, database: Database, things: Sequence[ToKeep], steps: Sequence[Step], *, one_transaction: bool
+    ) -> None:
+        self._database, self._steps = database, steps
         self._things = [thing for thing in things if thing.kind is not KeptKind.OBJECT]
         self._objects = [thing for thing in things if thing.kind is KeptKind.OBJECT]
         self._one_transaction = one_transaction
-        self._catalogue = Catalogue(database)
-        self._about: dict[int, str] = {}  # number of an entry -> the migration that drops its source
+        self._catalogue, self._copies = Catalogue(database), Copies(database)
+        self._pending = Pending(database, self._catalogue, self._copies, steps)
+        self._numbers: list[int] = []
         self.run = 0
         self.kept: tuple[Kept, ...] = ()
 
     def before_steps(self) -> None:
-        """Under the lock of the run, and in its transaction, where there is one. Errors: NotKept; those of Django's database
-        layer."""
-        shapes = {thing.table: shape(self._database.connection, thing.table) for thing in self._things}
-        self._database.lock_writers([table for table, there in shapes.items() if there])
-        numbers = [self._keep(thing, there) for thing in self._things if (there := shapes[thing.table])]
-        numbers += keep_objects(self._catalogue, self._objects, self.run)
-        self.kept = tuple(each for each in reversed(self._catalogue.entries()) if each.number in numbers)
+        """Under the lock of the run, and in its transaction, where there is one. If it fails, what it has copied is gone again.
+
+        Errors: Locked; NotKept; those of Django's database layer."""
+        try:
+            with self._all_or_none() as undo:
+                self._keep_all(undo)
+        except (DatabaseError, InterfaceError) as error:
+            if self._one_transaction or not self._database.is_lock_timeout(error):
+                raise
+            raise self._database.held() from error
+        self._read()
+
+    def before_step(self, step: Step) -> None:
+        """A step of a run that is not one transaction begins. Errors: NotKept, if what it drops is no longer what was copied."""
+        self._pending.before(step)
 
     def step_done(self, step: Step) -> None:
         """A step that is committed by itself has dropped its things."""
-        for entry in self.kept:
-            if self._about.get(entry.number) == str(step.key):
-                self._catalogue.change(entry.number, state=KeptState.KEPT)
+        self._pending.done(step)
 
-    def _keep(self, thing: ToKeep, there: Shape) -> int | None:
-        """The number of the new entry; None, if there is nothing to keep."""
+    def after_steps(self) -> None:
+        self._pending.end()
+        self._read()
+
+    def _read(self) -> None:
+        self.kept = tuple(each for each in reversed(self._catalogue.entries()) if each.number in self._numbers)
+
+    @contextmanager
+    def _all_or_none(self) -> Iterator[ExitStack]:
+        """A transaction for the copies, or else what takes them back."""
+        with ExitStack() as undo:
+            if self._database.can_undo_ddl and not self._one_transaction:
+                undo.enter_context(transaction.atomic(using=self._database.alias))
+                self._database.lock()
+                yield undo
+            else:
+                yield undo
+                undo.pop_all()
+
+    def _keep_all(self, undo: ExitStack) -> None:
+        shapes = {thing.table: shape(self._database.connection, thing.table) for thing in self._things}
+        self._database.lock_writers([table for table, there in shapes.items() if there])
+        things = self._things
+        if self._one_transaction:
+            self._pending.replace(things)
+        else:
+            things = self._pending.adopt(things, self.run)
+            self._numbers = self._pending.numbers
+        for thing in things:
+            if there := shapes.get(thing.table) or shape(self._database.connection, thing.table):
+                self._keep(thing, there, undo)
+        self._numbers += keep_objects(self._catalogue, self._objects, self.run)
+
+    def _keep(self, thing: ToKeep, there: Shape, undo: ExitStack) -> None:
         if thing.column and there.column(thing.column) is None:
-            return None  # it is gone already
+            return  # it is gone already
         columns = list(dict.fromkeys([*there.key, thing.column])) if thing.column else list(there.stored)
-        condition, params = self._condition(thing)
-        source = self._quote(thing.table) if thing.column else self._database.own_rows(thing.table)
-        rows = f"FROM {source} WHERE {condition}"
-        if not self._fetch(f"SELECT EXISTS (SELECT 1 {rows})", params):
-            return None
+        if not self._copies.has_rows(thing):
+            return
         if thing.column and len(columns) < 2:
             raise NotKept(
-                f"{thing.source} has got values meanwhile, and cannot be kept without a primary key.",
-                hint="Run the same command again to see what would be lost.",
+                f"{thing.source} has got values meanwhile, and cannot be kept without a primary key",
+                hint="To see what would be lost, {again} with --plan.",
             )
-        state = KeptState.KEPT if self._one_transaction or not thing.put_back else KeptState.COPIED
-        number = self._catalogue.add(
-            run=self.run,
-            kind=thing.kind,
-            table=thing.table,
-            column=thing.column,
-            key=there.key,
-            columns=[(each.name, each.type) for each in there.columns if each.name in columns],
-            put_back=thing.put_back,
-            state=state,
-        )
-        self._about[number] = thing.about
-        copied = self._copy(number, columns, rows, params)
+        entry = {
+            "run": self.run,
+            "kind": thing.kind,
+            "table": thing.table,
+            "column": thing.column,
+            "key": there.key,
+            "columns": [(each.name, each.type) for each in there.columns if each.name in columns],
+            "put_back": thing.put_back,
+            "about": thing.about,
+            "state": KeptState.KEPT,
+        }
+        if not self._one_transaction:
+            # Before the copy: what is written while that is made is found, then, before the drop.
+            entry |= {"state": KeptState.COPIED, "fingerprint": self._copies.fingerprint(thing.table, thing.column)}
+            entry |= {"names": names_during(self._steps, thing.about, thing.table, thing.column)}
+        number = self._catalogue.add(**entry)
+        if not self._database.can_undo_ddl:
+            undo.callback(self._take_back, number)
+        copied = self._copies.make(number, thing, columns)
         self._catalogue.change(number, rows=copied, left=copied, bytes=self._database.size(table_of(number)))
-        return number
+        self._numbers.append(number)
+        if not self._one_transaction:
+            self._pending.add(number, thing)
 
-    def _condition(self, thing: ToKeep) -> tuple[str, Sequence[Any]]:
-        if not thing.column or thing.everything:
-            return "1 = 1", []
-        return self._database.own_value(thing.column, thing.field)
-
-    def _copy(self, number: int, columns: Sequence[str], rows: str, params: Sequence[Any]) -> int:
-        """Make the table of an entry. How many rows it has."""
-        listed, made = ", ".join(map(self._quote, columns)), self._quote(table_of(number))
-        if params:  # which not every driver can send with CREATE TABLE
-            self._execute(f"CREATE TABLE {made} AS SELECT {listed} {rows.partition(' WHERE ')[0]} WHERE 1 = 0")
-            self._execute(f"INSERT INTO {made} ({listed}) SELECT {listed} {rows}", params)
-        else:
-            self._execute(f"CREATE TABLE {made} AS SELECT {listed} {rows}")
-        self._database.comment(table_of(number), _COMMENT.format(number, number))
-        copied, wanted = self._fetch(f"SELECT count(*) FROM {made}"), self._fetch(f"SELECT count(*) {rows}", params)
-        if copied != wanted:
-            raise NotKept(
-                f"{copied} of {wanted} rows were copied {rows.partition(' WHERE ')[0].lower()}.",
-                hint="Somebody wrote to it meanwhile. Stop the application, then run the same command again.",
-            )
-        return copied
-
-    def _quote(self, name: str) -> str:
-        return str(self._database.connection.ops.quote_name(name))
-
-    def _execute(self, sql: str, params: Sequence[Any] = ()) -> None:
-        with self._database.connection.cursor() as cursor:
-            cursor.execute(sql, params or None)
-
-    def _fetch(self, sql: str, params: Sequence[Any] = ()) -> int:
-        with self._database.connection.cursor() as cursor:
-            cursor.execute(sql, params or None)
-            return int(cursor.fetchone()[0])
+    def _take_back(self, number: int) -> None:
+        with suppress(DatabaseError, InterfaceError):  # a lost connection, perhaps: the next run finds it
+            self._catalogue.drop_table(number)
+            self._catalogue.forget(number)

@@ -106,7 +106,8 @@ class Hanging:
 
 
 class KeptState(str, Enum):
-    """COPIED: the run has not dropped it yet, or broke off before it could; it counts as kept once its source is gone."""
+    """COPIED: the run has not dropped it yet, or broke off before it could; it counts as kept once its source is gone
+    (`Catalogue.entries`)."""
 
     COPIED = "copied"
     KEPT = "kept"
@@ -122,6 +123,10 @@ class Kept:
     number: of the entry, and of its table. run: of the journal, 0 if the run was not noted. columns: (name, type) of the kept
     table, the type as the database spells it. rows, bytes: when it was kept. made: UTC. left: rows that are still kept. why:
     (rows, reason) for those that could not be put back. tried: did a `migrate` put it back once, as far as it could?
+
+    Of a run that is not one transaction: about: the migration whose undoing drops the source. names: (table, column), as the
+    source is called in the course of the run. fingerprint: of the source when it was copied, or when the run itself had last
+    changed it. changing: has a step begun that may change it?
     """
 
     number: int
@@ -141,10 +146,19 @@ class Kept:
     why: tuple[tuple[int, str], ...] = ()
     put_back: bool = True
     tried: bool = False
+    about: str = ""
+    names: tuple[tuple[str, str], ...] = ()
+    fingerprint: str = ""
+    changing: bool = False
 
     @property
     def source(self) -> str:
         return source(self.kind, self.table, self.column, self.name)
+
+    @property
+    def half_made(self) -> bool:
+        """Did a run die while it made this copy? Nothing was dropped then."""
+        return self.state is KeptState.COPIED and not self.rows and self.kind is not KeptKind.OBJECT
 
     @property
     def open(self) -> bool:

@@ -120,7 +120,7 @@ def _run(looked_at: Preview, progress: Progress, timeouts: Timeouts, command: st
     if looked_at.plan.empty:
         return Result(looked_at, ())
     database = databases.get(looked_at.alias, timeouts)
-    keeper = _Keeper(database, looked_at.kept, one_transaction=looked_at.one_transaction)
+    keeper = _keeper(database, looked_at)
     bookmark = None if command is None else _begun(database, looked_at, progress, command)
     keeper.run = bookmark.number if bookmark else 0
     try:
@@ -146,6 +146,10 @@ def _run(looked_at: Preview, progress: Progress, timeouts: Timeouts, command: st
     return Result(looked_at, outcome.done, outcome.comparison, keeper.kept)
 
 
+def _keeper(database: Database, looked_at: Preview) -> _Keeper:
+    return _Keeper(database, looked_at.kept, looked_at.plan.steps, one_transaction=looked_at.one_transaction)
+
+
 def _named(looked_at: Preview) -> frozenset[str]:
     """The objects that no migration knows, and of which the plan says that they go."""
     return safety.named(finding.facts for finding in looked_at.findings)
@@ -162,7 +166,7 @@ def _rehearse(looked_at: Preview, progress: Progress, timeouts: Timeouts, *, ver
             progress,
             verify=verify,
             named=_named(looked_at),
-            keeper=_Keeper(database, looked_at.kept, one_transaction=looked_at.one_transaction),
+            keeper=_keeper(database, looked_at),
         )
     except RollbackError:
         progress.broke_off()

@@ -1,0 +1,85 @@
+"""The SQL of copying a source into a table of its own, and of comparing it with what it was."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from rollback_app.bookkeeping import table_of
+from rollback_app.database import Database, fingerprint, shape
+from rollback_app.errors import RollbackError
+from rollback_app.safety import ToKeep
+
+_COMMENT = "Rows that a rollback has kept: see `python manage.py showkept {}`. Dropped by `dropkept {}`."
+_AGAIN = "Stop what writes to it, then {again}. It is then copied again."
+
+
+class NotKept(RollbackError):
+    """The copy is not what it is a copy of. In the hint, {again} stands for running the command again."""
+
+
+class Copies:
+    """The tables of one database that hold what is kept there."""
+
+    def __init__(self, database: Database) -> None:
+        self._database, self._connection = database, database.connection
+
+    def has_rows(self, thing: ToKeep) -> bool:
+        rows, params = self._rows(thing)
+        return bool(self._fetch(f"SELECT EXISTS (SELECT 1 {rows})", params))
+
+    def make(self, number: int, thing: ToKeep, columns: Sequence[str]) -> int:
+        """Copy these columns of the rows that are kept into the table of this number. How many rows that has.
+
+        Errors: NotKept, if somebody wrote meanwhile; those of Django's database layer."""
+        rows, params = self._rows(thing)
+        listed, made = ", ".join(map(self._quote, columns)), self._quote(table_of(number))
+        if params:  # which not every driver can send with CREATE TABLE
+            self._execute(f"CREATE TABLE {made} AS SELECT {listed} {rows.partition(' WHERE ')[0]} WHERE 1 = 0")
+            self._execute(f"INSERT INTO {made} ({listed}) SELECT {listed} {rows}", params)
+        else:
+            self._execute(f"CREATE TABLE {made} AS SELECT {listed} {rows}")
+        self._database.comment(table_of(number), _COMMENT.format(number, number))
+        copied, wanted = self._fetch(f"SELECT count(*) FROM {made}"), self._fetch(f"SELECT count(*) {rows}", params)
+        if copied != wanted:
+            raise NotKept(
+                f"Somebody wrote to {thing.source} while it was copied: {copied} of {wanted} rows", hint=_AGAIN
+            )
+        return copied
+
+    def fingerprint(self, table: str, column: str) -> str:
+        """Of a table, or of a column of it; empty, if there is none."""
+        there = shape(self._connection, table)
+        columns = [*there.key, column] if there and column else there.stored if there else ()
+        if there is None or not set(columns) <= set(there.stored):
+            return ""
+        return fingerprint(self._connection, self._from(table, column), [c for c in there.columns if c.name in columns])
+
+    def _rows(self, thing: ToKeep) -> tuple[str, Sequence[Any]]:
+        """FROM and WHERE of the rows that are kept."""
+        condition, params = "1 = 1", list[Any]()
+        if thing.column and not thing.everything:
+            condition, params = self._database.own_value(thing.column, thing.field)
+        return f"FROM {self._from(thing.table, thing.column)} WHERE {condition}", params
+
+    def _from(self, table: str, column: str) -> str:
+        return self._quote(table) if column else self._database.own_rows(table)
+
+    def _quote(self, name: str) -> str:
+        return str(self._connection.ops.quote_name(name))
+
+    def _execute(self, sql: str, params: Sequence[Any] = ()) -> None:
+        with self._connection.cursor() as cursor:
+            cursor.execute(sql, params or None)
+
+    def _fetch(self, sql: str, params: Sequence[Any] = ()) -> int:
+        with self._connection.cursor() as cursor:
+            cursor.execute(sql, params or None)
+            return int(cursor.fetchone()[0])
+
+
+def written_to(source: str, migration: str) -> NotKept:
+    """The error for a source that is no longer what was copied."""
+    return NotKept(
+        f"Somebody wrote to {source} after it was copied, so {migration}, which drops it, was not begun", hint=_AGAIN
+    )

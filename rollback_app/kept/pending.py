@@ -1,0 +1,181 @@
+"""The copies of a run that is not one transaction, from when they are complete until the step that drops their source is done."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from rollback_app.bookkeeping import Catalogue
+from rollback_app.database import Database, is_there
+from rollback_app.planner import Effect, Kind, Step
+from rollback_app.safety import Kept, KeptKind, KeptState, ToKeep
+
+from .copies import Copies, written_to
+
+_ANYTHING = (Kind.CODE, Kind.RUNS_SQL, Kind.UNKNOWN)
+_Name = tuple[str, str]  # of a table and a column, which is empty for a whole table
+
+
+class Pending:
+    """Knows each copy whose source has still to be dropped. The source is compared with what it was when it was copied before a
+    step drops it, and before a step that may change its rows; after such a step, what it is then is what counts."""
+
+    def __init__(self, database: Database, catalogue: Catalogue, copies: Copies, steps: Sequence[Step]) -> None:
+        self._database, self._catalogue, self._copies = database, catalogue, copies
+        self._steps = steps
+        self._done: list[Step] = []
+        self._entries: dict[int, Kept] = {}
+        self._at_first: dict[int, _Name] = {}  # what the source was called before this run
+
+    # Before the first step
+
+    def replace(self, things: Sequence[ToKeep]) -> None:
+        """For a run that is one transaction: drop what an earlier run has copied of these and never dropped."""
+        for entry in self._unfinished():
+            if any(_is_copy_of(entry, thing) for thing in things):
+                self._forget(entry)
+
+    def adopt(self, things: Sequence[ToKeep], run: int) -> list[ToKeep]:
+        """Make copies of an earlier run, which broke off, those of this run, as far as their sources are what they were. What is
+        to be copied."""
+        steps = {str(step.key) for step in self._steps if not step.fake}
+        found, left = list[ToKeep](), list(things)
+        for entry in self._unfinished():
+            thing = next((each for each in left if _is_copy_of(entry, each)), None)
+            name = (thing.table, thing.column) if thing else self._name_by_now(entry)
+            if (thing is None and entry.about not in steps) or name is None:
+                continue
+            if thing:
+                left.remove(thing)
+            found += self._adopt(entry, thing or ToKeep(entry.kind, entry.about, *name, everything=True), run)
+        return found + left
+
+    def _adopt(self, entry: Kept, thing: ToKeep, run: int) -> Iterator[ToKeep]:
+        """Comes back with what is to be copied."""
+        same = self._copies.fingerprint(thing.table, thing.column) == entry.fingerprint
+        if same or entry.changing:
+            self._catalogue.change(entry.number, run=run, about=thing.about)
+            self.add(entry.number, thing)
+            if not same and entry.put_back:
+                # The step that had begun has changed it, or somebody else has: what it is now is kept besides, to be put back
+                # by hand.
+                yield replace(thing, about="", put_back=False, everything=True)
+            return
+        if entry.put_back:
+            self._forget(entry)
+        else:  # of another run, for all that is known
+            self._catalogue.change(entry.number, state=KeptState.KEPT)
+        yield thing
+
+    def _unfinished(self) -> list[Kept]:
+        """What an earlier run has copied, and not dropped. What it has not even finished to copy is dropped."""
+        kept = {entry.number for entry in self._catalogue.entries() if entry.state is KeptState.KEPT}
+        found = []
+        for entry in self._catalogue.noted():
+            if entry.half_made:
+                self._forget(entry)
+            elif entry.state is KeptState.COPIED and entry.kind is not KeptKind.OBJECT:
+                if entry.number in kept and entry.put_back:
+                    self._catalogue.change(entry.number, state=KeptState.KEPT)
+                else:
+                    found.append(entry)
+        return found
+
+    def _name_by_now(self, entry: Kept) -> _Name | None:
+        """What the source is called now, as far as that can be told from what is there."""
+        names = reversed(entry.names)
+        return next((name for name in names if is_there(self._database.connection, *name)), None)
+
+    def _forget(self, entry: Kept) -> None:
+        self._catalogue.drop_table(entry.number)
+        self._catalogue.forget(entry.number)
+
+    # Step by step
+
+    def add(self, number: int, thing: ToKeep) -> None:
+        """A copy is complete."""
+        (entry,) = (each for each in self._catalogue.noted() if each.number == number)
+        self._entries[number] = entry
+        self._at_first[number] = thing.table, thing.column
+
+    @property
+    def numbers(self) -> list[int]:
+        return list(self._entries)
+
+    def before(self, step: Step) -> None:
+        """Errors: NotKept."""
+        for entry in list(self._entries.values()):
+            name = self._name(entry)
+            if name is not None:
+                self._look(entry, name, step)
+
+    def _look(self, entry: Kept, name: _Name, step: Step) -> None:
+        drops = entry.about == str(step.key)
+        changes = any(_may_change(effect, *name) for effect in step.effects)
+        if entry.put_back and (drops or changes or entry.changing):
+            if drops and self._database.connection.in_atomic_block:
+                self._database.lock_writers([name[0]])
+            found = self._copies.fingerprint(*name)
+            if not entry.changing and found != entry.fingerprint:
+                raise written_to(entry.source, str(step.key))
+            self._note(entry, fingerprint=found, changing=changes)
+        elif changes and not entry.changing:
+            self._note(entry, changing=True)
+
+    def done(self, step: Step) -> None:
+        for entry in list(self._entries.values()):
+            if entry.about == str(step.key):
+                self._catalogue.change(entry.number, state=KeptState.KEPT)
+                del self._entries[entry.number]
+        self._done.append(step)
+
+    def end(self) -> None:
+        """All steps are done; what is put back only by hand was kept for that long."""
+        for number in self._entries:
+            self._catalogue.change(number, state=KeptState.KEPT)
+
+    def _note(self, entry: Kept, *, fingerprint: str | None = None, changing: bool) -> None:
+        found = replace(entry, fingerprint=entry.fingerprint if fingerprint is None else fingerprint, changing=changing)
+        if found != entry:
+            self._catalogue.change(entry.number, fingerprint=found.fingerprint, changing=changing)
+            self._entries[entry.number] = found
+
+    def _name(self, entry: Kept) -> _Name | None:
+        """What the source is called at this point of the run. Where a step that broke off has renamed it already, what is there
+        tells."""
+        table, column = names_during(self._done, "", *self._at_first[entry.number])[-1]
+        if is_there(self._database.connection, table, column):
+            return table, column
+        return self._name_by_now(entry)
+
+
+def names_during(steps: Sequence[Step], about: str, table: str, column: str) -> list[_Name]:
+    """What a table or column is called in the course of these steps, to that about a migration, if that is one of them."""
+    names = [(table, column)]
+    for step in steps:
+        for effect in step.effects:
+            table, column = names[-1]
+            if effect.renamed_to and effect.table == table:
+                if not effect.column:
+                    names.append((effect.renamed_to, column))
+                elif effect.column == column:
+                    names.append((table, effect.renamed_to))
+        if str(step.key) == about:
+            break
+    return names
+
+
+def _is_copy_of(entry: Kept, thing: ToKeep) -> bool:
+    names = entry.names or ((entry.table, entry.column),)
+    return (entry.kind, entry.put_back) == (thing.kind, thing.put_back) and (thing.table, thing.column) in names
+
+
+def _may_change(effect: Effect, table: str, column: str) -> bool:
+    """May it change what is kept of this table or column, other than by dropping that?"""
+    if effect.kind in _ANYTHING:
+        return True
+    if table not in (effect.table, effect.touches):
+        return False
+    if effect.kind in (Kind.DROPS_COLUMN, Kind.MAKES):  # which a copy of another column has nothing to do with
+        return not column
+    return effect.kind is Kind.CHANGES
