@@ -76,9 +76,9 @@ class Keeper:
 
     def _keep_all(self, undo: ExitStack) -> None:
         shapes = {thing.table: shape(self._database.connection, thing.table) for thing in self._things}
-        self._database.lock_writers([table for table, there in shapes.items() if there])
         things = self._things
         if self._one_transaction:
+            self._database.lock_writers([table for table, there in shapes.items() if there])
             self._pending.replace(things)
         else:
             things = self._pending.adopt(things, self.run)
