@@ -13,8 +13,8 @@ from .shapes import Column
 
 
 def fingerprint(connection: BaseDatabaseWrapper, rows: str, columns: Sequence[Column]) -> str:
-    """Of these columns: how many rows there are, and a sum over all of them, each of which counts as 60 bits or more of a hash. Asked
-    for again by another process, it is the same. rows: as FROM names them."""
+    """Of these columns: how many rows there are, and a sum over all of them, each of which counts as 60 bits or more of a hash.
+    Asked for again by another process, it is the same. rows: as FROM names them."""
     summing = _QUERIES[connection.vendor](connection, columns)
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT count(*), {summing} FROM {rows}")
