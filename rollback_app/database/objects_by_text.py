@@ -17,7 +17,7 @@ _WORD = re.compile(r"'(?:[^']|'')*'|--[^\n]*|/\*.*?\*/|\"([^\"]+)\"|`([^`]+)`|\[
 @dataclass(frozen=True)
 class Written:
     """A view, a trigger, an index or the like. table: the one that it belongs to; of a view, its own name. text: what it does;
-    definition: the SQL that makes it."""
+    definition: the SQL that makes it, where that text is all of it."""
 
     kind: str
     name: str

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import starmap
+from dataclasses import dataclass, replace
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
@@ -14,24 +14,23 @@ from rollback_app.safety import Fate, ListedObject, Object
 from .objects_by_text import Written, of, type_changes, users, uses
 
 _WRITTEN = """
-SELECT 'view', table_name, table_name, view_definition, view_definition
+SELECT 'view', table_name, table_name, view_definition
 FROM information_schema.views WHERE table_schema = database()
 UNION ALL
-SELECT 'trigger', trigger_name, event_object_table, action_statement, concat('CREATE TRIGGER `', trigger_name, '` ',
-    action_timing, ' ', event_manipulation, ' ON `', event_object_table, '` FOR EACH ROW ', action_statement)
+SELECT 'trigger', trigger_name, event_object_table, action_statement
 FROM information_schema.triggers WHERE trigger_schema = database()
 UNION ALL
-SELECT 'generated column', concat(table_name, '.', column_name), table_name, generation_expression, generation_expression
+SELECT 'generated column', concat(table_name, '.', column_name), table_name, generation_expression
 FROM information_schema.columns WHERE table_schema = database() AND generation_expression <> ''
 UNION ALL
 """
 _MARIADB_CHECKS = """
-SELECT 'check', constraint_name, table_name, check_clause, check_clause
+SELECT 'check', concat(table_name, '.', constraint_name), table_name, check_clause
 FROM information_schema.check_constraints WHERE constraint_schema = database()
 """
 # MySQL tells the table of a check elsewhere; there the names of checks are unique in a schema.
 _MYSQL_CHECKS = """
-SELECT 'check', constraint_name, table_name, check_clause, check_clause
+SELECT 'check', concat(table_name, '.', constraint_name), table_name, check_clause
 FROM information_schema.check_constraints c JOIN information_schema.table_constraints t
 USING (constraint_schema, constraint_name) WHERE constraint_schema = database()
 """
@@ -57,9 +56,7 @@ class _Key:
         self.columns, self.theirs = columns.split(","), theirs.split(",")
 
     def object(self, fate: Fate, what: str = "") -> Object:
-        points = f" to {self.target} ({', '.join(self.theirs)})" if self.target else ""
-        definition = f"({', '.join(self.columns)}){points}"
-        return Object(self.kind, f"{self.table}.{self.name}", fate, definition, what=what)
+        return Object(self.kind, f"{self.table}.{self.name}", fate, what=what)
 
 
 @dataclass(frozen=True)
@@ -128,11 +125,49 @@ def objects(
         elif change.change is Change.CHANGES_TYPE and type_changes(connection, change):
             hanging = catalog.with_type(change.table, change.column)
         found += [(change, each) for each in hanging]
-    return found
+    made = _Definitions(connection)
+    return [(change, replace(each, definition=made.of(each))) for change, each in found]
+
+
+class _Definitions:
+    """The SQL that makes objects again, with who defined them, as the server shows it. What this user may not look into is not
+    found in the first place."""
+
+    def __init__(self, connection: BaseDatabaseWrapper) -> None:
+        self._connection = connection
+        self._lines: dict[str, list[str]] = {}  # of the statements that make tables
+
+    def of(self, each: Object) -> str:
+        if each.kind in ("view", "trigger"):
+            return self._shown(each.kind.upper(), each.name, 1 if each.kind == "view" else 2)
+        table, _, name = each.name.partition(".")
+        if table not in self._lines:
+            self._lines[table] = self._shown("TABLE", table, 1).splitlines()
+        begins = _BEGINS[each.kind].format(re.escape(self._quote(name)))
+        # A check that stands with its column is in no line of its own.
+        checks = [f"CONSTRAINT {self._quote(name)} CHECK ({each.definition})"] if each.kind == "check" else []
+        lines = [line for line in self._lines[table] if re.match(begins, line)] or checks
+        return "".join(f"ALTER TABLE {self._quote(table)} ADD {line.strip().rstrip(',')}" for line in lines)
+
+    def _shown(self, kind: str, name: str, place: int) -> str:
+        with self._connection.cursor() as cursor:
+            cursor.execute(f"SHOW CREATE {kind} {self._quote(name)}")
+            return str(cursor.fetchone()[place])
+
+    def _quote(self, name: str) -> str:
+        return f"`{name.replace('`', '``')}`"  # Django's own takes a name with quotes in it to be quoted
+
+
+_BEGINS = {
+    "index": "  (UNIQUE |FULLTEXT |SPATIAL )?KEY {} ",
+    "foreign key": "  CONSTRAINT {} FOREIGN KEY ",
+    "check": "  CONSTRAINT {} CHECK ",
+    "generated column": "  {} ",
+}
 
 
 def _object(each: Written, fate: Fate, what: str = "") -> Object:
-    return Object(each.kind, each.name, fate, each.definition, what=what)
+    return Object(each.kind, each.name, fate, each.text, what=what)
 
 
 def _of_column(key: _Key, column: str) -> Object:
@@ -149,12 +184,12 @@ def _all_written(connection: BaseDatabaseWrapper) -> list[Written]:
     checks = _MARIADB_CHECKS if connection.mysql_is_mariadb else _MYSQL_CHECKS  # type: ignore[attr-defined]
     with connection.cursor() as cursor:
         cursor.execute(_WRITTEN + checks)
-        return list(starmap(Written, cursor.fetchall()))
+        return [Written(kind, name, table, text, "") for kind, name, table, text in cursor.fetchall()]
 
 
 def _is_known(each: Written, known: Known) -> bool:
     if each.kind == "check":
-        return known.has_name(each.name, each.table, each.words)
+        return known.has_name(each.name.removeprefix(f"{each.table}."), each.table, each.words)
     return each.kind == "generated column" and known.has_column(each.table, each.name.rpartition(".")[2])
 
 

@@ -82,8 +82,8 @@ _NAME = "CASE WHEN i.type = 'default value' THEN regexp_replace(i.identity, '^fo
 _DESCRIBED = f"""
 , described AS (
     SELECT f.*, i.type, i.schema, i.identity, r.rulename, x.indexrelid, con.contype, con.conkey, t.tgisinternal,
-        a.attgenerated, c.relkind, c.relispartition, s.seqrelid,
-        coalesce(con.conname, c.relname)::text AS own, {_KIND} AS kind, {_NAME} AS name,
+        a.attgenerated, n.nspname, c.relkind, c.relispartition, s.seqrelid,
+        coalesce(con.conname, a.attname, c.relname)::text AS own, {_KIND} AS kind, {_NAME} AS name,
         coalesce(r.ev_class, con.conrelid, t.tgrelid, p.polrelid, e.adrelid, b.prrelid, x.indrelid, y.stxrelid,
             CASE WHEN f.classid = 'pg_class'::regclass THEN f.objid END) AS relation
     FROM found f CROSS JOIN LATERAL pg_identify_object(f.classid, f.objid, f.objsubid) i
@@ -96,6 +96,7 @@ _DESCRIBED = f"""
     LEFT JOIN pg_statistic_ext y ON f.classid = 'pg_statistic_ext'::regclass AND y.oid = f.objid
     LEFT JOIN pg_proc q ON f.classid = 'pg_proc'::regclass AND q.oid = f.objid
     LEFT JOIN pg_class c ON f.classid = 'pg_class'::regclass AND c.oid = f.objid
+    LEFT JOIN pg_namespace n ON n.oid = c.relnamespace
     LEFT JOIN pg_attribute a ON f.classid = 'pg_class'::regclass AND a.attrelid = f.objid AND a.attnum = f.objsubid
         AND f.objsubid > 0
     LEFT JOIN pg_index x ON f.classid = 'pg_class'::regclass AND x.indexrelid = f.objid
@@ -107,7 +108,7 @@ SELECT n, kind, name, own,
     ARRAY(SELECT attname::text FROM pg_attribute WHERE attrelid = relation
         AND attnum = ANY (coalesce(conkey, (SELECT indkey::int2[] FROM pg_index WHERE pg_index.indexrelid = objid)))),
     CASE WHEN relkind IN ('r', 'p', 'f') AND objsubid = 0
-        THEN CASE WHEN pg_table_is_visible(objid) THEN '' ELSE schema || '"."' END || own END,
+        THEN CASE WHEN pg_table_is_visible(objid) THEN '' ELSE nspname || '"."' END || own END,
     classid::bigint, objid::bigint, objsubid
 FROM described
 """
@@ -117,6 +118,7 @@ WHERE classid <> 'pg_type'::regclass AND rulename IS DISTINCT FROM '_RETURN' AND
 AND schema IS DISTINCT FROM 'pg_toast' AND NOT coalesce(contype IN ('n', 't'), false)
 AND NOT EXISTS (SELECT FROM inherited i WHERE classid = 'pg_class'::regclass AND i.relation = objid
     AND coalesce(i.attribute, 0) = objsubid)
+AND NOT (kind = 'column' AND EXISTS (SELECT FROM inherited i WHERE i.relation = objid AND i.attribute IS NULL))
 AND NOT (indexrelid IS NOT NULL AND EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = indexrelid AND k.contype <> 'f'))
 AND NOT (classid = 'pg_attrdef'::regclass AND EXISTS (SELECT FROM described o WHERE o.n = described.n
     AND o.classid = 'pg_class'::regclass AND o.objid = described.relation AND (o.objsubid = 0 OR o.objsubid = (
@@ -245,6 +247,8 @@ def _rows(
 
 def _is_known(change: TableChange, row: _Row, known: Known) -> bool:
     """Is it the migrations' own?"""
+    if row.kind == "generated column":
+        return known.has_column(row.table or "", row.own or "")
     return (
         row.own is not None and row.kind in _NAMED_BY_MODELS and known.has_name(row.own, row.table or "", row.columns)
     )

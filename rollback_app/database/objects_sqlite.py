@@ -6,7 +6,9 @@ looks through all views and triggers when anything is renamed or a column is dro
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
+from itertools import accumulate, takewhile
 from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -95,7 +97,15 @@ class _Catalog:
                     rows = f"{number} row{' has' if number == 1 else 's have'} a value in it"
                     yield Object(kind, name, Fate.STOPS, rows=number, what=f"{rows}, and no migration knows it")
                 else:
-                    yield Object(kind, name, Fate.GOES)
+                    yield Object(kind, name, Fate.GOES, self._added(table, column))
+                    yield from (_object(each, Fate.GOES) for each in of(table, self.written) if uses(each, column))
+
+    def _added(self, table: str, column: str) -> str:
+        """The SQL that adds a column as the table has it."""
+        quote = self._connection.ops.quote_name
+        parts = _parts(self._tables[table].partition("(")[2])
+        text = next(part for part in parts if _name(part).lower() == column.lower())
+        return f"ALTER TABLE {quote(table)} ADD COLUMN {text}"
 
     def _columns(self, table: str) -> list[tuple[str, str]]:
         with self._connection.cursor() as cursor:
@@ -115,6 +125,29 @@ class _Catalog:
         behind = self._tables.get(table, "").rpartition(")")[2].upper()
         options = [option for option in ("STRICT", "WITHOUT ROWID") if option in behind]
         return [Object("option", f"{option} of table {table}", Fate.GOES) for option in options]
+
+
+# A literal, a quoted name or a comment, which may hold anything; or a single character.
+_PIECE = re.compile(r"'[^']*'|\"[^\"]*\"|`[^`]*`|\[[^]]*\]|--[^\n]*\n|/\*.*?\*/|.", re.DOTALL)
+
+
+def _parts(sql: str) -> list[str]:
+    """What stands between the commas, up to the parenthesis that closes it all; without comments."""
+    pieces = _PIECE.findall(sql)
+    depths = accumulate((piece == "(") - (piece == ")") for piece in pieces)
+    parts = [""]
+    for piece, depth in takewhile(lambda each: each[1] >= 0, zip(pieces, depths, strict=True)):
+        if piece == "," and not depth:
+            parts.append("")
+        else:
+            parts[-1] += " " if piece.startswith(("--", "/*")) else piece
+    return [part.strip() for part in parts]
+
+
+def _name(part: str) -> str:
+    """The first name in it, without quotes."""
+    first = _PIECE.findall(part)[0]
+    return str(first[1:-1] if len(first) > 1 else re.split(r"\s|\(", part)[0])
 
 
 def _body(sql: str) -> str:

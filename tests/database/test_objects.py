@@ -346,12 +346,12 @@ MARIADB: Mapping[str, tuple[str, Sequence[str], Mapping[str, tuple[str, str]]]] 
     "checks": (
         COLUMN,
         ["ALTER TABLE a_t ADD CONSTRAINT one CHECK (y > 0)", "ALTER TABLE a_t ADD CONSTRAINT other CHECK (x > 0)"],
-        {"check one": ("W020", "a_t.y")},
+        {"check a_t.one": ("W020", "a_t.y")},
     ),
     "a check of two columns": (
         COLUMN,
         ["ALTER TABLE a_t ADD CONSTRAINT two CHECK (y > x)"],
-        {"check two": ("E020", "a_t.y")},
+        {"check a_t.two": ("E020", "a_t.y")},
     ),
     "indexes": (
         COLUMN,
@@ -363,7 +363,7 @@ MARIADB: Mapping[str, tuple[str, Sequence[str], Mapping[str, tuple[str, str]]]] 
         [
             "ALTER TABLE a_u ADD CONSTRAINT c CHECK (w > 0), ADD INDEX i (w), ADD g int AS (w + 1) STORED",
         ],
-        {"check c": ("W020", "a_u"), "index a_u.i": ("W020", "a_u")},
+        {"check a_u.c": ("W020", "a_u"), "index a_u.i": ("W020", "a_u")},
     ),
     "a foreign key to a table": (
         TABLE,

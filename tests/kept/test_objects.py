@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 
 import pytest
 
-from rollback_app import kept
+from rollback_app import kept, workflow
 from rollback_app.bookkeeping import Catalogue
 from rollback_app.database import get
-from rollback_app.safety import Kept, KeptKind, KeptState
-from tests.database.test_objects import DAY_2, deployed
+from rollback_app.kept.objects import keep_objects
+from rollback_app.safety import Keeping, Kept, KeptKind, KeptState
+from tests.database.test_objects import COLUMN, DAY_2, ID, INDEXED, REMAKE, SMALL, TABLE, deployed, execute, found
 from tests.support.commands import roll_back
 from tests.support.databases import Database
-from tests.support.history import migrate
+from tests.support.history import deploy, migrate
 from tests.support.projects import Project
 
+DAY_3 = DAY_2 + timedelta(days=1)
 # What PostgreSQL says of all that there is, by names and not by numbers.
 POSTGRESQL = """
 SELECT 'view', v::text FROM pg_views v WHERE schemaname NOT IN ('pg_catalog', 'information_schema')
@@ -175,9 +178,283 @@ def roles(database: Database) -> None:
 @pytest.mark.parametrize("name", ROUND_TRIPS)
 def test_there_and_back_again(database: Database, project: Project, name: str) -> None:
     deployed(database, project, sql=ROUND_TRIPS[name])
+    goes_and_comes_back(database)
+
+
+SQLITE: Mapping[str, tuple[str, Sequence[str]]] = {
+    "of a table": (
+        TABLE,
+        [
+            "CREATE UNIQUE INDEX i ON a_u (w) WHERE w > 1",
+            "CREATE TRIGGER g AFTER UPDATE ON a_u BEGIN SELECT 1; SELECT ';'; END",
+            "CREATE TRIGGER h AFTER UPDATE ON a_u BEGIN DELETE FROM a_log; END",
+        ],
+    ),
+    "of a column": (INDEXED, ["CREATE INDEX i ON a_t (y, x)"]),
+}
+MARIADB: Mapping[str, tuple[str, Sequence[str]]] = {
+    "of a table": (
+        TABLE,
+        [
+            "CREATE DEFINER = 'somebody'@'%' TRIGGER g BEFORE UPDATE ON a_u FOR EACH ROW BEGIN SET NEW.w = 1; SET @x = ';'; END",
+            "ALTER TABLE a_u ADD CONSTRAINT c CHECK (w > 0), ADD UNIQUE INDEX i (w DESC) COMMENT 'it''s'",
+        ],
+    ),
+    "of a column": (
+        COLUMN,
+        ["CREATE INDEX one ON a_t (y)", "ALTER TABLE a_t ADD CONSTRAINT `two ``` CHECK (y > 0)"],
+    ),
+}
+
+
+@pytest.mark.databases("sqlite")
+@pytest.mark.parametrize("name", SQLITE)
+def test_there_and_back_again_on_sqlite(database: Database, project: Project, name: str) -> None:
+    late, sql = SQLITE[name]
+    deployed(database, project, late, sql, SMALL)
+    goes_and_comes_back(database)
+
+
+@pytest.mark.databases("mariadb")
+@pytest.mark.parametrize("name", MARIADB)
+def test_there_and_back_again_on_mariadb(database: Database, project: Project, name: str) -> None:
+    late, sql = MARIADB[name]
+    deployed(database, project, late, sql, SMALL)
+    goes_and_comes_back(database)
+
+
+def goes_and_comes_back(database: Database) -> None:
     before = said_of(database)
     said = roll_back(database, DAY_2, destroy_data=False)
     assert said.status == 0, said.all
     assert said_of(database) != before
     assert {each.state for each in forward(database)} == {KeptState.PUT_BACK}
     assert said_of(database) == before
+
+
+@pytest.mark.databases("sqlite")
+def test_columns_made_by_hand_that_a_remake_of_sqlite_drops(database: Database, project: Project) -> None:
+    made = [
+        "ALTER TABLE a_t ADD \"odd, (name\" text /* ( */ DEFAULT 'a, (b'",
+        "ALTER TABLE a_t ADD double integer AS (x * (2)) VIRTUAL",
+        "CREATE INDEX i ON a_t (double)",
+    ]
+    deployed(database, project, REMAKE, made, SMALL)
+    columns = "SELECT name, type, hidden, dflt_value FROM pragma_table_xinfo('a_t') ORDER BY name"
+    before = ask(database, columns)
+    goes_and_comes_back(database)
+    assert ask(database, columns) == before
+
+
+BROKEN = {
+    "sqlite": (TABLE, ["CREATE VIEW v AS SELECT w FROM a_u", "CREATE VIEW v2 AS SELECT w FROM v"], "DROP VIEW"),
+    "mariadb": (
+        COLUMN,
+        [
+            "CREATE DEFINER = 'somebody'@'%' SQL SECURITY INVOKER VIEW v AS SELECT x, y FROM a_t WITH CHECK OPTION",
+            "CREATE VIEW v2 AS SELECT x FROM v",
+        ],
+        "DROP VIEW",
+    ),
+}
+
+
+@pytest.mark.databases("sqlite", "mariadb")
+def test_what_is_broken_needs_consent_and_is_made_again_if_somebody_drops_it(
+    database: Database, project: Project
+) -> None:
+    late, sql, drop = BROKEN[database.vendor]
+    deployed(database, project, late, sql, SMALL)
+    before = said_of(database)
+    assert {each.id for each in found(database, Keeping()).values()} == {"rollback.W021"}
+    assert roll_back(database, DAY_2, destroy_data=False).status == 3
+    assert roll_back(database, DAY_2).status == 0
+    execute(database, f"{drop} v")
+    assert {each.state for each in forward(database)} == {KeptState.PUT_BACK}
+    assert said_of(database) == before
+
+
+def ask(database: Database, sql: str) -> list[tuple[object, ...]]:
+    with database.connection.cursor() as cursor:
+        cursor.execute(sql)
+        return list(cursor.fetchall())
+
+
+@pytest.mark.databases("postgresql")
+@pytest.mark.usefixtures("roles")
+def test_what_cannot_be_made_again_stays_kept(database: Database, project: Project) -> None:
+    made = [
+        FUNCTION,
+        "CREATE TRIGGER g BEFORE UPDATE ON a_u FOR EACH ROW EXECUTE FUNCTION f()",
+        "CREATE VIEW v AS SELECT w FROM a_u",
+        "CREATE VIEW v2 AS SELECT w FROM v",
+        "CREATE INDEX i ON a_u (w)",
+        "CREATE ROLE temporary",
+        "ALTER VIEW v OWNER TO temporary",
+    ]
+    deployed(database, project, sql=made)
+    before = said_of(database)
+    assert roll_back(database, DAY_2, destroy_data=False).status == 0
+    execute(database, "DROP FUNCTION f", "DROP ROLE temporary")
+    after = {each.name: each for each in forward(database)}
+    assert after["index public.i"].state is KeptState.PUT_BACK
+    left = {name: each.why for name, each in after.items() if each.open}
+    assert left == {
+        "trigger g on public.a_u": ((0, "function public.f() does not exist"),),
+        "view public.v": ((0, 'role "temporary" does not exist'),),
+        "view public.v2": ((0, 'relation "public.v" does not exist'),),
+    }
+    assert all(after[name].tried for name in left)
+    execute(database, FUNCTION, "CREATE ROLE temporary")
+    done = kept.make_again(get(database.alias), [after[name] for name in left])
+    assert {(each.state, each.why) for each in done} == {(KeptState.PUT_BACK, ())}
+    assert said_of(database) == before
+    execute(database, "DROP OWNED BY temporary CASCADE", "DROP ROLE temporary")
+
+
+@pytest.mark.databases("sqlite")
+def test_what_sqlite_cannot_make_again(database: Database, project: Project) -> None:
+    deployed(database, project, REMAKE, early=SMALL)
+    remade = "CREATE TABLE a_t (id integer PRIMARY KEY, x integer NOT NULL, twice integer AS (x * 2) STORED)"
+    execute(database, "DROP TABLE a_t", remade, "INSERT INTO a_t VALUES (1, 1)")
+    assert roll_back(database, DAY_2, destroy_data=False).status == 0
+    (entry,) = forward(database)
+    assert (entry.name, entry.state) == ("generated column a_t.twice", KeptState.KEPT)
+    assert entry.why == ((0, "cannot add a STORED column"),)
+
+
+MADE_BY_HAND = {
+    "postgresql": ["CREATE INDEX i ON a_u (w)"],
+    "sqlite": ["CREATE INDEX i ON a_u (w)"],
+    "mariadb": ["CREATE INDEX i ON a_u (w)", "CREATE TRIGGER g BEFORE UPDATE ON a_u FOR EACH ROW SET NEW.w = 1"],
+}
+
+
+def test_what_is_there_already_counts_as_put_back(database: Database, project: Project) -> None:
+    deployed(database, project, TABLE, MADE_BY_HAND[database.vendor], SMALL)
+    assert roll_back(database, DAY_2, destroy_data=False).status == 0
+    entries = objects(database)
+    assert {each.state for each in entries} == {KeptState.KEPT}
+    for each in entries:
+        Catalogue(get(database.alias)).change(each.number, put_back=False)  # so that migrate leaves it alone
+    migrate(database.alias)
+    execute(database, "CREATE INDEX i ON a_u (id)", *MADE_BY_HAND[database.vendor][1:])
+    assert {each.state for each in kept.make_again(get(database.alias), entries)} == {KeptState.PUT_BACK}
+
+
+def test_of_two_that_have_one_name_the_newer_is_made_again(database: Database, project: Project) -> None:
+    deployed(database, project, TABLE, MADE_BY_HAND[database.vendor][:1], SMALL)
+    for moment in (DAY_2, DAY_3):
+        assert roll_back(database, moment, destroy_data=False).status == 0
+        assert len(objects(database)) == (1 if moment == DAY_2 else 2)
+        if moment == DAY_2:
+            for each in objects(database):
+                Catalogue(get(database.alias)).change(each.number, put_back=False)
+            deploy(database.alias, DAY_3)
+            execute(database, "CREATE INDEX i ON a_u (id, w)")
+    assert {each.state for each in objects(database)} == {KeptState.KEPT}
+    newer, older = objects(database)
+    migrate(database.alias)
+    done = kept.make_again(get(database.alias), [each for each in (older, newer) if each.open])
+    assert [(each.number, each.state) for each in done] == [
+        (newer.number, KeptState.PUT_BACK),
+        (older.number, KeptState.PUT_BACK),
+    ]
+    with database.connection.cursor() as cursor:
+        constraints = database.connection.introspection.get_constraints(cursor, "a_u")
+    assert constraints["i"]["columns"] == ["id", "w"]
+
+
+@pytest.mark.databases("postgresql")
+def test_rows_of_tables_that_inherit_are_kept_with_their_own(database: Database, project: Project) -> None:
+    made = [
+        "CREATE TABLE kid (q int) INHERITS (a_u)",
+        'CREATE SCHEMA "S"; CREATE TABLE "S"."K" (r int) INHERITS (kid)',
+        "INSERT INTO a_t (id, x, z) VALUES (1, 'x', 1)",
+        "INSERT INTO a_u (id, w, s, long, t_id) VALUES (1, 1, '', '', 1)",
+        "INSERT INTO kid (id, w, s, long, t_id, q) VALUES (2, 2, '', '', 1, 5), (3, 3, '', '', 1, 6)",
+        "INSERT INTO \"S\".\"K\" (id, w, s, long, t_id, q, r) VALUES (4, 4, '', '', 1, 7, 8)",
+    ]
+    deployed(database, project, sql=made)
+    said = roll_back(database, DAY_2, destroy_data=False)
+    assert said.status == 0, said.all
+    assert "inheriting table public.kid goes along, with its 3 rows; kept." in said.out
+    entries = {each.source: each for each in Catalogue(get(database.alias)).entries()}
+    assert {name: entries[name].rows for name in ("a_u", "kid", 'S"."K')} == {"a_u": 1, "kid": 2, 'S"."K': 1}
+    number = entries['S"."K'].number
+    assert ask(database, f"SELECT id, q, r FROM rollback_kept_{number}") == [(4, 7, 8)]
+
+
+@pytest.mark.databases("postgresql")
+def test_what_would_take_too_much_is_not_kept(database: Database, project: Project) -> None:
+    made = [
+        "CREATE TABLE kid (q int) INHERITS (a_u)",
+        "INSERT INTO kid SELECT n, n, '', '', 1, 1 FROM generate_series(1, 99) n",
+        "CREATE VIEW v AS SELECT * FROM kid",
+    ]
+    deployed(database, project, sql=made)
+    findings = found(database, Keeping(at_most=15_000))
+    kid, view = findings["inheriting table public.kid"], findings["view public.v"]
+    assert (kid.id, view.id) == ("rollback.W020", "rollback.I021")
+    assert "; not kept: it takes about 16 kB, and a run keeps at most 15 kB." in kid.text
+    assert "--keep-at-most" in kid.hint
+
+
+@pytest.mark.databases("postgresql")
+def test_partitions(database: Database, project: Project) -> None:
+    """Django makes a table without partitions, which then holds all rows."""
+    deployed(database, project, TABLE, early=SMALL)
+    made = [
+        "DROP TABLE a_u",
+        "CREATE TABLE a_u (id bigint GENERATED BY DEFAULT AS IDENTITY, w int, PRIMARY KEY (id)) PARTITION BY RANGE (id)",
+        "CREATE TABLE p PARTITION OF a_u FOR VALUES FROM (1) TO (10)",
+        "INSERT INTO a_u VALUES (1, 5), (2, 6)",
+    ]
+    execute(database, *made)
+    assert roll_back(database, DAY_2, destroy_data=False).status == 0
+    table, partition = sorted(Catalogue(get(database.alias)).entries(), key=lambda each: each.kind is KeptKind.OBJECT)
+    assert (table.source, table.rows) == ("a_u", 2)
+    assert "PARTITION OF public.a_u FOR VALUES FROM ('1') TO ('10')" in partition.definition
+    (after,) = forward(database)
+    assert after.why == ((0, '"a_u" is not partitioned'),)
+
+
+def test_without_the_right_to_make_tables_nothing_is_kept(
+    database: Database, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deployed(database, project, TABLE, MADE_BY_HAND[database.vendor], SMALL)
+    lacking = ["somebody may not make tables in schema public, as the run does."]
+    monkeypatch.setattr(type(get(database.alias)), "missing_rights", lambda *_: lacking)
+    for each in found(database, Keeping()).values():
+        assert each.id == "rollback.W020"
+        assert each.text.endswith("; not kept: somebody may not make tables in schema public.")
+        assert "the right to create tables" in each.hint
+
+
+def test_a_run_that_goes_on_keeps_nothing_twice(database: Database, project: Project) -> None:
+    deployed(database, project, TABLE, MADE_BY_HAND[database.vendor][:1], SMALL)
+    things = [
+        each
+        for each in workflow.preview(DAY_2.isoformat(), using=[database.alias])[0].kept
+        if each.kind is KeptKind.OBJECT
+    ]
+    catalogue = Catalogue(get(database.alias))
+    assert keep_objects(catalogue, things, 1) == keep_objects(catalogue, things, 2)
+
+
+@pytest.mark.databases("mariadb")
+def test_a_check_that_stands_with_its_column(database: Database, project: Project) -> None:
+    deployed(database, project, COLUMN, ["ALTER TABLE a_t MODIFY y int CHECK (y > 0)"], SMALL)
+    goes_and_comes_back(database)
+
+
+@pytest.mark.databases("postgresql")
+def test_generated_columns_of_a_table_that_goes(database: Database, project: Project) -> None:
+    """A model's own is made by its migration."""
+    generated = (
+        'models.GeneratedField(expression=models.F("w") + 1, output_field=models.IntegerField(), db_persist=True)'
+    )
+    late = f'migrations.CreateModel("U", [{ID}, ("w", models.IntegerField()), ("g", {generated})])'
+    deployed(database, project, late, ["ALTER TABLE a_u ADD h int GENERATED ALWAYS AS (w * 2) STORED"], SMALL)
+    assert found(database).keys() == {"generated column public.a_u.h"}
+    goes_and_comes_back(database)
