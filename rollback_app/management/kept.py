@@ -9,6 +9,7 @@ from django.db import DEFAULT_DB_ALIAS
 
 from rollback_app.errors import UsageError
 from rollback_app.management.base import positive
+from rollback_app.safety import Refused
 
 
 def add(parser: ArgumentParser) -> None:
@@ -41,3 +42,13 @@ def numbers(options: dict[str, Any], *others: str) -> list[int] | None:
         words = f"Only one of {listed} can be given." if any(ways) else f"Which kept data? Give {listed}."
         raise UsageError(words, hint="`showkept` lists what is kept.")
     return list(given) or None
+
+
+def ask(question: str, otherwise: str) -> None:
+    """Errors: Refused, unless the answer is yes."""
+    try:
+        answer = input(question)
+    except (EOFError, KeyboardInterrupt):
+        answer = ""
+    if answer.strip().lower() not in ("y", "yes"):
+        raise Refused(f"Cancelled. {otherwise}", hint="Run the same command again to go on.")

@@ -23,7 +23,7 @@ from .base import (
 )
 from .deployments import of_listing
 from .document import of_document
-from .kept import of_dropped, of_kept_data
+from .kept import of_dropped, of_kept_data, of_put_back, still_kept
 from .markdown import as_markdown
 from .plan import of_commands, of_findings, of_preview
 from .runs import of_records, of_rehearsal, of_result, of_verdict
@@ -54,10 +54,12 @@ __all__ = [
     "of_kept_data",
     "of_listing",
     "of_preview",
+    "of_put_back",
     "of_records",
     "of_rehearsal",
     "of_result",
     "of_verdict",
     "said",
     "seconds",
+    "still_kept",
 ]

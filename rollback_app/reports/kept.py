@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from rollback_app.moments import ago
-from rollback_app.safety import Kept, KeptData, KeptKind, KeptState, Size, ToKeep, table_of
+from rollback_app.safety import Kept, KeptData, KeptKind, KeptState, Refused, Size, ToKeep, table_of
 
 from .base import Line, Report, number_of, stamp, utc
 
@@ -97,13 +97,18 @@ def _entry(each: Kept, found: KeptData, *, in_full: bool) -> Iterator[Line]:
     yield Line(f"   kept {ago(found.now - each.made)}, on {utc(each.made)}{by}", indent=3)
     if is_gone:
         yield Line(f"   Its table {table_of(each.number)} is gone: somebody dropped it.", "WARNING", 3)
-    for rows, reason in each.why:
-        what = "not made again" if each.kind is KeptKind.OBJECT else number_of(rows, "row")
-        yield Line(f"   {what}: {reason}", indent=5)
+    yield from _why(each)
     if each.open:
         yield from _next(each)
         if in_full:
             yield from _in_full(each, found.alias)
+
+
+def _why(each: Kept) -> Iterator[Line]:
+    """Why it could not be put back."""
+    for rows, reason in each.why:
+        what = "not made again" if each.kind is KeptKind.OBJECT else number_of(rows, "row")
+        yield Line(f"   {what}: {reason}", indent=5)
 
 
 def title(each: Kept) -> str:
@@ -159,6 +164,30 @@ def _without_entry(number: int, alias: str) -> Iterator[Line]:
     yield Line(f"{number}. table {table_of(number)}, of which the catalogue knows nothing", "WARNING", 3)
     yield Line("   to drop it for good:")
     yield Line(f"     python manage.py dropkept {number}{suffix}", whole=True)
+
+
+def of_put_back(alias: str, entries: Sequence[Kept]) -> Report:
+    """What `putback` has put back, and what not."""
+    lines = [] if entries else [Line("There is nothing to put back.")]
+    for each in entries:
+        lines.append(Line(f"{each.number}. {title(each)}", "WARNING" if each.open else "SUCCESS", 3))
+        lines += _why(each)
+    return Report(tuple(lines), {"database": alias, "kept": [kept_data(each) for each in entries]})
+
+
+def still_kept(entries: Sequence[Kept], alias: str) -> Refused | None:
+    """What could not be put back, as an error."""
+    left = [each for each in entries if each.open]
+    if not left:
+        return None
+    rows = sum(each.left for each in left if each.kind is not KeptKind.OBJECT)
+    what = number_of(rows, "row") if rows else number_of(len(left), "definition")
+    are = "is" if (rows or len(left)) == 1 else "are"
+    suffix = "" if alias == "default" else f" --database {shlex.quote(alias)}"
+    return Refused(
+        f"{what} could not be put back and {are} still kept.",
+        hint=f"`showkept {left[0].number}{suffix}` shows where. When you have fixed the reason, run the same command again.",
+    )
 
 
 def of_dropped(dropped: KeptData) -> Report:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from datetime import timedelta
 
 from django.db import DEFAULT_DB_ALIAS
@@ -17,7 +17,7 @@ from rollback_app.safety import KeptData
 from .reading import reading, writing
 
 
-def kept_data(alias: str = DEFAULT_DB_ALIAS, numbers: Sequence[int] | None = None) -> KeptData:
+def kept_data(alias: str = DEFAULT_DB_ALIAS, numbers: Collection[int] | None = None) -> KeptData:
     """What is kept in a database; of these numbers alone, if they are given.
 
     Errors: UsageError, also for a number that does not exist; DatabaseUnusable.
@@ -43,7 +43,7 @@ def kept_data(alias: str = DEFAULT_DB_ALIAS, numbers: Sequence[int] | None = Non
 
 
 def kept_to_drop(
-    alias: str = DEFAULT_DB_ALIAS, numbers: Sequence[int] | None = None, *, older_than: timedelta | None = None
+    alias: str = DEFAULT_DB_ALIAS, numbers: Collection[int] | None = None, *, older_than: timedelta | None = None
 ) -> KeptData:
     """What `drop_kept` would drop: of these numbers, or of all, or of all that was kept longer ago than this.
 

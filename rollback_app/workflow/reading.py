@@ -37,19 +37,23 @@ def reading(database: Database) -> Iterator[None]:
 @contextmanager
 def writing(database: Database) -> Iterator[None]:
     """`Database.all_or_nothing`, for what is no rollback. Errors: Locked; DatabaseUnusable."""
+    with errors_of_writing(database), database.all_or_nothing():
+        yield
+
+
+@contextmanager
+def errors_of_writing(database: Database) -> Iterator[None]:
+    """Errors: Locked and DatabaseUnusable, for those of Django's database layer."""
     try:
-        with database.all_or_nothing():
-            yield
+        yield
     except Locked as error:
-        error.hint = f"{error.hint.partition(';')[0]}."  # there are no --retries
         tell_whose(database, error)
         raise
     except (DatabaseError, InterfaceError) as error:
         if database.is_lock_timeout(error):
             raise database.held() from error
         raise DatabaseUnusable(
-            f"{database.title} cannot be written to: {first_line(error)}",
-            hint="Nothing was changed. Check the rights of its user.",
+            f"{database.title} cannot be written to: {first_line(error)}", hint="Check the rights of its user."
         ) from error
 
 

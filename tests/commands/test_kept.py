@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
 
 import pytest
@@ -238,7 +239,7 @@ def test_it_asks(
     assert shown.out == "Drop this for good? [y/N] "
     assert tables(shop) == [table_of(number) for number in ([2] if status == 0 else [1, 2])]
     if status:
-        assert said.error == "Cancelled. Nothing was dropped.\nRun the same command again to drop it."
+        assert said.error == "Cancelled. Nothing was dropped.\nRun the same command again to go on."
 
 
 def test_where_nobody_can_be_asked_it_needs_consent(shop: Database, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -312,3 +313,121 @@ def test_a_catalogue_of_another_shape(shop: Database, command: str, capfd: pytes
 def test_a_catalogue_of_strange_values(shop: Database) -> None:
     execute(shop, "UPDATE rollback_app_kept SET made = 'long ago' WHERE id = 1")
     assert show(shop).status == 1
+
+
+# putback
+
+
+def put_back(database: Database, *words: str, **options: object) -> Said:
+    return call("putback", *words, **{"database": database.alias, **options})
+
+
+def test_what_cannot_be_put_back_stays(shop: Database) -> None:
+    """Nobody has made the table again."""
+    said = put_back(shop, "1")
+    assert said.status == 3
+    assert said.out.startswith("1. table a_n: 3 rows kept")
+    assert said.error.startswith("3 rows could not be put back and are still kept.\n`showkept 1")
+    data = put_back(shop, "1", format="json").json
+    assert [(each["number"], each["left"]) for each in data["kept"]] == [(1, 3)]
+    assert (data["schema"], data["outcome"], data["error"]["status"]) == (1, "refused", 3)
+    assert tables(shop) == [table_of(1), table_of(2)]
+
+
+def test_what_is_put_back_already(shop: Database) -> None:
+    for number in (1, 2):
+        Catalogue(get(shop.alias)).change(number, state=KeptState.PUT_BACK, left=0)
+    said = put_back(shop, "1")
+    assert (said.status, said.out) == (0, "1. table a_n: 3 rows put back\n")
+    said = put_back(shop, all=True)
+    assert (said.status, said.out) == (0, "There is nothing to put back.\n")
+    assert put_back(shop, "2", format="json").json["kept"][0]["state"] == "put back"
+
+
+def test_what_cannot_be_put_back_at_all(shop: Database) -> None:
+    execute(shop, "CREATE TABLE rollback_kept_7 (id integer)")
+    said = put_back(shop, "7")
+    assert said.status == 2
+    assert said.error == (
+        "The catalogue knows nothing of table rollback_kept_7, so nobody knows where its rows belong.\n"
+        "Copy them by SQL of your own, or drop them: python manage.py dropkept 7"
+    )
+    execute(shop, "DROP TABLE rollback_kept_1")
+    said = put_back(shop, "1")
+    assert said.status == 2
+    assert said.error.startswith("Nothing is left of 1, a_n: somebody dropped its table rollback_kept_1.\n")
+    drop(shop, "2")
+    said = put_back(shop, "1", "2")
+    assert said.status == 2
+    assert said.error.startswith("Nothing is left of 2, a_t.x: it was dropped.\n")
+    assert put_back(shop, all=True).out == "There is nothing to put back.\n"
+
+
+def test_a_copy_of_what_is_still_there_is_not_put_back(shop: Database) -> None:
+    Catalogue(get(shop.alias)).change(2, state=KeptState.COPIED)
+    Catalogue(get(shop.alias)).change(1, state=KeptState.DROPPED)
+    execute(shop, "ALTER TABLE a_t ADD COLUMN x integer")
+    said = put_back(shop, "2")
+    assert said.status == 3
+    assert said.error == (
+        "2 is a copy of a_t.x, which is still there: the rollback broke off before it dropped that.\n"
+        "Finish that rollback first: run the same command again. Or drop the copy: python manage.py dropkept 2"
+    )
+    assert put_back(shop, all=True).out == "There is nothing to put back.\n"
+
+
+@pytest.mark.parametrize(("answer", "question"), [("n\n", True), ("y\n", True), ("y\n", False)])
+def test_to_overwrite_it_asks(
+    shop: Database, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], answer: str, question: bool
+) -> None:
+    monkeypatch.setattr("sys.stdin", Terminal(answer))
+    said = put_back(shop, "1", overwrite=True, interactive=question)
+    assert capsys.readouterr().out == ("Overwrite what these rows hold meanwhile? [y/N] " if question else "")
+    assert said.status == 3
+    assert ("Cancelled. Nothing was changed." in said.error) == (answer == "n\n")
+
+
+# The rights of the user
+
+
+def test_a_user_who_may_not_drop(shop: Database, few_rights: Callable[[], None]) -> None:
+    few_rights()
+    before = tables(shop)
+    assert show(shop).status == 0
+    said = drop(shop, "1")
+    assert said.status == 1
+    assert said.error.startswith(f"{shop.alias}: ")
+    assert " cannot be written to: " in said.error
+    assert tables(shop) == before
+
+
+@pytest.fixture
+def few_rights(shop: Database) -> Iterator[Callable[[], None]]:
+    """Lets the user of the database look at everything from then on, and write nothing."""
+    settings = shop.connection.settings_dict
+    before = dict(settings)
+    name, user, password = settings["NAME"], "few_rights_kept", "few"
+    give, take = {
+        "postgresql": (
+            f"""CREATE ROLE {user} LOGIN PASSWORD '{password}'; GRANT USAGE ON SCHEMA public TO {user};
+            GRANT ALL ON django_migrations TO {user}; GRANT SELECT ON ALL TABLES IN SCHEMA public TO {user}""",
+            f"DROP OWNED BY {user}; DROP ROLE {user}",
+        ),
+        "mariadb": (f"GRANT SELECT ON {name}.* TO {user} IDENTIFIED BY '{password}'", f"DROP USER {user}"),
+        "sqlite": ("", ""),
+    }[shop.vendor]
+
+    def begin() -> None:
+        if shop.vendor == "sqlite":
+            settings["NAME"] = f"file:{name}?mode=ro"
+            settings["OPTIONS"] = {**settings["OPTIONS"], "uri": True}
+        else:
+            execute(shop, give)
+            settings.update(USER=user, PASSWORD=password)
+        shop.connection.close()
+
+    yield begin
+    shop.connection.close()
+    settings.update(before)
+    if take:
+        execute(shop, take)

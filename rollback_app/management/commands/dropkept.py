@@ -11,7 +11,7 @@ from django.core.management.base import CommandParser
 from rollback_app import reports, workflow
 from rollback_app.management import kept as given
 from rollback_app.management.base import RollbackCommand, whole
-from rollback_app.safety import Refused
+from rollback_app.safety import KeptData, Refused
 
 
 class Command(RollbackCommand):
@@ -29,26 +29,20 @@ class Command(RollbackCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         numbers = given.numbers(options, "older_than")
-        days = options["older_than"]
-        older_than = None if days is None else timedelta(days=days)
+        older_than = None if options["older_than"] is None else timedelta(days=options["older_than"])
         found = workflow.kept_to_drop(options["database"], numbers, older_than=older_than)
+        if found.numbers and options["interactive"]:
+            self._ask(found)
         if found.numbers:
-            if options["interactive"]:
-                self._ask(reports.of_kept_data(found))
             workflow.drop_kept(options["database"], found.numbers)
         self.show(reports.of_dropped(found), options["format"])
 
-    def _ask(self, shown: reports.Report) -> None:
-        """Errors: Refused, unless the answer is yes."""
+    def _ask(self, found: KeptData) -> None:
+        """Errors: Refused, unless somebody says yes."""
         if not sys.stdin.isatty():
             raise Refused(
                 "What is kept is dropped for good, and nobody can be asked here. Nothing was dropped.",
                 hint="Add --no-input to drop it without a question.",
             )
-        self.stderr.write(reports.as_text(shown, self.paint), style_func=str)
-        try:
-            answer = input("Drop this for good? [y/N] ")
-        except (EOFError, KeyboardInterrupt):
-            answer = ""
-        if answer.strip().lower() not in ("y", "yes"):
-            raise Refused("Cancelled. Nothing was dropped.", hint="Run the same command again to drop it.")
+        self.stderr.write(reports.as_text(reports.of_kept_data(found), self.paint), style_func=str)
+        given.ask("Drop this for good? [y/N] ", "Nothing was dropped.")
