@@ -13,8 +13,11 @@ from django.utils.connection import ConnectionDoesNotExist
 from rollback_app.errors import UsageError, shown
 
 from .base import Database, Timeouts
+from .casts import Cast, cast
 from .errors import details, first_line, sqlstate
 from .fingerprints import fingerprint
+from .given import default
+from .moving import NUMBER, WHY, Reference, inserting, nowhere, numbering, references, same, updating
 from .mysql import MySQL
 from .postgresql import PostgreSQL
 from .shapes import Column, Shape, is_there, shape
@@ -24,21 +27,33 @@ from .transactions import Mark, mark
 
 __all__ = [
     "KINDS",
+    "NUMBER",
+    "WHY",
+    "Cast",
     "Column",
     "Database",
     "Mark",
+    "Reference",
     "Shape",
     "Timeouts",
+    "cast",
+    "default",
     "details",
     "fingerprint",
     "first_line",
     "get",
+    "inserting",
     "is_there",
     "kind_of",
     "mark",
     "normal",
+    "nowhere",
+    "numbering",
+    "references",
+    "same",
     "shape",
     "sqlstate",
+    "updating",
 ]
 
 _DEFAULT_TIMEOUTS = Timeouts()

@@ -323,6 +323,18 @@ class Database(ABC):
         """How FROM names a table for its rows alone, without those of tables that inherit from it."""
         return str(self.connection.ops.quote_name(table))
 
+    def check_now(self) -> None:  # noqa: B027
+        """Have the database check from here on, in this transaction, what it would check at the end. Nothing, where it cannot
+        wait, or the end is soon enough."""
+
+    def without_foreign_keys(self) -> AbstractContextManager[None]:
+        """Outside of transactions: inside of this, rows may point to others that come later. Nothing, where foreign keys are
+        looked at in the end."""
+        return nullcontext()
+
+    def raise_sequences(self, table: str, columns: Collection[str]) -> None:  # noqa: B027
+        """The next number that the database gives is above all that are there. Nothing, where it sees to that itself."""
+
     def comment(self, table: str, words: str) -> None:  # noqa: B027
         """Say in the database what a table is for. Nothing, where there are no comments."""
 

@@ -27,6 +27,17 @@ def given(connection: BaseDatabaseWrapper, field: Any) -> list[tuple[str, Sequen
     return [("%s", [value]) for value in values] + _database_default(connection, field)
 
 
+def default(connection: BaseDatabaseWrapper, field: Any) -> Any:
+    """What Django gives a row that comes without a value for this field; None if that is nothing, or the database's own."""
+    if getattr(field, "db_default", NOT_PROVIDED) is not NOT_PROVIDED:  # Django 5.0 and later
+        return None
+    try:
+        with _without_queries():
+            return connection.schema_editor().effective_default(field)
+    except Exception:  # noqa: BLE001  # a default may be a function of the project's and raise anything
+        return None
+
+
 def _default(connection: BaseDatabaseWrapper, field: Any) -> list[Any]:
     """The default as Django gives it to the rows that are there; none if it has no value that is always the same."""
     changing = field.has_default() and callable(field.default)

@@ -57,6 +57,14 @@ class MySQL(Database):
         binary = "BINARY " if kind.startswith(("json", "varchar", "char", "longtext")) else ""
         return f"{binary}{column} <> {binary}{value}"
 
+    @contextmanager
+    def without_foreign_keys(self) -> Iterator[None]:
+        self.connection.disable_constraint_checking()
+        try:
+            yield
+        finally:
+            self.connection.enable_constraint_checking()
+
     def comment(self, table: str, words: str) -> None:
         with self.connection.cursor() as cursor:
             cursor.execute(f"ALTER TABLE {self.connection.ops.quote_name(table)} COMMENT = %s", [words])

@@ -175,6 +175,23 @@ class PostgreSQL(Database):
             cursor.execute("SELECT relkind = 'p' FROM pg_class WHERE oid = to_regclass(%s)", [name])
             return name if cursor.fetchone()[0] else f"ONLY {name}"
 
+    def check_now(self) -> None:
+        with self.connection.cursor() as cursor:
+            cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+
+    def raise_sequences(self, table: str, columns: Collection[str]) -> None:
+        quoted = self.connection.ops.quote_name(table)
+        with self.connection.cursor() as cursor:
+            for column in columns:
+                cursor.execute("SELECT pg_get_serial_sequence(%s, %s)", [quoted, column])
+                (sequence,) = cursor.fetchone()
+                if sequence:
+                    highest = f"SELECT max({self.connection.ops.quote_name(column)}) AS number FROM {quoted}"
+                    cursor.execute(
+                        f"SELECT setval(%s, number) FROM ({highest}) h WHERE number >= (SELECT last_value FROM {sequence})",
+                        [sequence],
+                    )
+
     def comment(self, table: str, words: str) -> None:
         with self.connection.cursor() as cursor:
             cursor.execute(f"COMMENT ON TABLE {self.connection.ops.quote_name(table)} IS %s", [words])
