@@ -10,7 +10,7 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
-KEYS = ("KEEP_AT_MOST", "KEEP_DAYS", "RECORD", "RELEASE")
+KEYS = ("KEEP_AT_MOST", "KEEP_DAYS", "PUT_BACK", "RECORD", "RELEASE")
 LONGEST_RELEASE = 200
 KEEP_DAYS: float = 30
 _MOST_DAYS = 365_000  # which dates can be reckoned with
@@ -28,8 +28,11 @@ def problems() -> list[str]:
     if not isinstance(found, dict):
         return [f"ROLLBACK must be a dict, not {type(found).__name__}."]
     said = [f"ROLLBACK has an unknown key: {key!r:.80}." for key in found if key not in KEYS]
-    if not isinstance(found.get("RECORD", True), bool):
-        said.append(f"ROLLBACK['RECORD'] must be True or False, not {type(found['RECORD']).__name__}.")
+    said += [
+        f"ROLLBACK[{key!r}] must be True or False, not {type(found[key]).__name__}."
+        for key in ("PUT_BACK", "RECORD")
+        if not isinstance(found.get(key, True), bool)
+    ]
     if not _are_days(found.get("KEEP_DAYS", KEEP_DAYS)):
         said.append(f"ROLLBACK['KEEP_DAYS'] must be a number of days from 0 on, not {found['KEEP_DAYS']!r:.80}.")
     return said
@@ -62,6 +65,11 @@ def release_problem() -> str:
 def records() -> bool:
     """Are deployments recorded?"""
     return bool(_settings().get("RECORD", True))
+
+
+def puts_back() -> bool:
+    """Does `migrate` put back what rollbacks have kept?"""
+    return bool(_settings().get("PUT_BACK", True))
 
 
 def release() -> str:

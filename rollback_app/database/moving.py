@@ -127,10 +127,7 @@ def numbering(connection: BaseDatabaseWrapper, table: str) -> list[str]:
 
 NUMBER, WHY = "rollback_row", "rollback_why"
 _NUMBERING: Mapping[str, Sequence[str]] = {
-    "postgresql": [
-        f"ALTER TABLE {{table}} ADD COLUMN {NUMBER} bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,"
-        f" ADD COLUMN {WHY} text"
-    ],
+    "postgresql": [f"ALTER TABLE {{table}} ADD COLUMN {NUMBER} bigserial PRIMARY KEY, ADD COLUMN {WHY} text"],
     "mysql": [
         f"ALTER TABLE {{table}} ADD COLUMN {NUMBER} bigint AUTO_INCREMENT PRIMARY KEY, ADD COLUMN {WHY} longtext"
     ],

@@ -10,10 +10,11 @@ from django.apps import apps as installed_apps
 from django.db.utils import DatabaseError
 
 from rollback_app.bookkeeping import Catalogue, table_of
-from rollback_app.database import Database, first_line, shape
+from rollback_app.database import Database, Shape, first_line, shape
 from rollback_app.safety import Kept, KeptKind, KeptState
 
 from .moves import MOVES, Move
+from .objects import make_again
 from .order import in_order
 from .together import Together
 
@@ -57,6 +58,9 @@ class _PuttingBack:
                 moves = [move for entry in of_kind if (move := self._move(entry, done, older=bool(number)))]
                 for group in in_order(moves):
                     done.update(Together(self._database, group).go())
+        objects = [entry for entry in entries if entry.kind is KeptKind.OBJECT and entry.open]
+        if objects:
+            done |= {entry.number: entry for entry in make_again(self._database, objects)}
         return [done.get(entry.number, entry) for entry in entries]
 
     def _move(self, entry: Kept, done: dict[int, Kept], *, older: bool) -> Move | None:
@@ -66,7 +70,8 @@ class _PuttingBack:
             done[entry.number] = self._note(entry, state=KeptState.DROPPED, left=0, why=())
             return None
         live = shape(connection, entry.table)
-        if why := _missing(entry, live):
+        if live is None or (why := _missing(entry, live)):
+            why = f"table {entry.table} is not there" if live is None else why
             done[entry.number] = self._note(entry, why=((entry.left, why),))
             return None
         made_now = entry.number in self._made_now and entry.kind is not KeptKind.VALUES
@@ -91,3 +96,9 @@ class _PuttingBack:
                 for field in model._meta.local_concrete_fields
             }
         return self._fields.get((table, column))
+
+
+def _missing(entry: Kept, live: Shape) -> str:
+    """The column that is not there and that an entry would go back to, in words; empty if all is."""
+    gone = [name for name in ([*entry.key, entry.column] if entry.column else []) if name not in live.stored]
+    return f"column {gone[0]} of table {entry.table} is not there" if gone else ""

@@ -1,0 +1,131 @@
+"""Puts back what rollbacks have kept at the end of the `migrate` that makes it again."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import connections
+from django.db.migrations import Migration
+from django.db.utils import DatabaseError, InterfaceError
+
+from rollback_app.bookkeeping import Catalogue
+from rollback_app.database import Database, Timeouts, first_line, kind_of, shape
+from rollback_app.safety import Kept, KeptKind, KeptState
+
+from .put_back import put_back
+
+_LOGGER = logging.getLogger("rollback_app.kept")
+_BY_HAND = "`python manage.py showkept {0}` shows them, and `putback {0}` tries again."
+
+
+@dataclass(frozen=True)
+class _Begun:
+    """types: of each source before, by the number of its entry: of the column, or empty for a table; None if it was not there."""
+
+    plan: object
+    database: Database
+    types: dict[int, str | None]
+
+
+class AfterMigrate:
+    """Sees each `migrate` begin and end. No error of a database gets out: the `migrate` itself went well."""
+
+    def __init__(self) -> None:
+        self._begun: dict[str, _Begun] = {}
+
+    def begin(self, alias: str, plan: Sequence[tuple[Migration, bool]]) -> bool:
+        """Is there anything that might be put back? Called once for each app."""
+        if alias in self._begun and self._begun[alias].plan is plan:
+            return bool(self._begun[alias].types)
+        self._begun.pop(alias, None)
+        kind = kind_of(connections[alias])
+        if kind is None or any(backwards for _, backwards in plan):
+            return False
+        database = kind(connections[alias], Timeouts())
+        types: dict[int, str | None] = {}
+        try:
+            Catalogue(database).settle()
+            types = {entry.number: _type(database, entry) for entry in _waiting(database)}
+        except (DatabaseError, InterfaceError) as error:
+            _warn(database, first_line(error))
+        self._begun[alias] = _Begun(plan, database, types)
+        return bool(types)
+
+    def end(self, alias: str, apps: Any, tell: Callable[[str], object], *, wanted: bool) -> None:
+        """apps: the registry whose models fit the database. tell: is given a line for what was put back. wanted: else it is only
+        said how to do it by hand."""
+        begun = self._begun.pop(alias, None)
+        if begun is None or not begun.types:
+            return
+        try:
+            self._end(begun, apps, tell, wanted=wanted)
+        except (DatabaseError, InterfaceError) as error:
+            _warn(begun.database, first_line(error))
+
+    def _end(self, begun: _Begun, apps: Any, tell: Callable[[str], object], *, wanted: bool) -> None:
+        database, catalogue = begun.database, Catalogue(begun.database)
+        ready = [entry for entry in _waiting(database) if _is_made(entry, begun.types, _type(database, entry))]
+        newest: dict[Any, int] = {}
+        older: set[int] = set()
+        for entry in ready:  # newest first
+            if newest.setdefault((entry.kind, entry.source), entry.number) != entry.number:
+                older.add(entry.number)
+                why = f"a newer copy, {newest[entry.kind, entry.source]}, was put back"
+                catalogue.change(entry.number, why=((entry.left, why),), tried=True)
+        ready = [entry for entry in ready if entry.number not in older]
+        if not wanted:
+            for entry in ready:
+                catalogue.change(entry.number, tried=True)
+                _warn(
+                    database,
+                    f"{entry.source} is there again. Its rows were not put back, since ROLLBACK['PUT_BACK'] is False:"
+                    f" `python manage.py putback {entry.number}` does it.",
+                )
+            return
+        made_now = [entry.number for entry in ready if begun.types.get(entry.number) is None]
+        before = {entry.number: entry.left for entry in ready}
+        for entry in put_back(database, ready[::-1], made_now=made_now, apps=apps):
+            if back := before[entry.number] - entry.left:
+                tell(f"Put back what a rollback had kept of {entry.source}: {back} row{'s' if back > 1 else ''}.")
+            _say(database, entry)
+
+
+def _say(database: Database, entry: Kept) -> None:
+    """A warning about what is left, or gone."""
+    if entry.state is KeptState.DROPPED:
+        _warn(database, f"the table with the rows of {entry.source}, number {entry.number}, was dropped by somebody.")
+    elif entry.state is not KeptState.PUT_BACK:
+        reasons = "; ".join(
+            f"{number}: {why}" if entry.kind is not KeptKind.OBJECT else why for number, why in entry.why
+        )
+        what = f"{entry.left} of {entry.rows} rows" if entry.kind is not KeptKind.OBJECT else "it"
+        _warn(database, f"{entry.source}: {what} could not be put back ({reasons}). {_BY_HAND.format(entry.number)}")
+
+
+def _warn(database: Database, words: str) -> None:
+    _LOGGER.warning("Kept data of %s: %s", database.alias, words)
+
+
+def _waiting(database: Database) -> list[Kept]:
+    return [each for each in Catalogue(database).entries() if each.open and each.put_back and not each.tried]
+
+
+def _type(database: Database, entry: Kept) -> str | None:
+    """Of the column; empty for a whole table. None, if it is not there."""
+    there = shape(database.connection, entry.table)
+    if there is None or not entry.column:
+        return None if there is None else ""
+    column = there.column(entry.column)
+    return column.type if column else None
+
+
+def _is_made(entry: Kept, before: dict[int, str | None], now: str | None) -> bool:
+    """Has this `migrate`, or one before it that broke off, made what an entry would go back to?"""
+    if now is None or (entry.state is KeptState.COPIED and before.get(entry.number) is not None):
+        return False
+    if entry.kind is not KeptKind.VALUES:
+        return True
+    return now == dict(entry.columns).get(entry.column) or now != before.get(entry.number)
