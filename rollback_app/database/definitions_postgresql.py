@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import NamedTuple
 
 from django.db import transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -160,23 +161,63 @@ SELECT n, rank, objid, objsubid, 6, format('GRANT %%s%%s ON %%s TO %%s%%s', priv
     CASE WHEN is_grantable THEN ' WITH GRANT OPTION' ELSE '' END)
 FROM seen CROSS JOIN LATERAL aclexplode(CASE WHEN objsubid > 0 THEN attacl ELSE coalesce(relacl, proacl) END) acl
 WHERE grantee <> (SELECT oid FROM pg_roles WHERE rolname = owner)
+-- A table that is made again gets by itself what ALTER DEFAULT PRIVILEGES grants.
+AND NOT EXISTS (SELECT FROM pg_default_acl d JOIN pg_class c ON c.oid = relation AND objsubid = 0, aclexplode(defaclacl) given
+    WHERE defaclrole = c.relowner AND defaclobjtype = 'r' AND defaclnamespace IN (0, c.relnamespace) AND owned = 'TABLE'
+    AND (given.grantee, given.privilege_type, given.is_grantable) = (acl.grantee, acl.privilege_type, acl.is_grantable))
 UNION ALL
 SELECT n, rank, objid, objsubid, 7, format('COMMENT ON %%s %%s IS %%L', called, identity, said) FROM seen WHERE said IS NOT NULL
+UNION ALL
+SELECT n, rank, objid, objsubid, 8, format('ALTER TABLE %%s %%s ROW LEVEL SECURITY', identity, words)
+FROM seen JOIN pg_class c ON c.oid = relation AND objsubid = 0
+CROSS JOIN LATERAL (VALUES ('ENABLE', c.relrowsecurity), ('FORCE', c.relforcerowsecurity)) security(words, is_on)
+WHERE is_on
 """
 
 
-def definitions(connection: BaseDatabaseWrapper, addresses: Sequence[tuple[int, int, int]]) -> list[str]:
-    """The SQL for each of these (class, object, column), as pg_depend has them; empty for what no SQL makes."""
+_ALL = f"""
+SELECT n, rank, place, sql FROM ({_PARTS}{_SEEN}{_STATEMENTS}) statements(n, rank, objid, part, place, sql)
+"""
+_ORDER = " ORDER BY n, rank, objid, part, place, sql"
+# What is about a table or column itself, and what to call it.
+_OWN = {6: "grant", 7: "comment", 8: "row level security"}
+
+
+class Address(NamedTuple):
+    """As pg_depend has it."""
+
+    class_id: int
+    object_id: int
+    column: int
+
+
+def definitions(connection: BaseDatabaseWrapper, addresses: Sequence[Address]) -> list[str]:
+    """The SQL for each of these; empty for what no SQL makes."""
     found: list[list[str]] = [[] for _ in addresses]
-    if addresses:
-        with _names_in_full(connection), connection.cursor() as cursor:
-            query = f"SELECT * FROM ({_PARTS}{_SEEN}{_STATEMENTS}) statements ORDER BY 1, 2, 3, 4, 5, 6"
-            cursor.execute(query, [list(part) for part in zip(*addresses, strict=True)])
-            for number, _, _, _, place, sql in cursor.fetchall():
-                statements = found[number - 1]
-                if sql and (statements or place == 1):  # what is said of something that cannot be made makes nothing
-                    statements.append(f"{sql};\n")
+    for number, _, place, sql in _rows(connection, _ALL + _ORDER, addresses):
+        statements = found[number - 1]
+        if sql and (statements or place == 1):  # what is said of something that cannot be made makes nothing
+            statements.append(f"{sql};\n")
     return ["".join(statements) for statements in found]
+
+
+def own(connection: BaseDatabaseWrapper, addresses: Sequence[Address]) -> list[dict[str, str]]:
+    """For each of these tables and columns the SQL that says again who may use it, what it is for, and that rows have policies:
+    kind -> SQL."""
+    found: list[dict[str, str]] = [{} for _ in addresses]
+    query = f"{_ALL} WHERE rank < 2 AND place IN (6, 7, 8) {_ORDER}"
+    for number, _, place, sql in _rows(connection, query, addresses):
+        mine = found[number - 1]
+        mine[_OWN[place]] = f"{mine.get(_OWN[place], '')}{sql};\n"
+    return found
+
+
+def _rows(connection: BaseDatabaseWrapper, query: str, addresses: Sequence[Address]) -> list[tuple[int, int, int, str]]:
+    if not addresses:
+        return []
+    with _names_in_full(connection), connection.cursor() as cursor:
+        cursor.execute(query, [list(part) for part in zip(*addresses, strict=True)])
+        return list(cursor.fetchall())
 
 
 @contextmanager

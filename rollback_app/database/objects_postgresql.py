@@ -10,7 +10,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from rollback_app.planner import Change, Known, TableChange
 from rollback_app.safety import Fate, ListedObject, Object
 
-from .definitions_postgresql import definitions
+from .definitions_postgresql import Address, definitions, own
 from .objects_by_text import type_changes
 
 # What is dropped, and all that depends on it, as DROP … CASCADE finds it (dependency.c, findDependentObjects): backwards to what
@@ -194,6 +194,13 @@ LEFT JOIN pg_class c ON classid = 'pg_class'::regclass AND c.oid = objid
 LEFT JOIN pg_attribute a ON classid = 'pg_class'::regclass AND a.attrelid = objid AND a.attnum = objsubid AND objsubid > 0
 LEFT JOIN pg_constraint con ON classid = 'pg_constraint'::regclass AND con.oid = objid
 """
+_ADDRESSES = """
+SELECT n, i.identity, 'pg_class'::regclass::bigint, c.oid::bigint, coalesce(a.attnum, 0)
+FROM unnest(%s::text[], %s::text[]) WITH ORDINALITY s(tab, col, n) JOIN pg_class c ON c.oid = to_regclass(tab)
+LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = col AND NOT a.attisdropped
+CROSS JOIN LATERAL pg_identify_object('pg_class'::regclass, c.oid, coalesce(a.attnum, 0)) i
+WHERE col = '' OR a.attnum IS NOT NULL ORDER BY n
+"""
 _NAMED_BY_MODELS = ("index", "check", "unique constraint", "exclusion constraint", "foreign key", "primary key")
 
 
@@ -207,7 +214,7 @@ class _Row(NamedTuple):
     table: str | None
     columns: list[str]
     relation: str | None
-    address: tuple[int, int, int]
+    address: Address
 
 
 def objects(
@@ -220,10 +227,31 @@ def objects(
     found = [(change, row, Fate.GOES) for change, row in gone]
     found += [(change, row, Fate.STOPS) for change, row in _rows(connection, types, _STOPS + _DESCRIBED)]
     made = definitions(connection, [row.address for _, row, _ in found])
-    return [
+    return list(_own(connection, drops, known)) + [
         (change, _object(connection, row, fate, sql, limit))
         for (change, row, fate), sql in zip(found, made, strict=True)
     ]
+
+
+def _own(
+    connection: BaseDatabaseWrapper, drops: Sequence[TableChange], known: Known
+) -> Iterator[tuple[TableChange, Object]]:
+    """What was granted and said of the tables and columns themselves."""
+    there = list(_addresses(connection, drops))
+    for (change, name, _), kinds in zip(there, own(connection, [address for _, _, address in there]), strict=True):
+        for kind, sql in kinds.items():
+            if not (kind == "comment" and change.table.replace('"', "") in known.commented):
+                yield change, Object(kind, f"on {name}", Fate.GOES, sql)
+
+
+def _addresses(
+    connection: BaseDatabaseWrapper, drops: Sequence[TableChange]
+) -> Iterator[tuple[TableChange, str, Address]]:
+    with connection.cursor() as cursor:
+        tables = [connection.ops.quote_name(each.table) for each in drops]
+        cursor.execute(_ADDRESSES, [tables, [each.column for each in drops]])
+        for number, name, *address in cursor.fetchall():
+            yield drops[number - 1], name, Address(*address)
 
 
 def _object(connection: BaseDatabaseWrapper, row: _Row, fate: Fate, sql: str, limit: int) -> Object:
@@ -241,7 +269,7 @@ def _rows(
         with connection.cursor() as cursor:
             cursor.execute(f"{query} ORDER BY 1, 2, 3", [tables, [each.column for each in changes]])
             for *facts, class_id, object_id, column in cursor.fetchall():
-                row = _Row._make([*facts, (class_id, object_id, column)])
+                row = _Row._make([*facts, Address(class_id, object_id, column)])
                 yield changes[row.number - 1], row
 
 

@@ -27,11 +27,13 @@ _LONGEST = 63  # PostgreSQL cuts a longer name
 class Known:
     """tables: their columns, by their names without quotes, as "schema.table" of one that is named so; empty for one that only
     an operation names. names: of indexes and constraints that a model or an operation names. rules: the columns (table,
-    column) that have a rule of their own, which may have no name."""
+    column) that have a rule of their own, which may have no name. commented: the tables of which a model says what they, or their
+    columns, are for."""
 
     tables: Mapping[str, frozenset[str]]
     names: frozenset[str]
     rules: frozenset[tuple[str, str]]
+    commented: frozenset[str] = frozenset()
 
     def has_name(self, name: str, table: str, columns: Collection[str]) -> bool:
         """Is this an index or constraint that the migrations made? columns: those that it is about."""
@@ -50,16 +52,26 @@ def known(plan: Plan, names: Names, states: States | None = None) -> Known:
     tables: dict[str, frozenset[str]] = {effect.table: frozenset() for effect in effects}
     named = {effect.frees for effect in effects}
     rules: set[tuple[str, str]] = set()
+    commented: set[str] = set()
     start = (states or plan.states()).start()
     names = replace(names, states=(start,))
     for model in start.models.values():
         if names.lives_here(model):
             tables.update(_tables(model, names))
             rules.update(_rules(model, names))
+            if _is_commented(model):
+                commented.add(names.table(model).replace('"', ""))
             for kind in ("indexes", "constraints"):
                 named.update(each.name for each in model.options.get(kind, ()))
     unquoted = {table.replace('"', ""): columns for table, columns in tables.items()}
-    return Known(unquoted, frozenset(name[:_LONGEST] for name in named), frozenset(rules))
+    named = {name[:_LONGEST] for name in named}
+    return Known(unquoted, frozenset(named), frozenset(rules), frozenset(commented))
+
+
+def _is_commented(model: ModelState) -> bool:
+    return bool(model.options.get("db_table_comment")) or any(
+        getattr(each, "db_comment", None) for each in model.fields.values()
+    )
 
 
 def _tables(model: ModelState, names: Names) -> dict[str, frozenset[str]]:

@@ -155,6 +155,15 @@ ROUND_TRIPS: Mapping[str, Sequence[str]] = {
         "GRANT EXECUTE ON FUNCTION f(a_u) TO somebody",
         "CREATE PROCEDURE p(a_u) LANGUAGE sql AS 'SELECT 1'",
     ],
+    "what is said of a table and a column": [
+        "COMMENT ON TABLE a_u IS 'it''s'",
+        "COMMENT ON COLUMN a_u.w IS 'W'",
+        "COMMENT ON COLUMN a_t.y IS 'Y'",
+        "GRANT SELECT, INSERT ON a_u TO somebody WITH GRANT OPTION",
+        "GRANT SELECT (w), UPDATE (w) ON a_u TO PUBLIC",
+        "GRANT SELECT (y) ON a_t TO owner",
+        "ALTER TABLE a_u ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY",
+    ],
     "an inheriting table": [
         "CREATE TABLE kid (q int DEFAULT 3 CHECK (q > w), p int GENERATED ALWAYS AS IDENTITY) INHERITS (a_u)",
         "CREATE INDEX ON kid (q)",
@@ -458,3 +467,21 @@ def test_generated_columns_of_a_table_that_goes(database: Database, project: Pro
     deployed(database, project, late, ["ALTER TABLE a_u ADD h int GENERATED ALWAYS AS (w * 2) STORED"], SMALL)
     assert found(database).keys() == {"generated column public.a_u.h"}
     goes_and_comes_back(database)
+
+
+@pytest.mark.databases("postgresql")
+@pytest.mark.usefixtures("roles")
+def test_what_a_new_table_has_by_itself_is_not_named(database: Database, project: Project) -> None:
+    """Grants by default, and comments of a model's."""
+    said = 'models.IntegerField(null=True, db_comment="W")'
+    late = f'migrations.CreateModel("U", [{ID}, ("w", {said})], options={{"db_table_comment": "U"}})'
+    default = "ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO somebody"
+    execute(database, default)
+    try:
+        deployed(database, project, late, ["GRANT INSERT ON a_u TO somebody"], SMALL)
+        (grant,) = found(database).values()
+        assert grant.facts["definition"] == "GRANT INSERT ON public.a_u TO somebody;\n"
+        assert grant.text == "a.0002_late drops table a_u: grant on public.a_u goes along."
+        goes_and_comes_back(database)
+    finally:
+        execute(database, default.replace("GRANT", "REVOKE").replace("TO somebody", "FROM somebody"))
