@@ -58,6 +58,9 @@ class Keeper:
     def step_done(self, step: Step) -> None:
         """A step of a run that is not one transaction is done."""
 
+    def broke_off(self) -> None:
+        """A run that is not one transaction has failed."""
+
     def after_steps(self) -> None:
         """All steps are done; in the transaction of the run, where there is one."""
 

@@ -153,6 +153,7 @@ def _step_by_step(
             watch.verify(stays=True)
             bookmark.finished()
     except StepFailed as error:
+        keeper.broke_off()
         error.settle(*after_some_steps(database, expected, done, error, watch.mark))
         raise
     return done

@@ -55,6 +55,11 @@ class Keeper:
         """A step that is committed by itself has dropped its things."""
         self._pending.done(step)
 
+    def broke_off(self) -> None:
+        """A run that is not one transaction has failed."""
+        with suppress(DatabaseError, InterfaceError):  # as of a lost connection; then a later run is the more careful
+            self._pending.broke_off()
+
     def after_steps(self) -> None:
         self._pending.end()
         self._read()

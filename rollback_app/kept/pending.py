@@ -129,6 +129,13 @@ class Pending:
                 del self._entries[entry.number]
         self._done.append(step)
 
+    def broke_off(self) -> None:
+        """A step has failed. What has not changed a source, or was taken back, has left it as it was."""
+        for entry in list(self._entries.values()):
+            name = self._name(entry) if entry.changing else None
+            if name and self._copies.fingerprint(*name) == entry.fingerprint:
+                self._note(entry, changing=False)
+
     def end(self) -> None:
         """All steps are done; what is put back only by hand was kept for that long."""
         for number in self._entries:

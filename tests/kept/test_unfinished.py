@@ -1,0 +1,423 @@
+"""Runs that are not one transaction: the copies come first, are not made twice, and are compared before anything is dropped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timezone
+from typing import Any
+
+import pytest
+from django.db.utils import OperationalError
+
+from rollback_app.bookkeeping import KEPT_TABLE, Catalogue, table_of
+from rollback_app.database import get
+from rollback_app.safety import Kept, KeptState
+from tests.support.commands import Said, roll_back
+from tests.support.databases import Database, empty, wait_until_alone
+from tests.support.history import deploy, migrate
+from tests.support.kept import besides, open_copies
+from tests.support.killed import forked
+from tests.support.projects import Project, migration
+
+DAY_1 = datetime(2024, 5, 1, 8, 0, tzinfo=timezone.utc)
+DAY_2 = datetime(2024, 5, 2, 8, 0, tzinfo=timezone.utc)
+EARLY = (
+    'migrations.CreateModel("T", [("id", models.AutoField(primary_key=True)), ("n", models.CharField(max_length=9))])'
+)
+X = 'migrations.AddField("T", "x", models.IntegerField(null=True))'
+N = 'migrations.CreateModel("N", [("id", models.AutoField(primary_key=True)), ("t", models.ForeignKey("a.T", models.CASCADE))])'
+FAILS = """
+def take(apps, schema_editor):
+    raise ValueError("on purpose")
+"""
+TAKES = """
+def take(apps, schema_editor):
+    alias = schema_editor.connection.alias
+    apps.get_model("a", "N").objects.using(alias).filter(id=3).delete()
+    apps.get_model("a", "T").objects.using(alias).filter(id=2).update(x=70, n="code")
+"""
+CODE = "migrations.RunPython(migrations.RunPython.noop, take)"
+FILES = {"0001_early": EARLY, "0002_x": X, "0003_n": N}
+transactional = pytest.mark.databases("sqlite", "postgresql")
+mariadb = pytest.mark.databases("mariadb")
+
+
+def ask(database: Database, *statements: str) -> list[tuple[object, ...]]:
+    found: list[tuple[object, ...]] = []
+    with database.connection.cursor() as cursor:
+        for statement in statements:
+            cursor.execute(statement)
+            found = list(cursor.fetchall()) if cursor.description else []
+    return found
+
+
+def with_code(code: str, **attributes: Any) -> dict[str, str]:
+    """Reverse code runs first, and then what the steps below drop is dropped."""
+    return {**FILES, "0004_code": migration(CODE, [("a", "0003_n")], before=code, **attributes)}
+
+
+def filled(database: Database, newest: str = "0004_code") -> None:
+    deploy(database.alias, DAY_1, [("a", "0001_early")])
+    ask(database, "INSERT INTO a_t (id, n) VALUES (1, 'one'), (2, 'two'), (4, 'four')")
+    deploy(database.alias, DAY_2, [("a", newest)])
+    ask(database, "UPDATE a_t SET x = 7 WHERE id = 2", "INSERT INTO a_n (id, t_id) VALUES (1, 1), (2, 2), (3, 2)")
+
+
+@pytest.fixture
+def shop(database: Database, project: Project) -> Database:
+    project(a=FILES)
+    filled(database, "0003_n")
+    return database
+
+
+@pytest.fixture
+def broken(database: Database, project: Project) -> Database:
+    """A run has copied, and failed at its first step."""
+    project(a=with_code(FAILS))
+    filled(database)
+    said = go(database)
+    assert said.status == 1
+    assert "on purpose" in said.error
+    assert [(entry.number, entry.state) for entry in open_copies(database)] == [
+        (1, KeptState.COPIED),
+        (2, KeptState.COPIED),
+    ]
+    project(a=with_code(TAKES))
+    return database
+
+
+def go(database: Database, **options: Any) -> Said:
+    return roll_back(database, DAY_2, **{"step_by_step": True, "destroy_data": False, **options})
+
+
+def rows(database: Database, entry: Kept) -> list[tuple[object, ...]]:
+    names = ", ".join(database.connection.ops.quote_name(name) for name, _ in entry.columns)
+    return ask(database, f"SELECT {names} FROM {table_of(entry.number)} ORDER BY 1")
+
+
+def kept(database: Database) -> dict[str, list[tuple[object, ...]]]:
+    """All is put back by itself, later."""
+    found = open_copies(database)
+    assert all(entry.put_back and entry.state is KeptState.KEPT for entry in found)
+    assert len({entry.source for entry in found}) == len(found)
+    return {entry.source: rows(database, entry) for entry in found}
+
+
+WHOLE = {"a_n": [(1, 1), (2, 2), (3, 2)], "a_t.x": [(2, 7)]}
+
+
+def written(database: Database, sql: str, *, when: Callable[[str], bool]) -> Any:
+    """Somebody else executes this, once, when such a statement comes, as soon as no transaction of the run holds a lock."""
+    waiting = [sql]
+    seen = False
+
+    def wrapper(execute: Any, statement: str, params: Any, many: bool, context: dict[str, Any]) -> Any:
+        nonlocal seen
+        seen = seen or when(statement)
+        begins = statement.endswith("WHERE 0") or statement.startswith("SELECT pg_backend_pid(), set_config")
+        if seen and waiting and (begins or not context["connection"].in_atomic_block):
+            other = context["connection"].copy()
+            with other.cursor() as cursor:
+                cursor.execute(waiting.pop())
+            other.close()
+        return execute(statement, params, many, context)
+
+    return database.connection.execute_wrapper(wrapper)
+
+
+def copied(number: int) -> Callable[[str], bool]:
+    """Once that many copies are complete."""
+    count = 0
+
+    def complete(sql: str) -> bool:
+        nonlocal count
+        count += sql.startswith("UPDATE") and KEPT_TABLE in sql and sql.count("bytes") > 0
+        return count >= number
+
+    return complete
+
+
+# What others write meanwhile
+
+
+@pytest.mark.parametrize(
+    ("sql", "source", "step", "done"),
+    [
+        ("INSERT INTO a_n (id, t_id) VALUES (9, 1)", "a_n", "a.0003_n", 0),
+        ("UPDATE a_n SET t_id = 2 WHERE id = 1", "a_n", "a.0003_n", 0),
+        ("DELETE FROM a_n WHERE id = 1", "a_n", "a.0003_n", 0),
+        ("UPDATE a_t SET x = 8 WHERE id = 1", "a_t.x", "a.0002_x", 1),
+        ("UPDATE a_t SET x = NULL WHERE id = 2", "a_t.x", "a.0002_x", 1),
+    ],
+)
+def test_a_write_that_slipped_in_stops_the_run(shop: Database, sql: str, source: str, step: str, done: int) -> None:
+    """Before the drop; and the same command goes on, with that source copied again."""
+    with written(shop, sql, when=copied(2)):
+        said = go(shop)
+    assert said.status == 1
+    assert (
+        f"The rollback failed, keeping what would be lost: Somebody wrote to {source} after it was copied, so {step}, which drops"
+        f" it, was not begun\n{done} of 2 steps are unapplied and stay so"
+    ) in said.error
+    assert (
+        "Stop what writes to it, then run the same command again: it goes on from there. It is then copied again."
+    ) in said.error
+    before = {"a_n": "SELECT id, t_id FROM a_n", "a_t.x": "SELECT id, x FROM a_t WHERE x IS NOT NULL"}
+    expected = {**WHOLE, source: ask(shop, f"{before[source]} ORDER BY 1")}
+    said = go(shop)
+    assert said.status == 0, said.all
+    assert kept(shop) == {name: found for name, found in expected.items() if found}
+
+
+def test_what_others_write_to_other_columns_is_no_reason_to_stop(shop: Database) -> None:
+    with written(shop, "UPDATE a_t SET n = 'new' WHERE id = 1", when=copied(2)):
+        assert go(shop).status == 0
+    assert kept(shop) == WHOLE
+    assert ask(shop, "SELECT n FROM a_t WHERE id = 1") == [("new",)]
+
+
+@pytest.mark.databases("postgresql")
+def test_nobody_writes_between_the_look_and_the_drop(shop: Database) -> None:
+    """The table is locked until the step is committed."""
+    refused = []
+
+    def wrapper(execute: Any, sql: str, params: Any, many: bool, context: dict[str, Any]) -> Any:
+        if sql.startswith(('DROP TABLE "a_n"', 'ALTER TABLE "a_t" DROP')):
+            other = context["connection"].copy()
+            with other.cursor() as cursor:
+                cursor.execute("SET lock_timeout = '100ms'")
+                with pytest.raises(OperationalError, match="lock timeout"):
+                    cursor.execute("UPDATE a_t SET x = 9" if "a_t" in sql else "INSERT INTO a_n (t_id) VALUES (1)")
+            other.close()
+            refused.append(sql)
+        return execute(sql, params, many, context)
+
+    with shop.connection.execute_wrapper(wrapper):
+        assert go(shop).status == 0
+    assert len(refused) == 2
+
+
+# What the run itself writes
+
+
+@pytest.mark.parametrize("atomic", [True, False])
+def test_code_of_the_run_may_change_what_is_dropped_later(database: Database, project: Project, atomic: bool) -> None:
+    project(a=with_code(TAKES, atomic=atomic))
+    filled(database)
+    said = go(database)
+    assert said.status == 0, said.all
+    assert kept(database) == WHOLE
+    assert ask(database, "SELECT n FROM a_t WHERE id = 2") == [("code",)]
+
+
+def test_a_write_after_the_code_of_the_run_is_found(database: Database, project: Project) -> None:
+    """What the table holds after the code counts from then on."""
+    noop = 'migrations.AddIndex("T", models.Index(fields=["n"], name="a_t_n"))'
+    files = {**FILES, "0004_index": noop, "0005_code": migration(CODE, [("a", "0004_index")], before=TAKES)}
+    project(a=files)
+    filled(database, "0005_code")
+    dropped = "DROP INDEX"
+    with written(database, "INSERT INTO a_n (id, t_id) VALUES (9, 1)", when=lambda sql: sql.startswith(dropped)):
+        said = go(database)
+    assert said.status == 1
+    assert "Somebody wrote to a_n after it was copied, so a.0003_n" in said.error
+    said = go(database)
+    assert said.status == 0
+    assert kept(database)["a_n"] == [(1, 1), (2, 2), (9, 1)]
+
+
+# A run that goes on
+
+
+def test_a_run_that_goes_on_does_not_copy_again(broken: Database) -> None:
+    said = go(broken)
+    assert said.status == 0, said.all
+    assert [(entry.number, entry.source) for entry in open_copies(broken)] == [(1, "a_n"), (2, "a_t.x")]
+    assert len({entry.run for entry in open_copies(broken)} - {1}) == 1
+    assert kept(broken) == WHOLE
+
+
+def test_what_has_changed_since_is_copied_again(broken: Database) -> None:
+    ask(broken, "INSERT INTO a_n (id, t_id) VALUES (4, 4)")
+    assert go(broken).status == 0
+    assert [(entry.number, entry.source) for entry in open_copies(broken)] == [(2, "a_t.x"), (3, "a_n")]
+    assert kept(broken) == {**WHOLE, "a_n": [(1, 1), (2, 2), (3, 2), (4, 4)]}
+
+
+def test_without_a_journal_it_goes_on_too(broken: Database) -> None:
+    assert go(broken, journal=False).status == 0
+    assert [(entry.number, entry.run) for entry in open_copies(broken)] == [(1, 0), (2, 0)]
+    assert kept(broken) == WHOLE
+
+
+def test_what_somebody_wrote_while_code_was_half_done_is_kept_besides(database: Database, project: Project) -> None:
+    """Nobody can tell it from what the code did, so both are kept; by itself only what was there before the run is put back."""
+    project(a=with_code(f"{TAKES}\n    raise ValueError('half-way')", atomic=False))
+    filled(database)
+    assert go(database).status == 1
+    ask(database, "INSERT INTO a_n (id, t_id) VALUES (9, 1)")
+    project(a=with_code(TAKES, atomic=False))
+    assert go(database).status == 0
+    found = {(entry.source, entry.put_back): rows(database, entry) for entry in open_copies(database)}
+    assert found == {
+        ("a_n", True): WHOLE["a_n"],
+        ("a_n", False): [(1, 1), (2, 2), (9, 1)],
+        ("a_t.x", True): WHOLE["a_t.x"],
+        ("a_t.x", False): [(1, None), (2, 70), (4, None)],
+    }
+    assert all(entry.state is KeptState.KEPT for entry in open_copies(database))
+
+
+def test_a_run_that_is_given_up_is_not_put_back(broken: Database) -> None:
+    """Nothing of it was dropped. A later rollback replaces its copies, also one that is one transaction."""
+    assert [entry.state for entry in Catalogue(get(broken.alias)).entries()] == [KeptState.COPIED] * 2
+    migrate(broken.alias)
+    assert [entry.state for entry in Catalogue(get(broken.alias)).entries()] == [KeptState.COPIED] * 2
+    ask(broken, "UPDATE a_t SET x = 8 WHERE id = 2")
+    assert roll_back(broken, DAY_2, destroy_data=False).status == 0
+    assert kept(broken)["a_t.x"] == [(2, 8)]
+    assert len(open_copies(broken)) == 2
+
+
+def test_other_steps_leave_them_alone(broken: Database) -> None:
+    """Those that this plan does not drop are still copies of what is there."""
+    assert go(broken, steps=1).status == 0
+    assert [(entry.number, entry.state) for entry in open_copies(broken)] == [
+        (1, KeptState.COPIED),
+        (2, KeptState.COPIED),
+    ]
+
+
+def test_what_was_dropped_counts_as_kept(shop: Database) -> None:
+    """Though the run was killed before it could say so."""
+    catalogue = Catalogue(get(shop.alias))
+    assert go(shop).status == 0
+    for entry in catalogue.entries():
+        catalogue.change(entry.number, state=KeptState.COPIED)
+    assert {entry.state for entry in catalogue.entries()} == {KeptState.KEPT}
+    assert {entry.state for entry in catalogue.noted()} == {KeptState.COPIED}
+    catalogue.settle()
+    migrate(shop.alias)
+    assert {entry.state for entry in catalogue.noted()} == {KeptState.KEPT}
+
+
+def test_a_second_rollback_keeps_its_own(shop: Database) -> None:
+    assert go(shop, steps=1).status == 0
+    assert go(shop).status == 0
+    assert kept(shop) == WHOLE
+
+
+def test_names_of_before_the_run(database: Database, project: Project) -> None:
+    """A table and a column that are renamed above the step that drops them."""
+    renamed = (
+        'migrations.RenameField("T", "x", "y"), migrations.RenameModel("N", "M"), migrations.RenameField("T", "n", "m")'
+    )
+    project(a={**FILES, "0004_code": renamed})
+    deploy(database.alias, DAY_1, [("a", "0001_early")])
+    ask(database, "INSERT INTO a_t (id, n) VALUES (1, 'one'), (2, 'two')")
+    deploy(database.alias, DAY_2)
+    ask(database, "UPDATE a_t SET y = 7 WHERE id = 2", "INSERT INTO a_m (id, t_id) VALUES (1, 1)")
+    said = go(database)
+    assert said.status == 0, said.all
+    assert kept(database) == {"a_m": [(1, 1)], "a_t.y": [(2, 7)]}
+
+
+# Tables that the user names
+
+
+def test_a_named_table_is_kept_until_the_end(database: Database, project: Project) -> None:
+    """What code does to it is no reason to stop, and no reason to copy it again."""
+    project(a=with_code(f"{TAKES}\n    raise ValueError('half-way')", atomic=False))
+    filled(database)
+    assert go(database, keep_table=["a_t"]).status == 1
+    project(a=with_code(TAKES, atomic=False))
+    assert go(database, keep_table=["a_t"]).status == 0
+    (named,) = (entry for entry in open_copies(database) if entry.source == "a_t")
+    assert (named.put_back, named.state) == (False, KeptState.KEPT)
+    assert rows(database, named) == [(1, "one", None), (2, "two", 7), (4, "four", None)]
+
+
+def test_a_named_table_of_another_run_stays_as_it_was(broken: Database) -> None:
+    ask(broken, "UPDATE a_t SET n = 'new' WHERE id = 1")
+    assert go(broken, steps=1, keep_table=["a_t"]).status == 0
+    ask(broken, "UPDATE a_t SET n = 'newer' WHERE id = 1")
+    assert go(broken, keep_table=["a_t"]).status == 0
+    found = [rows(broken, entry)[0][1] for entry in open_copies(broken) if entry.source == "a_t"]
+    assert found == ["new", "newer"]
+
+
+# Failures while copying
+
+
+def failing(database: Database, error: Exception, *, times: int = 1) -> Any:
+    """The second copy fails that often."""
+    left = times
+
+    def wrapper(execute: Any, sql: str, *args: Any) -> Any:
+        nonlocal left
+        if left and sql.startswith("CREATE TABLE") and "a_t" in sql:
+            left -= 1
+            raise error
+        return execute(sql, *args)
+
+    return database.connection.execute_wrapper(wrapper)
+
+
+FULL = {"sqlite": ("database or disk is full",), "postgresql": ("full",), "mariadb": (1021, "Disk full")}
+LOCKED = {"sqlite": ("database is locked",), "mariadb": (1205, "Lock wait timeout exceeded")}
+
+
+def test_a_copy_that_fails_leaves_none(shop: Database) -> None:
+    with failing(shop, OperationalError(*FULL[shop.vendor])):
+        said = go(shop)
+    assert said.status == 1
+    assert "0 of 2 steps are unapplied and stay so" in said.error
+    assert open_copies(shop) == []
+    assert go(shop).status == 0
+    assert kept(shop) == WHOLE
+
+
+@pytest.mark.databases(*LOCKED)
+def test_a_lock_in_the_way_of_a_copy_is_waited_for(shop: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    with failing(shop, OperationalError(*LOCKED[shop.vendor])):
+        said = go(shop)
+    assert said.status == 4
+    assert "Nothing was changed" in said.error
+    assert open_copies(shop) == []
+    with failing(shop, OperationalError(*LOCKED[shop.vendor]), times=2):
+        assert go(shop, retries=2).status == 0
+    assert kept(shop) == WHOLE
+
+
+# Killed
+
+
+@pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
+def test_killed_at_each_statement(database: Database, project: Project) -> None:
+    """The same command again ends well, and what was there before the run is kept, once. Where it was killed right behind the
+    code of the run, what that has left is kept besides."""
+    project(a=with_code(TAKES))
+
+    def afresh() -> None:
+        empty(database)
+        filled(database)
+
+    afresh()
+    assert go(database).status == 0
+    undisturbed = besides(database)
+    number, besides_kept, status = 0, 0, -9
+    while status == -9:
+        number += 1
+        afresh()
+        status = forked(database.alias, number, lambda: go(database), changes=True)
+        wait_until_alone(database)
+        said = go(database)
+        assert said.status == 0, said.all
+        assert besides(database) == undisturbed, number
+        found = open_copies(database)
+        assert {entry.source: rows(database, entry) for entry in found if entry.put_back} == WHOLE, number
+        assert len([entry for entry in found if entry.put_back]) == 2, number
+        besides_kept += any(not entry.put_back for entry in found)
+    assert number > 20
+    assert besides_kept <= 3
