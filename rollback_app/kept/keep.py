@@ -91,6 +91,7 @@ class Keeper:
         for thing in things:
             if there := shapes.get(thing.table) or shape(self._database.connection, thing.table):
                 self._keep(thing, there, undo)
+        self._pending.copied()
         self._numbers += keep_objects(self._catalogue, self._objects, self.run)
 
     def _keep(self, thing: ToKeep, there: Shape, undo: ExitStack) -> None:

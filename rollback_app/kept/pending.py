@@ -12,7 +12,6 @@ from rollback_app.safety import Kept, KeptKind, KeptState, ToKeep
 
 from .copies import Copies, written_to
 
-_ANYTHING = (Kind.CODE, Kind.RUNS_SQL, Kind.UNKNOWN)
 _Name = tuple[str, str]  # of a table and a column, which is empty for a whole table
 
 
@@ -23,9 +22,9 @@ class Pending:
     def __init__(self, database: Database, catalogue: Catalogue, copies: Copies, steps: Sequence[Step]) -> None:
         self._database, self._catalogue, self._copies = database, catalogue, copies
         self._steps = steps
-        self._done: list[Step] = []
         self._entries: dict[int, Kept] = {}
-        self._at_first: dict[int, _Name] = {}  # what the source was called before this run
+        self._called: dict[int, _Name] = {}  # what the source is called at this point of the run
+        self._in_doubt: dict[int, str] = {}  # the fingerprints of what an earlier run, or somebody else, has changed
 
     # Before the first step
 
@@ -52,13 +51,15 @@ class Pending:
 
     def _adopt(self, entry: Kept, thing: ToKeep, run: int) -> Iterator[ToKeep]:
         """Comes back with what is to be copied."""
-        same = self._copies.fingerprint(thing.table, thing.column) == entry.fingerprint
+        found = self._copies.fingerprint(thing.table, thing.column)
+        same = found == entry.fingerprint
         if same or entry.changing:
             self._catalogue.change(entry.number, run=run, about=thing.about)
             self.add(entry.number, thing)
             if not same and entry.put_back:
                 # The step that had begun has changed it, or somebody else has: what it is now is kept besides, to be put back
                 # by hand.
+                self._in_doubt[entry.number] = found
                 yield replace(thing, about="", put_back=False, everything=True)
             return
         if entry.put_back:
@@ -66,6 +67,11 @@ class Pending:
         else:  # of another run, for all that is known
             self._catalogue.change(entry.number, state=KeptState.KEPT)
         yield thing
+
+    def copied(self) -> None:
+        """All that was to be copied is complete."""
+        for number, found in self._in_doubt.items():
+            self._note(self._entries[number], changing=False, fingerprint=found)
 
     def _unfinished(self) -> list[Kept]:
         """What an earlier run has copied, and not dropped. What it has not even finished to copy is dropped."""
@@ -96,7 +102,7 @@ class Pending:
         """A copy is complete."""
         (entry,) = (each for each in self._catalogue.noted() if each.number == number)
         self._entries[number] = entry
-        self._at_first[number] = thing.table, thing.column
+        self._called[number] = thing.table, thing.column
 
     @property
     def numbers(self) -> list[int]:
@@ -105,29 +111,26 @@ class Pending:
     def before(self, step: Step) -> None:
         """Errors: NotKept."""
         for entry in list(self._entries.values()):
-            name = self._name(entry)
-            if name is not None:
-                self._look(entry, name, step)
+            drops, changes = entry.about == str(step.key), _may_change(step, *self._called[entry.number])
+            if (drops or changes) and (name := self._name(entry)):
+                self._look(entry, name, step, drops=drops, changes=changes)
 
-    def _look(self, entry: Kept, name: _Name, step: Step) -> None:
-        drops = entry.about == str(step.key)
-        changes = any(_may_change(effect, *name) for effect in step.effects)
-        if entry.put_back and (drops or changes or entry.changing):
-            if drops and self._database.connection.in_atomic_block:
-                self._database.lock_writers([name[0]])
-            found = self._copies.fingerprint(*name)
-            if not entry.changing and found != entry.fingerprint:
-                raise written_to(entry.source, str(step.key))
-            self._note(entry, fingerprint=found, changing=changes)
-        elif changes and not entry.changing:
+    def _look(self, entry: Kept, name: _Name, step: Step, *, drops: bool, changes: bool) -> None:
+        if drops and self._database.connection.in_atomic_block:
+            self._database.lock_writers([name[0]])
+        if entry.put_back and self._copies.fingerprint(*name) != entry.fingerprint:
+            raise written_to(entry.source, str(step.key))
+        if changes:
             self._note(entry, changing=True)
 
     def done(self, step: Step) -> None:
         for entry in list(self._entries.values()):
+            self._called[entry.number] = names_during([step], "", *self._called[entry.number])[-1]
             if entry.about == str(step.key):
                 self._catalogue.change(entry.number, state=KeptState.KEPT)
                 del self._entries[entry.number]
-        self._done.append(step)
+            elif entry.changing and entry.put_back and (name := self._name(entry)):
+                self._note(entry, changing=False, fingerprint=self._copies.fingerprint(*name))
 
     def broke_off(self) -> None:
         """A step has failed. What has not changed a source, or was taken back, has left it as it was."""
@@ -141,19 +144,17 @@ class Pending:
         for number in self._entries:
             self._catalogue.change(number, state=KeptState.KEPT)
 
-    def _note(self, entry: Kept, *, fingerprint: str | None = None, changing: bool) -> None:
-        found = replace(entry, fingerprint=entry.fingerprint if fingerprint is None else fingerprint, changing=changing)
+    def _note(self, entry: Kept, *, changing: bool, fingerprint: str = "") -> None:
+        found = replace(entry, changing=changing, fingerprint=fingerprint or entry.fingerprint)
         if found != entry:
-            self._catalogue.change(entry.number, fingerprint=found.fingerprint, changing=changing)
+            self._catalogue.change(entry.number, changing=changing, fingerprint=found.fingerprint)
             self._entries[entry.number] = found
 
     def _name(self, entry: Kept) -> _Name | None:
         """What the source is called at this point of the run. Where a step that broke off has renamed it already, what is there
         tells."""
-        table, column = names_during(self._done, "", *self._at_first[entry.number])[-1]
-        if is_there(self._database.connection, table, column):
-            return table, column
-        return self._name_by_now(entry)
+        name = self._called[entry.number]
+        return name if is_there(self._database.connection, *name) else self._name_by_now(entry)
 
 
 def names_during(steps: Sequence[Step], about: str, table: str, column: str) -> list[_Name]:
@@ -177,9 +178,13 @@ def _is_copy_of(entry: Kept, thing: ToKeep) -> bool:
     return (entry.kind, entry.put_back) == (thing.kind, thing.put_back) and (thing.table, thing.column) in names
 
 
-def _may_change(effect: Effect, table: str, column: str) -> bool:
-    """May it change what is kept of this table or column, other than by dropping that?"""
-    if effect.kind in _ANYTHING:
+def _may_change(step: Step, table: str, column: str) -> bool:
+    """May undoing this step change what is kept of this table or column, other than by dropping that?"""
+    return any(_changes(effect, table, column) for effect in step.effects)
+
+
+def _changes(effect: Effect, table: str, column: str) -> bool:
+    if effect.kind in (Kind.CODE, Kind.RUNS_SQL, Kind.UNKNOWN):
         return True
     if table not in (effect.table, effect.touches):
         return False
