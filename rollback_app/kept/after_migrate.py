@@ -124,7 +124,7 @@ def _type(database: Database, entry: Kept) -> str | None:
 
 def _is_made(entry: Kept, before: dict[int, str | None], now: str | None) -> bool:
     """Has this `migrate`, or one before it that broke off, made what an entry would go back to?"""
-    if now is None or (entry.state is KeptState.COPIED and before.get(entry.number) is not None):
+    if now is None or entry.state is KeptState.COPIED:  # what is gone was settled before
         return False
     if entry.kind is not KeptKind.VALUES:
         return True

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import datetime, timezone
 
 from rollback_app.bookkeeping import Catalogue
-from rollback_app.database import Database, shape
+from rollback_app.database import Database
 from rollback_app.safety import Kept, KeptData, KeptKind, KeptState
 
 
@@ -19,7 +19,9 @@ def look(database: Database) -> KeptData:
     return KeptData(
         database.alias,
         database.title,
-        tuple(_now(database, entry, entry.number in without_table) for entry in entries),
+        tuple(
+            replace(each, state=KeptState.DROPPED, left=0) if each.number in without_table else each for each in entries
+        ),
         tuple(sorted(tables - {entry.number for entry in entries})),
         frozenset(without_table),
         datetime.now(timezone.utc),
@@ -36,18 +38,3 @@ def drop(database: Database, numbers: Collection[int]) -> None:
 
 def _has_table(entry: Kept) -> bool:
     return entry.kind is not KeptKind.OBJECT
-
-
-def _now(database: Database, entry: Kept, is_dropped: bool) -> Kept:
-    """The entry as it counts now."""
-    if is_dropped:
-        return replace(entry, state=KeptState.DROPPED, left=0)
-    if entry.state is KeptState.COPIED and is_gone(database, entry):
-        return replace(entry, state=KeptState.KEPT)
-    return entry
-
-
-def is_gone(database: Database, entry: Kept) -> bool:
-    """Is the table or column not there that an entry is a copy of?"""
-    there = shape(database.connection, entry.table)
-    return there is None or bool(entry.column and not there.column(entry.column))

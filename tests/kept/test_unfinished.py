@@ -296,9 +296,48 @@ def test_what_was_dropped_counts_as_kept(shop: Database) -> None:
         catalogue.change(entry.number, state=KeptState.COPIED)
     assert {entry.state for entry in catalogue.entries()} == {KeptState.KEPT}
     assert {entry.state for entry in catalogue.noted()} == {KeptState.COPIED}
-    catalogue.settle()
     migrate(shop.alias)
-    assert {entry.state for entry in catalogue.noted()} == {KeptState.KEPT}
+    assert {entry.state for entry in catalogue.noted()} == {KeptState.PUT_BACK}
+    assert ask(shop, "SELECT id, t_id FROM a_n ORDER BY 1") == WHOLE["a_n"]
+    assert ask(shop, "SELECT id, x FROM a_t WHERE x IS NOT NULL") == WHOLE["a_t.x"]
+
+
+def test_what_was_only_renamed_is_not_gone(database: Database, project: Project) -> None:
+    """A run broke off behind the step that renames it: the next migrate gives it the name of its copy, and puts nothing back."""
+    renamed = 'migrations.RenameModel("N", "M"), migrations.RenameField("T", "x", "y")'
+    files = {**with_code(FAILS), "0005_names": renamed}
+    project(a=files)
+    deploy(database.alias, DAY_1, [("a", "0001_early")])
+    ask(database, "INSERT INTO a_t (id, n) VALUES (1, 'one'), (2, 'two')")
+    deploy(database.alias, DAY_2)
+    ask(database, "UPDATE a_t SET y = 7 WHERE id = 2", "INSERT INTO a_m (id, t_id) VALUES (1, 1), (2, 2)")
+    assert go(database).status == 1
+    assert [(entry.source, entry.state.value) for entry in open_copies(database)] == [
+        ("a_m", "copied"),
+        ("a_t.y", "copied"),
+    ]
+    ask(database, "UPDATE a_t SET x = 8 WHERE id = 2", "UPDATE a_n SET t_id = 1 WHERE id = 2")
+    migrate(database.alias)
+    assert ask(database, "SELECT y FROM a_t WHERE id = 2") == [(8,)]
+    assert ask(database, "SELECT t_id FROM a_m WHERE id = 2") == [(1,)]
+    project(a={**with_code(TAKES), "0005_names": renamed})
+    assert go(database, start_over=True).status == 0
+    assert kept(database) == {"a_m": [(1, 1), (2, 1)], "a_t.y": [(2, 8)]}
+
+
+def test_a_run_that_goes_on_behind_a_rename(database: Database, project: Project) -> None:
+    """Its copies have the names of before the first run."""
+    renamed = 'migrations.RenameModel("N", "M"), migrations.RenameField("T", "x", "y")'
+    project(a={**with_code(FAILS), "0005_names": renamed})
+    deploy(database.alias, DAY_1, [("a", "0001_early")])
+    ask(database, "INSERT INTO a_t (id, n) VALUES (1, 'one'), (2, 'two')")
+    deploy(database.alias, DAY_2)
+    ask(database, "UPDATE a_t SET y = 7 WHERE id = 2", "INSERT INTO a_m (id, t_id) VALUES (1, 1), (2, 2)")
+    assert go(database).status == 1
+    project(a={**with_code(TAKES), "0005_names": renamed})
+    assert go(database).status == 0
+    assert [entry.number for entry in open_copies(database)] == [1, 2]
+    assert kept(database) == {"a_m": [(1, 1), (2, 2)], "a_t.y": [(2, 7)]}
 
 
 def test_a_second_rollback_keeps_its_own(shop: Database) -> None:
