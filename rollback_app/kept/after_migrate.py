@@ -67,7 +67,10 @@ class AfterMigrate:
 
     def _end(self, begun: _Begun, apps: Any, tell: Callable[[str], object], *, wanted: bool) -> None:
         database, catalogue = begun.database, Catalogue(begun.database)
-        ready = [entry for entry in _waiting(database) if _is_made(entry, begun.types, _type(database, entry))]
+        waiting = _waiting(database)
+        made = [entry for entry in waiting if _is_made(entry, begun.types, _type(database, entry))]
+        objects = {entry.name for entry in made if entry.kind is KeptKind.OBJECT}
+        ready = [entry for entry in waiting if entry in made or entry.name in objects]  # rows of a table that one makes
         newest: dict[Any, int] = {}
         older: set[int] = set()
         for entry in ready:  # newest first
@@ -90,7 +93,10 @@ class AfterMigrate:
         for entry in put_back(database, ready[::-1], made_now=made_now, apps=apps):
             if back := before[entry.number] - entry.left:
                 tell(f"Put back what a rollback had kept of {entry.source}: {back} row{'s' if back > 1 else ''}.")
-            _say(database, entry)
+            if entry.kind is KeptKind.OBJECT and entry.open and _waiting(database):
+                catalogue.change(entry.number, tried=False)  # what it needs may come with a later `migrate`
+            else:
+                _say(database, entry)
 
 
 def _say(database: Database, entry: Kept) -> None:

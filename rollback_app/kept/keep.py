@@ -110,6 +110,7 @@ class Keeper:
             "kind": thing.kind,
             "table": thing.table,
             "column": thing.column,
+            "name": thing.name,
             "key": there.key,
             "columns": [(each.name, each.type) for each in there.columns if each.name in columns],
             "put_back": thing.put_back,

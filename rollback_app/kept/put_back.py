@@ -35,7 +35,10 @@ def put_back(
 
     Errors: those of Django's database layer, for a connection that is lost.
     """
-    return _PuttingBack(database, made_now, apps, overwrite=overwrite).run(entries)
+    putting = _PuttingBack(database, made_now, apps, overwrite=overwrite)
+    made_by_objects = [entry for entry in entries if entry.kind is KeptKind.TABLE and entry.name]
+    found = putting.run([entry for entry in entries if entry not in made_by_objects])
+    return [*found, *putting.run(made_by_objects)]
 
 
 class _PuttingBack:

@@ -65,7 +65,8 @@ def known(plan: Plan, names: Names, states: States | None = None) -> Known:
                 named.update(each.name for each in model.options.get(kind, ()))
     unquoted = {table.replace('"', ""): columns for table, columns in tables.items()}
     named = {name[:_LONGEST] for name in named}
-    return Known(unquoted, frozenset(named), frozenset(rules), frozenset(commented))
+    unquoted_rules = frozenset((table.replace('"', ""), column) for table, column in rules)
+    return Known(unquoted, frozenset(named), unquoted_rules, frozenset(commented))
 
 
 def _is_commented(model: ModelState) -> bool:

@@ -67,7 +67,7 @@ def _of_object(each: Hanging, inspector: Inspector) -> Iterator[ToKeep]:
     )
     if hung.table:
         rows, size = Count(hung.rows or 0), inspector.size(hung.table)
-        yield ToKeep(KeptKind.TABLE, about, hung.table, rows=rows, bytes=size)
+        yield ToKeep(KeptKind.TABLE, about, hung.table, name=str(hung), rows=rows, bytes=size)
 
 
 def _no_right(inspector: Inspector) -> str:
