@@ -18,9 +18,11 @@ from django.core.management import call_command
 from django.db import connections, transaction
 
 from rollback_app import workflow
-from rollback_app.database import Timeouts
+from rollback_app.bookkeeping import Catalogue
+from rollback_app.database import Timeouts, get
 from rollback_app.errors import Locked
 from rollback_app.executor import Done, Progress, Retries, StepFailed
+from rollback_app.safety import Keeping, KeptState
 from tests.support.commands import roll_back
 from tests.support.databases import Database
 from tests.support.history import deploy, keys
@@ -111,8 +113,10 @@ def test_a_run_is_tried_again_until_the_lock_is_free(shop: Database) -> None:
 
 
 @pytest.mark.databases("postgresql")
-def test_the_whole_transaction_is_tried_again_when_a_table_was_locked(shop: Database) -> None:
-    looked_at = previews(shop)
+@pytest.mark.parametrize("wanted", [True, False])
+def test_the_whole_transaction_is_tried_again_when_a_table_was_locked(shop: Database, wanted: bool) -> None:
+    """By its first step, or already by what is kept before."""
+    looked_at = workflow.preview(DAY_2.isoformat(), using=[shop.alias], keeping=Keeping(wanted))
     before = everything(shop.connection)
     began: list[str] = []
     between: list[bool] = []
@@ -130,7 +134,7 @@ def test_the_whole_transaction_is_tried_again_when_a_table_was_locked(shop: Data
             looked_at, destroy_data=True, progress=Noting(), timeouts=Timeouts(lock=0.2), retries=Retries(1, sleep)
         )
     assert between == [True]
-    assert began == ["b.0001_u", "a.0002_x"] * 2
+    assert began == ["b.0001_u", "a.0002_x"] * (1 if wanted else 2)
     assert keys(shop.alias) == AT_DAY_1
 
 
@@ -188,8 +192,8 @@ def test_the_command_tries_again(shop: Database) -> None:
 @pytest.mark.databases("postgresql")
 def test_a_step_that_fails_is_marked_in_the_list(shop: Database) -> None:
     with Holder(shop, "LOCK TABLE a_t IN SHARE MODE"):
-        said = roll_back(shop, DAY_2, lock_timeout=0.2)
-        loud = roll_back(shop, DAY_2, lock_timeout=0.2, verbosity=3)
+        said = roll_back(shop, DAY_2, lock_timeout=0.2, keep=False)
+        loud = roll_back(shop, DAY_2, lock_timeout=0.2, keep=False, verbosity=3)
     assert said.status == 4
     assert said.out.endswith("\n  Unapplying a.0002_x... FAILED\n")
     assert "FAILED" not in loud.out  # there the line has ended before its statements
@@ -354,10 +358,12 @@ def test_a_migrate_that_starts_meanwhile_waits(shop: Database, project: Project)
     assert started[0].returncode == 0, said
     with shop.connection.cursor() as cursor:
         if shop.vendor == "postgresql":
-            # It saw that they are not applied, and applied them anew: the column is there again, and empty.
+            # It saw that they are not applied, applied them anew, and put back what the run had kept.
             assert set(keys(shop.alias)) == {*AT_DAY_1, ("a", "0002_x"), ("b", "0001_u"), ("c", "0001_v")}
+            (entry,) = Catalogue(get(shop.alias)).entries()
+            assert (entry.source, entry.state) == ("a_t.x", KeptState.PUT_BACK)
             cursor.execute("SELECT x FROM a_t")
-            assert cursor.fetchall() == [(None,)]
+            assert cursor.fetchall() == [(7,)]
         else:
             # It had read before it had to wait, and does what it had in mind then: nothing about the steps of the run.
             assert keys(shop.alias) == [*AT_DAY_1, ("c", "0001_v")]

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.commands import Text
 from tests.support.databases import Database
 from tests.support.history import deploy, keys
 from tests.support.projects import Project, migration
@@ -92,7 +93,7 @@ def test_a_lock_timeout(older_driver: OlderDriver, step_by_step: list[str]) -> N
     finally:
         holder.close()
     assert done.returncode == 4, done.stderr
-    assert "canceling statement due to lock timeout" in done.stderr
+    assert "canceling statement due to lock timeout" in Text(done.stderr)
     assert "Somebody else held a lock for longer than --lock-timeout." in done.stderr
     assert ("Trying again in 1 s (1 of 1)" in done.stderr) == (not step_by_step)
 
