@@ -242,9 +242,10 @@ class Database(ABC):
         """See `safety.Inspector`."""
         return sizes.size(self.connection, table)
 
-    def violations(self, requirement: Requirement) -> Violations | None:
+    def violations(self, requirement: Requirement, *, count: bool = True) -> Violations | None:
         """See `safety.Inspector`."""
-        return violations.find(self.connection, requirement, self._columns_of, COUNTED_ROWS, self._seen)
+        limit = COUNTED_ROWS if count else 0
+        return violations.find(self.connection, requirement, self._columns_of, limit, self._seen)
 
     @abstractmethod
     def objects(self, changes: Sequence[TableChange], known: Known) -> Sequence[tuple[TableChange, Object]]:

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django.db.utils import DatabaseError
@@ -76,7 +76,7 @@ def _listed(search: Search, count: Count, some: str, *conditions: str) -> Violat
         with suppress(DatabaseError):  # it cannot be asked of all values
             found = search.matching(condition)
             if found and found.count == count:
-                return found
+                return replace(found, condition="") if condition == some else found
     return None if count.lossless else Violations(count, search.listing(some), partial=True)
 
 

@@ -58,7 +58,7 @@ def _not_null(search: Search, condition: str) -> str:
 
 def _outcome(search: Search) -> Outcome:
     """Found out once for each column and change of its type."""
-    key = search.requirement.today, search.requirement.columns, *types(search)
+    key = search.limit, search.requirement.today, search.requirement.columns, *types(search)
     if key not in search.seen:
         search.seen[key] = _VENDORS[search.vendor](search) if search.is_there() else NOTHING
     found: Outcome = search.seen[key]

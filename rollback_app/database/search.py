@@ -88,7 +88,8 @@ class Search:
         total, number = self.fetch(
             f"SELECT count(*), sum(CASE WHEN {condition} THEN 1 ELSE 0 END) FROM {self.source(limited=True)}"
         )
-        return Violations(Count(int(number or 0), more=total > self.limit), self.listing(condition))
+        count = Count(int(number or 0), more=total > self.limit)
+        return Violations(count, self.listing(condition), condition=condition)
 
     def listing(self, condition: str) -> str:
         """A query that lists them."""

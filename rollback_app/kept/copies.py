@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
+
+from django.db import transaction
+from django.db.utils import DatabaseError, DataError, NotSupportedError, OperationalError
 
 from rollback_app.bookkeeping import table_of
 from rollback_app.database import Database, fingerprint, shape
 from rollback_app.errors import RollbackError
-from rollback_app.safety import ToKeep
+from rollback_app.safety import KeptKind, ToKeep
 
 _COMMENT = "Rows that a rollback has kept: see `python manage.py showkept {}`. Dropped by `dropkept {}`."
 _AGAIN = "Stop what writes to it, then {again}. It is then copied again."
@@ -25,8 +29,14 @@ class Copies:
         self._database, self._connection = database, database.connection
 
     def has_rows(self, thing: ToKeep) -> bool:
-        rows, params = self._rows(thing)
-        return bool(self._fetch(f"SELECT EXISTS (SELECT 1 {rows})", params))
+        try:
+            with transaction.atomic(using=self._connection.alias):
+                rows, params = self._rows(thing)
+                return bool(self._fetch(f"SELECT EXISTS (SELECT 1 {rows})", params))
+        except DatabaseError as error:
+            if not self._cannot_be_asked(thing, error):
+                raise
+            return True  # how many, `make` tells
 
     def make(self, number: int, thing: ToKeep, columns: Sequence[str]) -> int:
         """Copy these columns of the rows that are kept into the table of this number. How many rows that has.
@@ -34,9 +44,9 @@ class Copies:
         Errors: NotKept, if somebody wrote meanwhile; those of Django's database layer."""
         rows, params = self._rows(thing)
         listed, made = ", ".join(map(self._quote, columns)), self._quote(table_of(number))
-        if params:  # which not every driver can send with CREATE TABLE
+        if params or thing.condition:  # which not every driver can send with CREATE TABLE, or which may fail
             self._execute(f"CREATE TABLE {made} AS SELECT {listed} {rows.partition(' WHERE ')[0]} WHERE 1 = 0")
-            self._execute(f"INSERT INTO {made} ({listed}) SELECT {listed} {rows}", params)
+            rows = self._fill(f"INSERT INTO {made} ({listed}) SELECT {listed}", thing)
         else:
             self._execute(f"CREATE TABLE {made} AS SELECT {listed} {rows}")
         self._database.comment(table_of(number), _COMMENT.format(number, number))
@@ -46,6 +56,23 @@ class Copies:
                 f"Somebody wrote to {thing.source} while it was copied: {copied} of {wanted} rows", hint=_AGAIN
             )
         return copied
+
+    def _fill(self, insert: str, thing: ToKeep) -> str:
+        """Copy the rows. FROM and WHERE of them."""
+        rows, params = self._rows(thing)
+        try:
+            with transaction.atomic(using=self._connection.alias):
+                self._execute(f"{insert} {rows}", params)
+        except DatabaseError as error:
+            if not self._cannot_be_asked(thing, error):
+                raise
+            return self._fill(insert, replace(thing, condition=""))
+        return rows
+
+    def _cannot_be_asked(self, thing: ToKeep, error: DatabaseError) -> bool:
+        """Is it the condition that fails, for a value that is there by now, so that all values have to be kept?"""
+        about_values = isinstance(error, (DataError, NotSupportedError, OperationalError))
+        return bool(thing.condition) and about_values and not self._database.is_lock_timeout(error)
 
     def fingerprint(self, table: str, column: str) -> str:
         """Of a table, or of a column of it; empty, if there is none."""
@@ -58,7 +85,9 @@ class Copies:
     def _rows(self, thing: ToKeep) -> tuple[str, Sequence[Any]]:
         """FROM and WHERE of the rows that are kept."""
         condition, params = "1 = 1", list[Any]()
-        if thing.column and not thing.everything:
+        if thing.kind is KeptKind.VALUES:
+            condition = thing.condition or f"{self._quote(thing.column)} IS NOT NULL"
+        elif thing.column and not thing.everything:
             condition, params = self._database.own_value(thing.column, thing.field)
         return f"FROM {self._from(thing.table, thing.column)} WHERE {condition}", params
 

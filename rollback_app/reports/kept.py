@@ -7,14 +7,13 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from rollback_app.moments import ago
-from rollback_app.safety import Kept, KeptData, KeptKind, KeptState, Refused, Size, ToKeep, table_of
+from rollback_app.safety import Count, Kept, KeptData, KeptKind, KeptState, Refused, Size, ToKeep, table_of
 
 from .base import Line, Report, number_of, stamp, utc
 
 _WORDS = {
     KeptKind.TABLE: ("table", "tables"),
     KeptKind.COLUMN: ("column", "columns"),
-    KeptKind.VALUES: ("column of changed values", "columns of changed values"),
     KeptKind.OBJECT: ("definition", "definitions"),
 }
 
@@ -39,6 +38,8 @@ def keeps(things: Sequence[ToKeep]) -> Iterator[str]:
 
 def in_words(each: ToKeep) -> str:
     """What stands behind the words of a step."""
+    if each.kind is KeptKind.VALUES:
+        return _values_in_words(each.rows)
     if each.rows is None:
         return ", whose rows are kept"
     many = each.rows.number != 1 or each.rows.more
@@ -47,8 +48,17 @@ def in_words(each: ToKeep) -> str:
     return f": {each.rows} row{'s' if many else ''}, kept"
 
 
+def _values_in_words(count: Count | None) -> str:
+    if count is None or not count.number:
+        return ": the values that it changes are kept"
+    one = count.found == "1"
+    return f": {count.found} value{'' if one else 's'} that it changes {'is' if one else 'are'} kept"
+
+
 def _numbers(kinds: Sequence[KeptKind]) -> str:
     found = [number_of(kinds.count(kind), *words) for kind, words in _WORDS.items() if kind in kinds]
+    if changed := kinds.count(KeptKind.VALUES):
+        found.append(f"the changed values of {number_of(changed, 'column')}")
     return " and ".join([", ".join(found[:-1]), found[-1]] if len(found) > 1 else found)
 
 
@@ -113,7 +123,9 @@ def _why(each: Kept) -> Iterator[Line]:
 
 def title(each: Kept) -> str:
     """What was kept, and what has become of it."""
-    what = f"{_WORDS[each.kind][0]} {each.source}"
+    what = (
+        f"changed values of {each.source}" if each.kind is KeptKind.VALUES else f"{_WORDS[each.kind][0]} {each.source}"
+    )
     if each.kind is KeptKind.OBJECT:
         return f"{what}: {_STATES[each.state]}"
     size = "" if each.bytes is None else f", {Size(each.bytes)}"

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from rollback_app.planner import Plan
 
-from . import history_checks, losses, object_checks, reverse_checks, row_checks, server_checks
+from . import changes, history_checks, losses, object_checks, reverse_checks, row_checks, server_checks
 from .findings import Finding, Inspector, Judged, Level
 from .kept import NOT_KEEPING, Keeping, ToKeep
 
@@ -19,9 +19,10 @@ def judge(
     """(all findings about a plan, blockers first; what the run keeps). What several operations of a step give alike is one
     finding."""
     drops = tuple(losses.found(plan, inspector, keeping, count=count))
-    hanging = tuple(losses.hanging(object_checks.found(plan, inspector), drops, inspector, keeping))
-    findings = _found(CHECKS, Judged(plan, inspector, one_transaction, count, drops, hanging))
-    kept = [drop.keep for drop in drops if drop.keep]
+    changed = tuple(changes.found(plan, inspector, keeping, drops, count=count, one_transaction=one_transaction))
+    kept = [*(drop.keep for drop in drops if drop.keep), *changes.things(changed)]
+    hanging = tuple(losses.hanging(object_checks.found(plan, inspector), kept, inspector, keeping))
+    findings = _found(CHECKS, Judged(plan, inspector, one_transaction, count, drops, hanging, changed))
     with_objects = [thing for each in hanging for thing in each.keep]
     return findings, (*kept, *with_objects, *losses.named(inspector, keeping))
 

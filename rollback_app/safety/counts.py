@@ -1,4 +1,4 @@
-"""Numbers of rows."""
+"""Numbers of rows, and of those that are in the way."""
 
 from __future__ import annotations
 
@@ -25,6 +25,19 @@ class Count:
     def found(self) -> str:
         """The same for rows that were searched for: there may be no more of them."""
         return f"at least {digits(self.number)}" if self.more else digits(self.number)
+
+
+@dataclass(frozen=True)
+class Violations:
+    """The rows or names that would make an operation fail. query: lists the rows; empty for a name that is taken. partial: it
+    lists only some. why: the database's words, if no row matters. condition: of all these rows, in SQL; empty if there is none,
+    or if it would not find those that come later."""
+
+    count: Count
+    query: str = ""
+    partial: bool = False
+    why: str = ""
+    condition: str = ""
 
 
 def digits(number: int) -> str:

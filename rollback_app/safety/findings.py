@@ -13,8 +13,8 @@ from rollback_app.history import Deployment
 from rollback_app.moments import Moment
 from rollback_app.planner import Known, Names, Plan, Requirement, Right, TableChange
 
-from .counts import Count
-from .kept import Drop, Hanging, ToKeep
+from .counts import Count, Violations
+from .kept import Change, Drop, Hanging, ToKeep
 from .objects import Object
 
 
@@ -49,17 +49,6 @@ class Refused(RollbackError):
         more = [f"And {len(findings) - 3} more."] if len(findings) > 3 else []
         super().__init__(" ".join([brief, *(finding.text for finding in findings[:3]), *more]), hint=hint)
         self.brief, self.findings = brief, tuple(findings)
-
-
-@dataclass(frozen=True)
-class Violations:
-    """The rows or names that would make an operation fail. query: lists the rows; empty for a name that is taken. partial: it
-    lists only some. why: the database's words, if no row matters."""
-
-    count: Count
-    query: str = ""
-    partial: bool = False
-    why: str = ""
 
 
 @dataclass(frozen=True)
@@ -122,8 +111,9 @@ class Inspector(Protocol):
     def size(self, table: str) -> int | None:
         """Bytes that a table takes, at most. None, if there is no such table."""
 
-    def violations(self, requirement: Requirement) -> Violations | None:
-        """What does not meet a requirement. None, if there is no such table or column, or this database does not require it."""
+    def violations(self, requirement: Requirement, *, count: bool = True) -> Violations | None:
+        """What does not meet a requirement. None, if there is no such table or column, or this database does not require it.
+        count: without it, hardly a row is looked at, and the number says nothing."""
 
     def names(self) -> Names:
         """How this database and this project name things."""
@@ -141,7 +131,8 @@ class Inspector(Protocol):
 @dataclass(frozen=True)
 class Judged:
     """What the checks see. one_transaction: is the whole run one transaction? count: may rows be counted? drops: what the plan
-    drops, and what of it is kept. hanging: what hangs on what it changes, and no migration knows."""
+    drops, and what of it is kept. hanging: what hangs on what it changes, and no migration knows. changes: values that it cuts or
+    rounds, and what of them is kept."""
 
     plan: Plan
     inspector: Inspector
@@ -149,3 +140,4 @@ class Judged:
     count: bool
     drops: tuple[Drop, ...] = ()
     hanging: tuple[Hanging, ...] = ()
+    changes: tuple[Change, ...] = ()

@@ -10,9 +10,9 @@ from enum import Enum
 from typing import Any
 
 from rollback_app.errors import shown
-from rollback_app.planner import Effect, Step, TableChange
+from rollback_app.planner import Effect, Requirement, Step, TableChange
 
-from .counts import Count
+from .counts import Count, Violations
 from .objects import Object
 
 KEPT_PREFIX = "rollback_kept_"
@@ -55,7 +55,8 @@ class ToKeep:
     table that an object makes again. rows, bytes: as far
     as they are known; those that there are when the run keeps it count. field: the field of a column, which
     knows what adding the column gives. everything: keep also the rows that have just that, since code may fill the column on
-    the way forward. put_back: will the next `migrate` put it back by itself?
+    the way forward. condition: of the rows whose values are changed, in SQL; empty if only looking at each could tell, so that
+    all that have a value are kept. put_back: will the next `migrate` put it back by itself?
     """
 
     kind: KeptKind
@@ -67,6 +68,7 @@ class ToKeep:
     definition: str = ""
     rows: Count | None = None
     bytes: int | None = None
+    condition: str = field(default="", compare=False, repr=False)
     field: Any = field(default=None, compare=False, repr=False)
     everything: bool = False
     put_back: bool = True
@@ -91,6 +93,24 @@ class Drop:
     keep: ToKeep | None = None
     why_not: str = ""
     way_out: str = ""
+
+
+@dataclass(frozen=True)
+class Change:
+    """Values that a step cuts or rounds. violations: which. keep: what the run keeps of them. kept_with: are they kept anyway,
+    with a column that the plan drops later? why_not, way_out: as of Drop."""
+
+    step: Step
+    requirement: Requirement
+    violations: Violations
+    keep: ToKeep | None = None
+    kept_with: bool = False
+    why_not: str = ""
+    way_out: str = ""
+
+    @property
+    def is_kept(self) -> bool:
+        return bool(self.keep) or self.kept_with
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,9 @@ from .objects import Fate
 
 _A_TABLE_OF_OURS = "rollback_kept_1"
 _LOSE = "lose it with --destroy-data"
-_LARGER = f"Keep it with a larger --keep-at-most, or {_LOSE}."
-_RIGHT = f"Keep it by granting this user the right to create tables, or {_LOSE}."
-_WHOLE = f"Keep a copy of the whole table with --keep-table {{}}, and {_LOSE}."
+LARGER = f"Keep it with a larger --keep-at-most, or {_LOSE}."
+RIGHT = f"Keep it by granting this user the right to create tables, or {_LOSE}."
+WHOLE = f"Keep a copy of the whole table with --keep-table {{}}, and {_LOSE}."
 
 
 def found(plan: Plan, inspector: Inspector, keeping: Keeping, *, count: bool) -> list[Drop]:
@@ -41,21 +41,21 @@ def named(inspector: Inspector, keeping: Keeping) -> Iterator[ToKeep]:
 
 
 def hanging(
-    there: Iterable[Hanging], all_drops: Sequence[Drop], inspector: Inspector, keeping: Keeping
+    there: Iterable[Hanging], kept: Sequence[ToKeep], inspector: Inspector, keeping: Keeping
 ) -> Iterator[Hanging]:
-    """What the run keeps of objects that go along or break, after what it keeps of these drops."""
-    room = keeping.at_most - sum(drop.keep.bytes or 0 for drop in all_drops if drop.keep)
-    no_right: str | None = None
+    """What the run keeps of objects that go along or break. kept: what it keeps besides."""
+    room = keeping.at_most - sum(thing.bytes or 0 for thing in kept)
+    lacking: str | None = None
     for each in there:
         if not keeping.wanted or each.object.fate is Fate.STOPS or not each.object.definition:
             yield each
             continue
-        no_right = _no_right(inspector) if no_right is None else no_right
+        lacking = no_right(inspector) if lacking is None else lacking
         keep = list(_of_object(each, inspector))
         size = sum(thing.bytes or 0 for thing in keep)
-        why_not = no_right or (_too_large(size, keeping) if size > room else "")
+        why_not = lacking or (too_large(size, keeping) if size > room else "")
         room -= 0 if why_not else size
-        way_out = _RIGHT if no_right else _LARGER
+        way_out = RIGHT if lacking else LARGER
         yield replace(each, why_not=why_not, way_out=way_out) if why_not else replace(each, keep=tuple(keep))
 
 
@@ -70,13 +70,13 @@ def _of_object(each: Hanging, inspector: Inspector) -> Iterator[ToKeep]:
         yield ToKeep(KeptKind.TABLE, about, hung.table, name=str(hung), rows=rows, bytes=size)
 
 
-def _no_right(inspector: Inspector) -> str:
+def no_right(inspector: Inspector) -> str:
     """Why nothing can be kept in this database; empty if it can."""
     lacking = inspector.missing_rights([(_A_TABLE_OF_OURS, Right.CREATE)])
     return " ".join(lacking).removesuffix(".").removesuffix(", as the run does")
 
 
-def _too_large(size: int, keeping: Keeping) -> str:
+def too_large(size: int, keeping: Keeping) -> str:
     return f"it takes about {Size(size)}, and a run keeps at most {Size(keeping.at_most)}"
 
 
@@ -104,12 +104,12 @@ class _Keeper:
         self._room = keeping.at_most
 
     def decide(self, all_drops: Sequence[Drop]) -> Iterator[Drop]:
-        no_right = _no_right(self._inspector) if all_drops else ""
+        lacking = no_right(self._inspector) if all_drops else ""
         for drop in all_drops:
             if drop.count is None and self._count:  # there is none
                 yield drop
-            elif no_right:
-                yield replace(drop, why_not=no_right, way_out=_RIGHT)
+            elif lacking:
+                yield replace(drop, why_not=lacking, way_out=RIGHT)
             else:
                 yield self._one(drop)
 
@@ -118,10 +118,10 @@ class _Keeper:
         key = self._inspector.key(drop.table) if drop.column and not empty else ()
         if drop.column and not empty and (not key or drop.column in key):
             why_not = "it is the primary key" if key else "its table has no primary key"
-            return replace(drop, why_not=why_not, way_out=_WHOLE.format(shlex.quote(drop.table)))
+            return replace(drop, why_not=why_not, way_out=WHOLE.format(shlex.quote(drop.table)))
         size = self._size(drop, key)
         if size is not None and size > self._room:
-            return replace(drop, why_not=_too_large(size, self._keeping), way_out=_LARGER)
+            return replace(drop, why_not=too_large(size, self._keeping), way_out=LARGER)
         self._room -= size or 0
         kind = KeptKind.COLUMN if drop.column else KeptKind.TABLE
         keep = ToKeep(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from rollback_app.planner import Help, Need, Requirement, Step, all_requirements
 
-from .counts import Count, digits
-from .findings import Finding, Judged, Level, Violations
+from .counts import Count, Violations, digits
+from .findings import Finding, Judged, Level
+from .kept import Change
 
 
 def loss(judged: Judged) -> Iterator[Finding]:
@@ -73,12 +75,22 @@ _OFFENCES: dict[Need, tuple[str, str, str]] = {
 
 def would_fail(judged: Judged) -> Iterator[Finding]:
     """Rows and names that would make the run fail, and values that it would damage."""
+    changes = {(change.step.key, change.requirement): change for change in judged.changes}
     for step, requirement, help in all_requirements(judged.plan) if judged.count else ():
+        change = changes.get((step.key, requirement))
+        if change and change.is_kept:
+            continue
         if help is Help.MAY_FILL and judged.one_transaction:
             continue  # a column is added, filled by code, and then NOT NULL: as usual, and where it fails, it is undone
         violations = judged.inspector.violations(requirement)
         if violations and not violations.count.lossless:
-            yield _offence(step, requirement, violations, help, judged.one_transaction)
+            found = _offence(step, requirement, violations, help, judged.one_transaction)
+            yield _not_kept(found, change) if change and change.why_not else found
+
+
+def _not_kept(finding: Finding, change: Change) -> Finding:
+    text = f"{finding.text.removesuffix('.')}; not kept: {change.why_not}."
+    return replace(finding, text=text, hint=f"{change.way_out} {finding.hint}")
 
 
 def _offence(
