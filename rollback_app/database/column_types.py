@@ -72,7 +72,8 @@ def one_by_one(search: Search, text: str, differs: str, *statements: str) -> Out
 
 def _listed(search: Search, count: Count, some: str, *conditions: str) -> Violations | None:
     """That many rows, with the first of these conditions that finds as many; else with the one that finds some of them."""
-    for condition in () if count.lossless else conditions:
+    # Where there are none, a condition finds those that come later.
+    for condition in [each for each in conditions if each != some] if count.lossless else conditions:
         with suppress(DatabaseError):  # it cannot be asked of all values
             found = search.matching(condition)
             if found and found.count == count:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from django.db import transaction
-from django.db.utils import DatabaseError, DataError, NotSupportedError, OperationalError
+from django.db.utils import DatabaseError, DataError, NotSupportedError, OperationalError, ProgrammingError
 
 from rollback_app.bookkeeping import table_of
-from rollback_app.database import Database, fingerprint, shape
+from rollback_app.database import Database, fingerprint, shape, updating
 from rollback_app.errors import RollbackError
-from rollback_app.safety import KeptKind, ToKeep
+from rollback_app.safety import Kept, KeptKind, ToKeep
 
 _COMMENT = "Rows that a rollback has kept: see `python manage.py showkept {}`. Dropped by `dropkept {}`."
 _AGAIN = "Stop what writes to it, then {again}. It is then copied again."
+
+
+# What is said of values that cannot be converted, or of types.
+_ABOUT_VALUES = (DataError, NotSupportedError, OperationalError, ProgrammingError)
+BECAME = "rollback_became"  # the column of what the run has made of a kept value
 
 
 class NotKept(RollbackError):
@@ -44,9 +49,12 @@ class Copies:
         Errors: NotKept, if somebody wrote meanwhile; those of Django's database layer."""
         rows, params = self._rows(thing)
         listed, made = ", ".join(map(self._quote, columns)), self._quote(table_of(number))
+        names = listed
+        if thing.kind is KeptKind.VALUES:  # of the same type; see `note_what_became`
+            names, listed = f"{listed}, {BECAME}", f"{listed}, {self._quote(thing.column)} AS {BECAME}"
         if params or thing.condition:  # which not every driver can send with CREATE TABLE, or which may fail
             self._execute(f"CREATE TABLE {made} AS SELECT {listed} {rows.partition(' WHERE ')[0]} WHERE 1 = 0")
-            rows = self._fill(f"INSERT INTO {made} ({listed}) SELECT {listed}", thing)
+            rows = self._fill(f"INSERT INTO {made} ({names}) SELECT {listed}", thing)
         else:
             self._execute(f"CREATE TABLE {made} AS SELECT {listed} {rows}")
         self._database.comment(table_of(number), _COMMENT.format(number, number))
@@ -56,6 +64,28 @@ class Copies:
                 f"Somebody wrote to {thing.source} while it was copied: {copied} of {wanted} rows", hint=_AGAIN
             )
         return copied
+
+    def note_what_became(self, entry: Kept, names: Mapping[str, str], table: str) -> None:
+        """Note beside each kept value what the run has made of it, as it will be when it has its old type again. Where the server
+        knows no way back, it stays what it was, so that no row is taken for one that nobody has changed since. names: the
+        columns as they are called now; table: the same."""
+        was, now = dict(entry.columns), shape(self._connection, table)
+        if now is None or not set(names.values()) <= set(now.stored):
+            return
+
+        def as_before(name: str) -> str:
+            value = f"k.{self._quote(names[name])}"
+            return f"CAST({value} AS {was[name]})" if self._connection.vendor == "postgresql" else value
+
+        where = " AND ".join(f"t.{self._quote(name)} = {as_before(name)}" for name in entry.key)
+        kept, live = self._quote(table_of(entry.number)), self._quote(table)
+        statement = updating(self._connection, kept, live, {BECAME: as_before(entry.column)}, where)
+        try:
+            with transaction.atomic(using=self._connection.alias):
+                self._execute(statement)
+        except DatabaseError as error:
+            if not isinstance(error, _ABOUT_VALUES) or self._database.is_lock_timeout(error):
+                raise
 
     def _fill(self, insert: str, thing: ToKeep) -> str:
         """Copy the rows. FROM and WHERE of them."""
@@ -71,8 +101,8 @@ class Copies:
 
     def _cannot_be_asked(self, thing: ToKeep, error: DatabaseError) -> bool:
         """Is it the condition that fails, for a value that is there by now, so that all values have to be kept?"""
-        about_values = isinstance(error, (DataError, NotSupportedError, OperationalError))
-        return bool(thing.condition) and about_values and not self._database.is_lock_timeout(error)
+        about_values = isinstance(error, _ABOUT_VALUES) and not self._database.is_lock_timeout(error)
+        return bool(thing.condition) and about_values
 
     def fingerprint(self, table: str, column: str) -> str:
         """Of a table, or of a column of it; empty, if there is none."""

@@ -13,7 +13,7 @@ from rollback_app.database import Database, Shape, shape
 from rollback_app.planner import Step
 from rollback_app.safety import Kept, KeptKind, KeptState, ToKeep
 
-from .copies import Copies, NotKept
+from .copies import BECAME, Copies, NotKept
 from .objects import keep_objects
 from .pending import Pending, names_during
 
@@ -63,6 +63,13 @@ class Keeper:
     def after_steps(self) -> None:
         self._pending.end()
         self._read()
+        for entry in self.kept:
+            if entry.kind is KeptKind.VALUES:
+                table = names_during(self._steps, "", entry.table, "")[-1][0]
+                names = {
+                    name: names_during(self._steps, "", entry.table, name)[-1][1] for name in (*entry.key, entry.column)
+                }
+                self._copies.note_what_became(entry, names, table)
 
     def _read(self) -> None:
         self.kept = tuple(each for each in reversed(self._catalogue.entries()) if each.number in self._numbers)
@@ -112,7 +119,7 @@ class Keeper:
             "column": thing.column,
             "name": thing.name,
             "key": there.key,
-            "columns": [(each.name, each.type) for each in there.columns if each.name in columns],
+            "columns": _columns(thing, there, columns),
             "put_back": thing.put_back,
             "about": thing.about,
             "state": KeptState.KEPT,
@@ -134,3 +141,9 @@ class Keeper:
         with suppress(DatabaseError, InterfaceError):  # a lost connection, perhaps: the next run finds it
             self._catalogue.drop_table(number)
             self._catalogue.forget(number)
+
+
+def _columns(thing: ToKeep, there: Shape, names: Sequence[str]) -> list[tuple[str, str]]:
+    """Of the kept table, with their types."""
+    found = [(each.name, each.type) for each in there.columns if each.name in names]
+    return found + [(BECAME, kind) for name, kind in found if thing.kind is KeptKind.VALUES and name == thing.column]

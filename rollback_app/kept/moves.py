@@ -23,6 +23,8 @@ from rollback_app.database import (
 )
 from rollback_app.safety import Kept, KeptKind
 
+from .copies import BECAME
+
 FieldOf = Callable[[str, str], Any]
 
 
@@ -206,13 +208,10 @@ class ColumnMove(Move):
 class ValuesMove(ColumnMove):
     """Values that a change of a column has cut or rounded: the kept table has beside them what they have become."""
 
-    BECAME = "rollback_became"
-
     def _guard(self) -> Obstacle:
         column = self.live.column(self.entry.column)
-        became = self._quote(self.BECAME)
         kind = column.type if column else ""
-        became = cast(self._connection, self.source, self.BECAME, "", kind).expression
+        became = cast(self._connection, self.source, BECAME, self._types[self.entry.column], kind).expression
         still = same(self._connection, f"t.{self._quote(self.entry.column)}", became)
         return Obstacle(self._there(f"NOT ({still})"), "the row holds another value by now")
 

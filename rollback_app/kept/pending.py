@@ -56,7 +56,7 @@ class Pending:
         if same or entry.changing:
             self._catalogue.change(entry.number, run=run, about=thing.about)
             self.add(entry.number, thing)
-            if not same and entry.put_back:
+            if not same and entry.put_back and entry.kind is not KeptKind.VALUES:
                 # The step that had begun has changed it, or somebody else has: what it is now is kept besides, to be put back
                 # by hand.
                 self._in_doubt[entry.number] = found

@@ -7,7 +7,7 @@ import pytest
 from rollback_app import workflow
 from rollback_app.database import column_types
 from rollback_app.executor import StepFailed
-from rollback_app.safety import Finding, Level
+from rollback_app.safety import NOT_KEEPING, Finding, Level
 from tests.database.test_in_the_way import DAY_1, DAY_2, Case, alter, deployed, execute, found, in_the_way, table
 from tests.support.commands import roll_back
 from tests.support.databases import Database
@@ -21,7 +21,9 @@ def deploy_types(database: Database, project: Project, early: str, late: str, *v
 
 
 def of(database: Database, id: str) -> list[Finding]:
-    return [finding for finding in found(database) if finding.id == f"rollback.{id}"]
+    """Where what is changed is not kept."""
+    findings = found(database, keeping=NOT_KEEPING)
+    return [finding for finding in findings if finding.id == f"rollback.{id}"]
 
 
 @pytest.mark.parametrize(
@@ -128,7 +130,7 @@ def test_values_that_would_be_changed(
     (finding,) = of(database, "W010")
     assert (finding.level, finding.facts["rows"]) == (Level.LOSS, 1)
     (listed,) = execute(database, finding.facts["query"])
-    assert roll_back(database, DAY_2, destroy_data=False).status == 3
+    assert roll_back(database, DAY_2, destroy_data=False, keep=False).status == 3
     if in_the_way(database):
         return
     assert roll_back(database, DAY_2).status == 0
