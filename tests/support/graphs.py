@@ -22,7 +22,25 @@ PLAIN = {
     "text": 'models.CharField(max_length=20, default="")',
     "unique": "models.IntegerField(null=True, unique=True)",
 }
+# Of all other types.
+MORE = {
+    **PLAIN,
+    "bool": "models.BooleanField(default=False)",
+    "binary": "models.BinaryField(null=True)",
+    "date": "models.DateField(null=True)",
+    "datetime": "models.DateTimeField(null=True)",
+    "decimal": "models.DecimalField(max_digits=9, decimal_places=2, null=True)",
+    "duration": "models.DurationField(null=True)",
+    "float": "models.FloatField(null=True)",
+    "json": "models.JSONField(default=dict)",
+    "long": 'models.TextField(default="none", db_default="none")',
+    "positive": "models.PositiveIntegerField(default=3)",
+    "time": "models.TimeField(null=True)",
+    "uuid": "models.UUIDField(null=True)",
+}
 ALTERED = {
+    "decimal": "models.DecimalField(max_digits=12, decimal_places=4, null=True)",
+    "date": "models.DateTimeField(null=True)",
     "integer": "models.BigIntegerField(null=True)",
     "indexed": "models.BigIntegerField(null=True)",
     "text": 'models.CharField(max_length=30, default="x")',
@@ -64,6 +82,7 @@ class Generator:
     # What the migration under way has touched. It does not rename or drop that again: Django puts indexes off to the end of a
     # migration, and then makes them on a name that is gone, or drops them before they are made; its own `migrate` fails too.
     fresh: set[str] = field(default_factory=set)
+    plain: dict[str, str] = field(default_factory=lambda: PLAIN)
 
     def pick(self, values: list[object]) -> object:
         return self.draw(st.sampled_from(values))
@@ -134,10 +153,10 @@ class Generator:
         return text, [model]
 
     def add_plain(self, model: Model) -> tuple[str, list[Model]]:
-        name, kind = self.new("f"), self.pick(list(PLAIN))
+        name, kind = self.new("f"), self.pick(list(self.plain))
         model.fields[name] = str(kind)
         self.fresh.add(name)
-        return f'migrations.AddField("{model.name}", "{name}", {PLAIN[str(kind)]})', [model]
+        return f'migrations.AddField("{model.name}", "{name}", {self.plain[str(kind)]})', [model]
 
     def add_relation(self, model: Model) -> tuple[str, list[Model]]:
         target, name = self.pick(list(self.models)), self.new("r")
@@ -149,7 +168,7 @@ class Generator:
         return f'migrations.AddField("{model.name}", "{name}", {self.pick([one, many])})', [model, target]
 
     def alter(self, model: Model) -> tuple[str, list[Model]]:
-        plain = [name for name, kind in model.fields.items() if kind in PLAIN and name not in self.fresh]
+        plain = [name for name, kind in model.fields.items() if kind in ALTERED and name not in self.fresh]
         if not plain:
             return self.add_plain(model)
         name = str(self.pick(list(plain)))
@@ -225,9 +244,9 @@ class Generator:
 
 
 @st.composite
-def projects(draw: Draw) -> list[list[Written]]:
-    """Two or three deployments, oldest first, each the migrations that are new in it."""
-    generator = Generator(draw)
+def projects(draw: Draw, plain: dict[str, str] = PLAIN) -> list[list[Written]]:
+    """Two or three deployments, oldest first, each the migrations that are new in it. plain: the kinds of fields, by name."""
+    generator = Generator(draw, plain=plain)
     deployments: list[list[Written]] = []
     for _ in range(draw(st.integers(2, 3))):  # type: ignore[call-overload]
         start = len(generator.written)
