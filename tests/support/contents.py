@@ -16,7 +16,7 @@ ROWS = 4
 VALUES: dict[str, Callable[[int], Any]] = {
     "BinaryField": lambda n: bytes(range(n)),
     "BooleanField": lambda n: n % 2 == 1,
-    "CharField": lambda n: f"{n} " + "words and more words"[: n * 9],
+    "CharField": lambda n: f"{n} words and words"[: n * 9],  # as short as it was at first
     "DateField": lambda n: dt.date(2024, 2, 28) + dt.timedelta(days=n),
     "DateTimeField": lambda n: dt.datetime(2024, 2, 28, 23, 59, 58, 123456, tzinfo=dt.timezone.utc) + dt.timedelta(n),
     "DecimalField": lambda n: Decimal("1234.5678") * n,
