@@ -19,7 +19,7 @@ def in_order(moves: Sequence[Move]) -> list[list[Move]]:
     found: list[list[Move]] = []
     done: set[int] = set()
     # Who reaches more comes later; those of a circle reach the same.
-    for number in sorted(range(len(moves)), key=lambda each: (len(reached[each]), each)):
+    for number in sorted(range(len(moves)), key=lambda each: (len(reached[each] | {each}), each)):
         if number not in done:
             circle = {other for other in reached[number] if number in reached[other]} | {number}
             done |= circle
