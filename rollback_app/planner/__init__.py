@@ -6,7 +6,7 @@
 from .choice import DEFAULT_GAP, NO_CHOICES, Choices, Pull
 from .commands import Commands, migrate_commands
 from .current_names import Help, Reach, Right, all_requirements, drops, rights
-from .effects import Effect, Kind, is_concurrent
+from .effect import Effect, Kind, is_concurrent
 from .forward import code_on_the_way
 from .known import Known, known
 from .names import Names, name_of_code

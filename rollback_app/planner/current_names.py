@@ -14,7 +14,7 @@ from typing import Any
 
 from django.db.models import CheckConstraint
 
-from .effects import Effect, Kind
+from .effect import Effect, Kind
 from .plan import Plan, Step
 from .requirements import Need, Requirement, is_filled
 

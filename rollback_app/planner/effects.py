@@ -6,76 +6,21 @@ This is read from Django's `Operation` objects and the states around them. Nothi
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
-from enum import Enum
+from dataclasses import replace
 from typing import Any
 
 from django.db.migrations import operations as django_operations
 from django.db.migrations.operations.base import Operation
 from django.db.migrations.state import ModelState, ProjectState
-from django.db.models import Field, IntegerField, UniqueConstraint
+from django.db.models import IntegerField, UniqueConstraint
 
 from rollback_app.states import Undo, acts_as, database_operations, inner_operations
 
+from .effect import Effect, Kind, is_concurrent
 from .names import Names, name_of_code
-from .requirements import Requirement, freed, requirements
+from .requirements import freed, requirements
 from .sql_statements import first_line, in_transaction, texts
 from .stored import stored_as
-
-
-def is_concurrent(kind: type) -> bool:
-    """Does this kind of operation refuse to run in a transaction (AddIndexConcurrently and its kin)?
-
-    Found by name: importing django.contrib.postgres needs psycopg, and a project with such an operation has imported it.
-    """
-    return any(
-        (base.__module__, base.__name__) == ("django.contrib.postgres.operations", "NotInTransactionMixin")
-        for base in kind.__mro__
-    )
-
-
-class Kind(str, Enum):
-    """What kind of thing undoing an operation is."""
-
-    DROPS_TABLE = "drops table"
-    DROPS_COLUMN = "drops column"
-    MAKES = "makes"
-    CHANGES = "changes"
-    CODE = "runs code"
-    RUNS_SQL = "runs SQL"
-    NOOP = "reverses nothing"
-    NO_EFFECT = "no effect"
-    UNKNOWN = "unknown"
-    IRREVERSIBLE = "cannot be undone"
-
-
-@dataclass(frozen=True)
-class Effect:
-    """What undoing one operation does.
-
-    words: for a person, a verb first. table, column, field: what is dropped, made or renamed, as the database names it before.
-    renamed_to: the name that the table or column has afterwards, if it changes. index: the operation's place in its migration,
-    from 0. twin_waits: what waits for the plain twin of a concurrent operation, as "writes to a_t". ends_transaction,
-    refuses_transaction: the words of an SQL statement that does so. touches: the table that is changed in another way.
-    requirements: what must be true before, or it fails. frees: the name of the index or constraint that is dropped. remakes:
-    does SQLite make the table anew, of the columns that the model has? sql: what RunSQL runs.
-    """
-
-    kind: Kind
-    words: str
-    index: int
-    table: str = ""
-    column: str = ""
-    touches: str = ""
-    frees: str = ""
-    requirements: tuple[Requirement, ...] = field(default=(), compare=False, repr=False)
-    field: Field[Any, Any] | None = field(default=None, compare=False, repr=False)
-    renamed_to: str = ""
-    twin_waits: str = ""
-    ends_transaction: str = ""
-    refuses_transaction: str = ""
-    remakes: bool = False
-    sql: str = ""
 
 
 def effects(undo: Undo, app_label: str, names: Names) -> list[Effect]:
@@ -186,11 +131,15 @@ def _rename_tables(undo: Undo, new: ModelState, old: ModelState, names: Names) -
         before, after = names.join_table(new, name, new.fields[name]), names.join_table(old, name, old.fields[name])
         pairs += [(before, after)] if before and after else []
     pairs = [(before, after) for before, after in pairs if before != after] if names.lives_here(new) else []
-    for before, after in pairs:
-        words = f"renames table {before} back to {after}"
-        yield Effect(Kind.CHANGES, words, undo.index, table=before, renamed_to=after)
+    yield from (_renames_table(undo, before, after) for before, after in pairs)
     if not pairs:
         yield _nothing(undo)
+
+
+def _renames_table(undo: Undo, before: str, after: str) -> Effect:
+    if before == after:
+        return _nothing(undo)
+    return Effect(Kind.CHANGES, f"renames table {before} back to {after}", undo.index, table=before, renamed_to=after)
 
 
 def _add_field(undo: Undo, app_label: str, names: Names) -> Iterator[Effect]:
@@ -233,13 +182,15 @@ def _alter_field(undo: Undo, app_label: str, names: Names) -> Iterator[Effect]:
     model = _model(undo.to_state, app_label, operation.model_name)
     old_table = names.join_table(model, operation.name, model.fields[operation.name])
     after = names.column(operation.name, model.fields[operation.name])
-    before = names.column(
-        operation.name, _model(undo.from_state, app_label, operation.model_name).fields[operation.name]
-    )
+    new = _model(undo.from_state, app_label, operation.model_name)
+    before = names.column(operation.name, new.fields[operation.name])
+    new_table = names.join_table(new, operation.name, new.fields[operation.name])
     what = old_table or f"{names.table(model)}.{after}"
     words = f"changes {'table' if old_table else 'column'} {what} back"
     if not names.lives_here(model):
         yield _nothing(undo)
+    elif old_table and new_table and old_table != new_table:
+        yield _renames_table(undo, new_table, old_table)
     elif before and after and before != after:
         remakes = _in_database(model.fields[operation.name], "db_column") != _in_database(operation.field, "db_column")
         yield Effect(
@@ -276,7 +227,11 @@ def _rename_field(undo: Undo, app_label: str, names: Names) -> Iterator[Effect]:
     old = _model(undo.to_state, app_label, operation.model_name)
     before = names.column(operation.new_name, new.fields[operation.new_name])
     after = names.column(operation.old_name, old.fields[operation.old_name])
-    if before == after or not names.lives_here(new):
+    join_before = names.join_table(new, operation.new_name, new.fields[operation.new_name])
+    join_after = names.join_table(old, operation.old_name, old.fields[operation.old_name])
+    if join_before and join_after and names.lives_here(new):
+        yield _renames_table(undo, join_before, join_after)
+    elif before == after or not names.lives_here(new):
         yield _nothing(undo)
     else:
         table = names.table(new)

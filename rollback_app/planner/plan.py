@@ -27,7 +27,8 @@ from rollback_app.history import (
 from rollback_app.states import States, leaves, number_of_leaves
 
 from .choice import NO_CHOICES, Choices, Chosen, Pull, choose, excluded_by, faked_by, in_order
-from .effects import Effect, effects
+from .effect import Effect
+from .effects import effects
 from .names import Names
 
 _PLAIN_NAMES = Names()

@@ -8,7 +8,7 @@ from enum import Enum
 from typing import Any
 
 from .current_names import CurrentNames
-from .effects import Effect, Kind
+from .effect import Effect, Kind
 from .plan import Plan, Step
 from .requirements import Need
 

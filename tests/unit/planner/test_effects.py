@@ -84,7 +84,7 @@ SWAPPED = migrations.CreateModel("User", [ID], options={"swappable": "AUTH_USER_
         ),
         (
             [migrations.AlterField("Book", "tags", models.ManyToManyField("a.Tag", db_table="joined"))],
-            ["changes table a_book_tags back"],
+            ["renames table joined back to a_book_tags"],
         ),
         (
             [migrations.AlterField("Book", "tags", models.ManyToManyField("a.Tag", blank=True))],
