@@ -13,7 +13,7 @@ from rollback_app.database import get
 from rollback_app.history import Key
 from rollback_app.safety import KeptKind, KeptState
 from tests.support.databases import Database
-from tests.support.history import deploy
+from tests.support.history import deploy, migrate
 from tests.support.projects import Project
 
 DAY_1 = datetime(2024, 5, 1, 8, 0, tzinfo=timezone.utc)
@@ -51,3 +51,31 @@ def test_tables_and_columns_are_kept(shop: Database) -> None:
     assert (column.kind, column.source, column.rows, column.key) == (KeptKind.COLUMN, "a_t.x", 1, ("id",))
     assert ask(shop, f"SELECT id, x FROM {table_of(column.number)}") == [(2, 7)]
     assert ask(shop, f"SELECT id, t_id FROM {table_of(table.number)} ORDER BY 1") == [(1, 1), (2, 2), (3, 2)]
+
+
+JOINED = """
+migrations.CreateModel("M", [("id", models.AutoField(primary_key=True)), ("many", models.ManyToManyField("a.M"))])
+"""
+RENAMED = {
+    "renamed": 'migrations.RenameField("M", "many", "others")',
+    "another table": 'migrations.AlterField("M", "many", models.ManyToManyField("a.M", db_table="a_joined"))',
+    "model": 'migrations.RenameModel("M", "N")',
+}
+
+
+@pytest.mark.parametrize("change", RENAMED)
+def test_a_join_table_that_was_renamed_is_kept_under_its_name_of_today(
+    database: Database, project: Project, change: str
+) -> None:
+    project(a={"0001_m": JOINED, "0002_change": RENAMED[change]}, b={"0001_early": EARLY})
+    deploy(database.alias, DAY_1, [Key("b", "0001_early")])
+    deploy(database.alias, DAY_2)
+    table = {"renamed": "a_m_others", "another table": "a_joined", "model": "a_n_many"}[change]
+    model = "n" if change == "model" else "m"
+    ask(database, f"INSERT INTO a_{model} (id) VALUES (1), (2)")
+    ask(database, f"INSERT INTO {table} (from_{model}_id, to_{model}_id) VALUES (1, 2)")
+    (preview,) = workflow.preview(DAY_2.isoformat(), using=[database.alias])
+    workflow.roll_back([preview])
+    assert {each.source for each in Catalogue(get(database.alias)).entries()} == {f"a_{model}", table}
+    migrate(database.alias)
+    assert ask(database, f"SELECT from_{model}_id, to_{model}_id FROM {table}") == [(1, 2)]
