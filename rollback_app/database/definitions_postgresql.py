@@ -134,8 +134,10 @@ SELECT n, rank, objid, objsubid, 1, CASE
         FROM pg_publication u WHERE u.oid = prpubid)
 END FROM seen
 UNION ALL
-SELECT n, rank, objid, objsubid, 2, format('SELECT pg_catalog.setval(%%L, %%s)', identity, pg_sequence_last_value(objid))
-FROM seen WHERE seqrelid IS NOT NULL AND pg_sequence_last_value(objid) IS NOT NULL
+SELECT n, rank, objid, objsubid, 2, format('SELECT pg_catalog.setval(%%L, %%s)', identity, number)
+FROM seen CROSS JOIN LATERAL (SELECT CASE WHEN has_sequence_privilege(seqrelid, 'SELECT, USAGE')
+    THEN pg_sequence_last_value(seqrelid) END) last(number)
+WHERE seqrelid IS NOT NULL AND number IS NOT NULL
 UNION ALL
 SELECT n, rank, objid, objsubid, 2, format('ALTER TABLE %%s %%s TRIGGER %%I', tgrelid::regclass, enabled.words, tgname)
 FROM seen JOIN enabled ON enabled.letter = tgenabled

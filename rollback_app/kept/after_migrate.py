@@ -82,18 +82,19 @@ class AfterMigrate:
         if not wanted:
             for entry in ready:
                 catalogue.change(entry.number, tried=True)
-                _warn(
-                    database,
-                    f"{entry.source} is there again. Its rows were not put back, since ROLLBACK['PUT_BACK'] is False:"
-                    f" `python manage.py putback {entry.number}` does it.",
-                )
+                what = f"{entry.source} is there again. Its rows were not"
+                what = f"{entry.source} was not" if entry.kind is KeptKind.OBJECT else what
+                by_hand = f"`python manage.py putback {entry.number}` does it."
+                _warn(database, f"{what} put back, since ROLLBACK['PUT_BACK'] is False: {by_hand}")
             return
         made_now = [entry.number for entry in ready if begun.types.get(entry.number) is None]
         before = {entry.number: entry.left for entry in ready}
         for entry in put_back(database, ready[::-1], made_now=made_now, apps=apps):
             if back := before[entry.number] - entry.left:
                 tell(f"Put back what a rollback had kept of {entry.source}: {back} row{'s' if back > 1 else ''}.")
-            if entry.kind is KeptKind.OBJECT and entry.open and _waiting(database):
+            if entry.kind is KeptKind.OBJECT and not entry.open:
+                tell(f"Put back {entry.source}.")
+            elif entry.kind is KeptKind.OBJECT and _waiting(database):
                 catalogue.change(entry.number, tried=False)  # what it needs may come with a later `migrate`
             else:
                 _say(database, entry)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 import pytest
+from django.core.management import call_command
 
 from rollback_app import kept, workflow
 from rollback_app.bookkeeping import Catalogue
@@ -13,7 +14,7 @@ from rollback_app.database import get
 from rollback_app.kept.objects import keep_objects
 from rollback_app.safety import Keeping, Kept, KeptKind, KeptState
 from tests.database.test_objects import COLUMN, DAY_2, ID, INDEXED, REMAKE, SMALL, TABLE, deployed, execute, found
-from tests.support.commands import roll_back
+from tests.support.commands import call, roll_back
 from tests.support.databases import Database
 from tests.support.history import deploy, migrate
 from tests.support.projects import Project
@@ -509,3 +510,49 @@ def test_what_needs_more_than_one_migrate_waits_for_the_last(
     assert caplog.messages == []
     assert {each.state for each in objects(database)} == {KeptState.PUT_BACK}
     assert said_of(database) == before
+
+
+def test_migrate_tells_of_what_it_makes_again(
+    database: Database, project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    deployed(database, project, TABLE, MADE_BY_HAND[database.vendor][:1], SMALL)
+    assert roll_back(database, DAY_2, destroy_data=False).status == 0
+    (entry,) = objects(database)
+    call_command("migrate", database=database.alias, interactive=False)
+    assert f"Put back {entry.name}.\n" in capsys.readouterr().out
+
+
+def test_nothing_is_made_again_where_the_settings_say_so(
+    database: Database, project: Project, caplog: pytest.LogCaptureFixture
+) -> None:
+    deployed(database, project, TABLE, MADE_BY_HAND[database.vendor][:1], SMALL)
+    assert roll_back(database, DAY_2, destroy_data=False).status == 0
+    project.settings.ROLLBACK = {"PUT_BACK": False}
+    migrate(database.alias)
+    (entry,) = objects(database)
+    assert entry.open
+    words = f"{entry.name} was not put back, since ROLLBACK['PUT_BACK'] is False: "
+    by_hand = f"`python manage.py putback {entry.number}` does it."
+    assert caplog.messages == [f"Kept data of {database.alias}: {words}{by_hand}"]
+    assert call("putback", entry.number, database=database.alias).status == 0
+    assert objects(database)[0].state is KeptState.PUT_BACK
+
+
+@pytest.mark.databases("postgresql")
+@pytest.mark.usefixtures("roles")
+def test_what_stays_kept_is_named_and_comes_back_by_hand(
+    database: Database, project: Project, caplog: pytest.LogCaptureFixture
+) -> None:
+    deployed(database, project, TABLE, [FUNCTION.replace("f()", "h()")], SMALL)
+    execute(database, "CREATE TRIGGER g BEFORE UPDATE ON a_u FOR EACH ROW EXECUTE FUNCTION h()")
+    assert roll_back(database, DAY_2, destroy_data=False).status == 0
+    execute(database, "DROP FUNCTION h")
+    migrate(database.alias)
+    (entry,) = objects(database)
+    (message,) = caplog.messages
+    assert "trigger g on public.a_u: it could not be put back (function public.h() does not exist)." in message
+    said = call("putback", entry.number, database=database.alias)
+    assert said.status == 3
+    assert "function public.h() does not exist" in said.out
+    execute(database, FUNCTION.replace("f()", "h()"))
+    assert call("putback", entry.number, database=database.alias).status == 0
