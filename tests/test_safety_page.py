@@ -95,6 +95,7 @@ def test_a_table_follows_the_class_attributes(monkeypatch: pytest.MonkeyPatch) -
         "yes",
         "compared; nothing can be undone",
         "no",
+        "yes; the copies are made before the first step, and looked at again before each drop",
     ]
 
 

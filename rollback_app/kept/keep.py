@@ -132,7 +132,8 @@ class Keeper:
         if not self._database.can_undo_ddl:
             undo.callback(self._take_back, number)
         copied = self._copies.make(number, thing, columns)
-        self._catalogue.change(number, rows=copied, left=copied, bytes=self._database.size(table_of(number)))
+        size = round(copied * self._database.row_bytes(table_of(number), ()))
+        self._catalogue.change(number, rows=copied, left=copied, bytes=size)
         self._numbers.append(number)
         if not self._one_transaction:
             self._pending.add(number, thing)

@@ -80,7 +80,12 @@ PROMISES = [
     Promise(
         "What would fail on the rows that are there, or for want of a right, is found first", _found_first, main=True
     ),
-    Promise("Loss is counted on the live rows, and needs consent", everywhere, main=True),
+    Promise(
+        "What is dropped is kept, and the next `migrate` that makes it again puts it back",
+        either("can_undo_ddl", "yes", "yes; the copies are made before the first step, and looked at again before each drop"),
+        main=True,
+    ),
+    Promise("What is not kept is counted on the live rows, and needs consent", everywhere, main=True),
     Promise(
         "A second rollback at the same time is refused",
         either("names_lock_holders", "yes, with who holds the lock", "yes"),
