@@ -20,7 +20,7 @@ from .given import default
 from .moving import NUMBER, WHY, Reference, inserting, nowhere, numbering, references, same, updating
 from .mysql import MySQL
 from .postgresql import PostgreSQL
-from .shapes import Column, Shape, is_there, shape
+from .shapes import Column, Shape, is_there, parameter, shape
 from .spelling import normal
 from .sqlite import SQLite
 from .transactions import Mark, mark
@@ -49,6 +49,7 @@ __all__ = [
     "normal",
     "nowhere",
     "numbering",
+    "parameter",
     "references",
     "same",
     "shape",

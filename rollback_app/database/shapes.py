@@ -47,6 +47,11 @@ def shape(connection: BaseDatabaseWrapper, table: str) -> Shape | None:
     return Shape(columns, tuple(name for _, name in keys)) if columns else None
 
 
+def parameter(connection: BaseDatabaseWrapper, column: Column | None) -> str:
+    """The placeholder of a value for this column, where no other thing tells PostgreSQL its type."""
+    return f"CAST(%s AS {column.type})" if column and connection.vendor == "postgresql" else "%s"
+
+
 def is_there(connection: BaseDatabaseWrapper, table: str, column: str = "") -> bool:
     """Is there such a table, with such a column?"""
     found = shape(connection, table)

@@ -17,6 +17,7 @@ from rollback_app.database import (
     default,
     inserting,
     nowhere,
+    parameter,
     references,
     same,
     updating,
@@ -172,8 +173,7 @@ class RowsMove(Move):
         return default(self._connection, self._field_of(self.entry.table, name))
 
     def _placeholder(self, name: str) -> str:
-        column = self.live.column(name)
-        return f"CAST(%s AS {column.type})" if column and self._connection.vendor == "postgresql" else "%s"
+        return parameter(self._connection, self.live.column(name))
 
 
 class ColumnMove(Move):

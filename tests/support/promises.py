@@ -82,7 +82,11 @@ PROMISES = [
     ),
     Promise(
         "What is dropped is kept, and the next `migrate` that makes it again puts it back",
-        either("can_undo_ddl", "yes", "yes; the copies are made before the first step, and looked at again before each drop"),
+        either(
+            "can_undo_ddl",
+            "yes",
+            "yes; the copies are made before the first step, and looked at again before each drop",
+        ),
         main=True,
     ),
     Promise("What is not kept is counted on the live rows, and needs consent", everywhere, main=True),
