@@ -53,7 +53,7 @@ def kept_to_drop(
     left = [each for each in found.entries if each.open or each.number in found.without_table]
     if older_than is None:
         return found.only({each.number for each in left} | set(found.without_entry))
-    return found.only({each.number for each in left if each.made < found.now - older_than})
+    return found.only({each.number for each in left if found.now - each.made > older_than})
 
 
 def drop_kept(alias: str, numbers: Collection[int]) -> None:

@@ -294,7 +294,54 @@ def legacy() -> Iterator[list[str]]:
     yield ["legacyrollbacksql"]
 
 
-INPUTS = [*moments(), *options(), *legacy()]
+NO_SIZES = [
+    "",
+    " ",
+    "10",
+    "-1GB",
+    "1e3MB",
+    "1kb",
+    "1 Gb",
+    "GB",
+    "0GBB",
+    "1.GB",
+    "∞",
+    "１GB",
+    "1GB2",
+    "\x00",
+    "\udc80",
+    "9" * 5000,
+]
+NO_KEPT = ["9", "7", "999999999"]  # nothing was ever kept there
+
+
+def kept() -> Iterator[list[str]]:
+    for size in NO_SIZES:
+        yield [MAIN, OK, "--plan", f"--keep-at-most={size}"]
+    for name in ("", "nowhere", "A_T", "\x00", "\udc80", "x" * 5000):
+        yield [MAIN, OK, "--plan", f"--keep-table={name}"]
+    for command in ("showkept", "putback", "dropkept"):
+        no_input = [] if command == "showkept" else ["--no-input"]
+        for number in [*NUMBERS, *NO_KEPT, "0", "+1", "1.0", "²"]:
+            yield [command, *no_input, "--", number]
+        for value in NO_ALIASES:
+            yield [command, "1", *no_input, f"--database={value}"]
+        for value in ("", "yaml", "commands", "\x00"):
+            yield [command, "1", f"--format={value}"]
+        yield [command, "9", *no_input, "--format=json"]
+    yield ["showkept", "1", "2"]
+    for command in ("putback", "dropkept"):
+        yield [command]
+        yield [command, "1", "x"]
+        yield [command, "1", "--all"]
+        yield [command, "7", "9", "--no-input"]
+    for days in [*NUMBERS, "1.5"]:
+        yield ["dropkept", "--no-input", f"--older-than={days}"]
+    yield ["dropkept", "--all", "--older-than=1"]
+    yield ["dropkept", "1", "--older-than=1"]
+
+
+INPUTS = [*moments(), *options(), *kept(), *legacy()]
 
 
 @pytest.fixture
