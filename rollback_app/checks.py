@@ -104,9 +104,7 @@ def kept_for_long(databases: Sequence[str] | None = None, **kwargs: Any) -> list
 
 def _kept_before(connection: BaseDatabaseWrapper, moment: datetime) -> list[int]:
     kind = database.kind_of(connection)
-    if kind is None:
-        return []
-    entries = Catalogue(kind(connection, database.Timeouts())).entries()
+    entries = Catalogue(kind(connection, database.Timeouts())).entries() if kind else []
     return sorted(entry.number for entry in entries if entry.open and entry.made < moment)
 
 

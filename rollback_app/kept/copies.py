@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 from django.db import transaction
-from django.db.utils import DatabaseError, DataError, NotSupportedError, OperationalError, ProgrammingError
+from django.db.utils import DataError, NotSupportedError, OperationalError, ProgrammingError
 
 from rollback_app.bookkeeping import table_of
 from rollback_app.database import Database, fingerprint, shape, updating
@@ -34,14 +35,15 @@ class Copies:
         self._database, self._connection = database, database.connection
 
     def has_rows(self, thing: ToKeep) -> bool:
+        rows, params = self._rows(thing)
+        query = f"SELECT EXISTS (SELECT 1 {rows})"
+        if not thing.condition:
+            return bool(self._fetch(query, params))
         try:
             with transaction.atomic(using=self._connection.alias):
-                rows, params = self._rows(thing)
-                return bool(self._fetch(f"SELECT EXISTS (SELECT 1 {rows})", params))
-        except DatabaseError as error:
-            if not self._cannot_be_asked(thing, error):
-                raise
-            return True  # how many, `make` tells
+                return bool(self._fetch(query))
+        except _ABOUT_VALUES:  # the condition fails for a value that has come since
+            return True
 
     def make(self, number: int, thing: ToKeep, columns: Sequence[str]) -> int:
         """Copy these columns of the rows that are kept into the table of this number. How many rows that has.
@@ -69,9 +71,7 @@ class Copies:
         """Note beside each kept value what the run has made of it, as it will be when it has its old type again. Where the server
         knows no way back, it stays what it was, so that no row is taken for one that nobody has changed since. names: the
         columns as they are called now; table: the same."""
-        was, now = dict(entry.columns), shape(self._connection, table)
-        if now is None or not set(names.values()) <= set(now.stored):
-            return
+        was = dict(entry.columns)
 
         def as_before(name: str) -> str:
             value = f"k.{self._quote(names[name])}"
@@ -80,29 +80,20 @@ class Copies:
         where = " AND ".join(f"t.{self._quote(name)} = {as_before(name)}" for name in entry.key)
         kept, live = self._quote(table_of(entry.number)), self._quote(table)
         statement = updating(self._connection, kept, live, {BECAME: as_before(entry.column)}, where)
-        try:
-            with transaction.atomic(using=self._connection.alias):
-                self._execute(statement)
-        except DatabaseError as error:
-            if not isinstance(error, _ABOUT_VALUES) or self._database.is_lock_timeout(error):
-                raise
+        with suppress(*_ABOUT_VALUES), transaction.atomic(using=self._connection.alias):
+            self._execute(statement)
 
     def _fill(self, insert: str, thing: ToKeep) -> str:
         """Copy the rows. FROM and WHERE of them."""
+        if thing.condition:
+            rows, _ = self._rows(thing)
+            with suppress(*_ABOUT_VALUES), transaction.atomic(using=self._connection.alias):
+                self._execute(f"{insert} {rows}")
+                return rows
+            thing = replace(thing, condition="")  # all, since it cannot be asked of each
         rows, params = self._rows(thing)
-        try:
-            with transaction.atomic(using=self._connection.alias):
-                self._execute(f"{insert} {rows}", params)
-        except DatabaseError as error:
-            if not self._cannot_be_asked(thing, error):
-                raise
-            return self._fill(insert, replace(thing, condition=""))
+        self._execute(f"{insert} {rows}", params)
         return rows
-
-    def _cannot_be_asked(self, thing: ToKeep, error: DatabaseError) -> bool:
-        """Is it the condition that fails, for a value that is there by now, so that all values have to be kept?"""
-        about_values = isinstance(error, _ABOUT_VALUES) and not self._database.is_lock_timeout(error)
-        return bool(thing.condition) and about_values
 
     def fingerprint(self, table: str, column: str) -> str:
         """Of a table, or of a column of it; empty, if there is none."""

@@ -48,10 +48,12 @@ def errors_of_writing(database: Database) -> Iterator[None]:
         yield
     except Locked as error:
         tell_whose(database, error)
+        error.hint = f"{error.hint.partition(';')[0]}."  # there are no --retries here
         raise
     except (DatabaseError, InterfaceError) as error:
         if database.is_lock_timeout(error):
-            raise database.held() from error
+            hint = "Nothing was changed. Wait until they are done and run the same command again."
+            raise Locked(database.held().message, hint=hint) from error
         raise DatabaseUnusable(
             f"{database.title} cannot be written to: {first_line(error)}", hint="Check the rights of its user."
         ) from error

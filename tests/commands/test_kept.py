@@ -12,7 +12,7 @@ import pytest
 from rollback_app.bookkeeping import Catalogue, table_of
 from rollback_app.database import get
 from rollback_app.history import Key
-from rollback_app.safety import KeptState
+from rollback_app.safety import KeptKind, KeptState
 from tests.support.commands import Said, call, roll_back
 from tests.support.databases import Database
 from tests.support.history import deploy
@@ -432,3 +432,73 @@ def few_rights(shop: Database) -> Iterator[Callable[[], None]]:
     settings.update(before)
     if take:
         execute(shop, take)
+
+
+# Others who are at work
+
+
+@pytest.mark.parametrize("command", ["dropkept", "putback"])
+def test_a_rollback_is_under_way(shop: Database, command: str) -> None:
+    other = shop.connection.copy()
+    lock = {
+        "postgresql": "LOCK TABLE django_migrations",
+        "mariadb": f"SELECT GET_LOCK('rollback_app.{shop.connection.settings_dict['NAME']}', 0)",
+        "sqlite": "DELETE FROM django_migrations WHERE 0",
+    }[shop.vendor]
+    before = tables(shop)
+    try:
+        other.set_autocommit(False)
+        with other.cursor() as cursor:
+            cursor.execute(lock)
+            said = call(command, "1", database=shop.alias, interactive=False)
+    finally:
+        other.close()
+    if command == "dropkept" or shop.vendor != "sqlite":  # where readers go on
+        assert said.status == 4
+        assert f" is working on {shop.alias}" in said.error or f" is running on {shop.alias}" in said.error
+    assert tables(shop) == before
+
+
+@pytest.mark.databases("postgresql", "mariadb")
+def test_somebody_reads_what_is_to_be_dropped(shop: Database) -> None:
+    other = shop.connection.copy()
+    try:
+        other.set_autocommit(False)
+        with other.cursor() as cursor:
+            cursor.execute("SELECT * FROM rollback_kept_1")
+            said = drop(shop, "1")
+    finally:
+        other.close()
+    assert said.status == 4
+    assert said.error.startswith(f"Somebody else is working on {shop.alias}")
+    assert said.error.endswith("Nothing was changed. Wait until they are done and run the same command again.")
+    assert tables(shop) == [table_of(1), table_of(2)]
+
+
+# Definitions
+
+
+def test_a_definition(shop: Database) -> None:
+    catalogue = Catalogue(get(shop.alias))
+    for number in (1, 2):
+        catalogue.change(number, state=KeptState.PUT_BACK, left=0)
+    definition = "CREATE VIEW v AS\nSELEC 1"
+    catalogue.add(run=1, kind=KeptKind.OBJECT, table="a_n", name="view v", definition=definition, state=KeptState.KEPT)
+    assert plain(show(shop, "3")) == [
+        "",
+        "3. definition view v: kept",
+        "   kept …, by rollback 1",
+        "   The next migrate that makes it again puts this back.",
+        "   its definition:",
+        "     CREATE VIEW v AS",
+        "     SELEC 1",
+        "   to put it back now:",
+        f"     python manage.py putback 3{here(shop)}",
+        "   to drop it for good:",
+        f"     python manage.py dropkept 3{here(shop)}",
+    ]
+    said = put_back(shop, "3")  # which no server understands
+    assert said.status == 3
+    assert said.error.startswith("1 definition could not be put back and is still kept.\n")
+    assert drop(shop, "3").out == "Dropped 1 copy.\n"
+    assert "3. definition view v: dropped" in show(shop).out

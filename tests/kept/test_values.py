@@ -10,6 +10,7 @@ import pytest
 from rollback_app import workflow
 from rollback_app.bookkeeping import Catalogue, table_of
 from rollback_app.database import get
+from rollback_app.executor import StepFailed
 from rollback_app.history import Key
 from rollback_app.safety import NOT_KEEPING, Keeping, Kept, KeptKind, KeptState
 from tests.support.commands import call, roll_back
@@ -307,3 +308,67 @@ def test_step_by_step(database: Database, project: Project, *, step_by_step: boo
     assert entry.state is KeptState.KEPT
     migrate(database.alias)
     assert values(database) == before
+
+
+@pytest.mark.databases("postgresql")
+def test_a_condition_that_fails_for_a_value_that_has_come_since(database: Database, project: Project) -> None:
+    """The run says what is wrong, as it does without keeping."""
+    deployed(database, project, "IntegerField(null=True)", "TextField(null=True)", ["'5'"])
+    previews = workflow.preview(DAY_2.isoformat(), using=[database.alias])
+    execute(database, "INSERT INTO a_t (x) VALUES ('05'), ('abc')")
+    with pytest.raises(StepFailed, match=r"(?s)at a.0002_late.*invalid input syntax for type integer"):
+        workflow.roll_back(previews)
+    assert values(database) == ["5", "05", "abc"]
+    assert entries(database) == []
+    execute(database, "DELETE FROM a_t WHERE x = '05'")
+    with pytest.raises(StepFailed, match=r"(?s)at a.0002_late.*invalid input syntax for type integer"):
+        workflow.roll_back(previews)
+
+
+@pytest.mark.databases("postgresql")
+def test_where_there_is_no_way_back_nobody_can_tell_whether_a_value_was_changed_since(
+    database: Database, project: Project
+) -> None:
+    """So that it is put back by hand only."""
+    project(a={"0001_early": model("TimeField(null=True)"), "0002_late": alter("DateTimeField(null=True)")})
+    deploy(database.alias, DAY_1, [Key("a", "0001_early")])
+    cast = "CREATE CAST (time AS timestamptz) WITH FUNCTION at(time)"
+    execute(
+        database,
+        f"CREATE FUNCTION at(time) RETURNS timestamptz LANGUAGE sql AS $$ SELECT '2024-05-01'::date + $1 $$; {cast}",
+    )
+    deploy(database.alias, DAY_2)
+    execute(database, "INSERT INTO a_t (x) VALUES ('2024-05-02 10:00')")
+    before = values(database)
+    execute(database, "DROP CAST (time AS timestamptz)")
+    assert roll_back(database, DAY_2, destroy_data=False).status == 0
+    execute(database, cast)
+    migrate(database.alias)
+    (entry,) = entries(database)
+    assert (entry.left, entry.why) == (1, ((1, "the row holds another value by now"),))
+    assert call("putback", "1", database=database.alias, overwrite=True, interactive=False).status == 0
+    assert values(database) == before
+
+
+@pytest.mark.databases("postgresql")
+def test_no_right_to_make_tables(database: Database, project: Project) -> None:
+    deployed(database, project, EARLY, LATE, ["1.2345"])
+    settings = database.connection.settings_dict
+    owner = {name: settings[name] for name in ("USER", "PASSWORD")}
+    execute(
+        database,
+        "CREATE ROLE few_values LOGIN PASSWORD 'few'; GRANT USAGE ON SCHEMA public TO few_values;"
+        " ALTER TABLE django_migrations OWNER TO few_values; ALTER TABLE a_t OWNER TO few_values",
+    )
+    database.connection.close()
+    settings.update(USER="few_values", PASSWORD="few")
+    try:
+        ((text, hint),) = losses(database, Keeping())
+    finally:
+        database.connection.close()
+        settings.update(owner)
+        execute(
+            database, f"REASSIGN OWNED BY few_values TO {owner['USER']}; DROP OWNED BY few_values; DROP ROLE few_values"
+        )
+    assert "; not kept: few_values may not make tables in schema public." in text
+    assert hint.startswith("Keep it by granting this user the right to create tables, or lose it with --destroy-data.")
