@@ -13,10 +13,9 @@ from rollback_app.bookkeeping import KEPT_TABLE, Catalogue, table_of
 from rollback_app.database import get
 from rollback_app.safety import Kept, KeptState
 from tests.support.commands import Said, roll_back
-from tests.support.databases import Database, empty, wait_until_alone
+from tests.support.databases import Database
 from tests.support.history import deploy, migrate
-from tests.support.kept import besides, open_copies
-from tests.support.killed import forked
+from tests.support.kept import open_copies
 from tests.support.projects import Project, migration
 
 DAY_1 = datetime(2024, 5, 1, 8, 0, tzinfo=timezone.utc)
@@ -427,36 +426,3 @@ def test_a_lock_in_the_way_of_a_copy_is_waited_for(shop: Database, monkeypatch: 
     with failing(shop, OperationalError(*LOCKED[shop.vendor]), times=2):
         assert go(shop, retries=2).status == 0
     assert kept(shop) == WHOLE
-
-
-# Killed
-
-
-@pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
-def test_killed_at_each_statement(database: Database, project: Project) -> None:
-    """The same command again ends well, and what was there before the run is kept, once. Where it was killed right behind the
-    code of the run, what that has left is kept besides."""
-    project(a=with_code(TAKES))
-
-    def afresh() -> None:
-        empty(database)
-        filled(database)
-
-    afresh()
-    assert go(database).status == 0
-    undisturbed = besides(database)
-    number, besides_kept, status = 0, 0, -9
-    while status == -9:
-        number += 1
-        afresh()
-        status = forked(database.alias, number, lambda: go(database), changes=True)
-        wait_until_alone(database)
-        said = go(database)
-        assert said.status == 0, said.all
-        assert besides(database) == undisturbed, number
-        found = open_copies(database)
-        assert {entry.source: rows(database, entry) for entry in found if entry.put_back} == WHOLE, number
-        assert len([entry for entry in found if entry.put_back]) == 2, number
-        besides_kept += any(not entry.put_back for entry in found)
-    assert number > 20
-    assert besides_kept <= 3 if database.vendor == "mariadb" else not besides_kept
