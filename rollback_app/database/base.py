@@ -320,6 +320,10 @@ class Database(ABC):
         """Keep others from writing to these tables until the transaction ends. Nothing, where the lock of a run does that, or
         where no lock lasts that long. Errors: those of Django's database layer."""
 
+    def locked_for(self, statements: Sequence[str], *besides: str) -> AbstractContextManager[None]:
+        """Keeps others from writing to the tables that these statements change. besides: tables of ours that are written to."""
+        return nullcontext()
+
     def own_rows(self, table: str) -> str:
         """How FROM names a table for its rows alone, without those of tables that inherit from it."""
         return str(self.connection.ops.quote_name(table))

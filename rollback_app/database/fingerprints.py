@@ -13,7 +13,7 @@ from .shapes import Column
 
 
 def fingerprint(connection: BaseDatabaseWrapper, rows: str, columns: Sequence[Column]) -> str:
-    """Of these columns: how many rows there are, and a sum over all of them, each of which counts as 60 bits or more of a hash.
+    """Of these columns: how many rows there are, and a sum over all of them, each of which counts as 32 or 64 bits of a hash.
     Asked for again by another process, it is the same. rows: as FROM names them."""
     summing = _QUERIES[connection.vendor](connection, columns)
     with connection.cursor() as cursor:
@@ -29,18 +29,20 @@ def _postgresql(connection: Any, columns: Sequence[Column]) -> str:
 
 
 _LONG = re.compile("text|blob|json|geometry|point|linestring|polygon|collection|binary|vector")
+_TEXT = re.compile("char|enum|set")
 
 
 def _mysql(connection: Any, columns: Sequence[Column]) -> str:
-    """As bytes, since a collation may take different texts for the same. Long values by their own hash: what is longer than
+    """By crc32, since md5 takes four times as long; squared, or two rows that change places might have the same sum. Texts as
+    bytes, since a collation may take different ones for the same; long values by their own number, for what is longer than
     max_allowed_packet would be null."""
     parts = []
     for each in columns:
         name = connection.ops.quote_name(each.name)
-        value = f"md5({name})" if _LONG.search(each.type) else f"CAST({name} AS BINARY)"
-        parts.append(f"quote({value})")
-    row = f"CAST(concat_ws(',', {', '.join(parts)}) AS BINARY)"
-    return f"sum(CAST(conv(left(md5({row}), 15), 16, 10) AS unsigned))"
+        value = f"CAST({name} AS BINARY)" if _TEXT.search(each.type) else name
+        parts.append(f"quote({f'crc32({name})' if _LONG.search(each.type) else value})")
+    row = f"crc32(concat_ws(',', {', '.join(parts)}))"
+    return f"sum({row} * {row})"
 
 
 class _Sum:

@@ -17,6 +17,8 @@ from rollback_app.safety import ListedObject, Object
 from . import objects_mysql
 from .base import Database, whole_number
 
+# A statement that uses no other table than this one.
+_ITS_TABLE = re.compile(r"(?:ALTER|DROP) TABLE `((?:[^`]|``)+)`(?!.*\bREFERENCES\b)", re.IGNORECASE | re.DOTALL)
 _GRANT = re.compile(r"GRANT (?P<rights>.+?) ON (?:TABLE )?(?P<scope>\S+) TO ")
 
 # https://mariadb.com/docs/server/server-management/variables-and-modes/server-system-variables#read_only
@@ -64,6 +66,32 @@ class MySQL(Database):
             yield
         finally:
             self.connection.enable_constraint_checking()
+
+    @contextmanager
+    def locked_for(self, statements: Sequence[str], *besides: str) -> Iterator[None]:
+        """Under LOCK TABLES nothing but the locked tables can be used, so it is left out where statements may use others; and
+        where the user has no right to it."""
+        found = [_ITS_TABLE.match(sql) for sql in statements]
+        tables = {each[1].replace("``", "`") for each in found if each}
+        here = self.connection.introspection.table_names()
+        if not all(found) or not tables <= set(here):
+            yield
+            return
+        listed = sorted({*tables, *(table for table in besides if table in here)})
+        with self.connection.cursor() as cursor:
+            try:
+                cursor.execute(f"LOCK TABLES {', '.join(f'{self.connection.ops.quote_name(t)} WRITE' for t in listed)}")
+            except DatabaseError as error:
+                if error.args[:1] not in ((1044,), (1142,)):  # ER_DBACCESS_DENIED_ERROR, ER_TABLEACCESS_DENIED_ERROR
+                    raise
+        try:
+            yield
+        finally:
+            with (
+                suppress(DatabaseError, InterfaceError),
+                self.connection.cursor() as cursor,
+            ):  # a lost connection has no locks
+                cursor.execute("UNLOCK TABLES")
 
     def comment(self, table: str, words: str) -> None:
         with self.connection.cursor() as cursor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from typing import Any
 
 from django.db import transaction
@@ -18,7 +18,7 @@ from rollback_app.planner import Plan, Step, is_concurrent
 from rollback_app.states import Undo, acts_as, leaves
 
 from .failures import StepFailed
-from .progress import Bookmark, Done
+from .progress import Bookmark, Done, Keeper
 from .steps import backwards, in_words, new_editor
 from .watch import Watch
 
@@ -30,6 +30,7 @@ def undo_in_pieces(
     undos: list[Undo],
     watch: Watch,
     bookmark: Bookmark,
+    keeper: Keeper,
     *,
     number: int,
 ) -> Done:
@@ -48,7 +49,10 @@ def undo_in_pieces(
         with watch.failures(step, in_words(undo.operation)):
             script = _script(database, undo, step, begun)
             if script is not None:
-                with watch.operation(step, undo.operation):
+                with ExitStack() as stack:
+                    stack.enter_context(watch.operation(step, undo.operation))
+                    with watch.keeping(step, begun=True):
+                        stack.enter_context(keeper.dropping(step, script))
                     _run_script(database, script, bookmark, begun)
                 bookmark.operation_done(index + 1)
             else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 from django.db.migrations.operations.base import Operation
@@ -54,6 +55,10 @@ class Keeper:
     def before_step(self, step: Step) -> None:
         """A step of a run that is not one transaction begins. Errors: RollbackError, if what it drops is no longer what was
         kept."""
+
+    def dropping(self, step: Step, statements: Sequence[str]) -> AbstractContextManager[None]:
+        """These statements of a step, which is not one transaction, are executed inside. Errors: as `before_step`."""
+        return nullcontext()
 
     def step_done(self, step: Step) -> None:
         """A step of a run that is not one transaction is done."""

@@ -14,13 +14,12 @@ from dataclasses import dataclass
 from django.db import transaction
 
 from rollback_app.database import Database
-from rollback_app.errors import Locked, RollbackError
 from rollback_app.history import Record
 from rollback_app.planner import Kind, Plan, Step
 from rollback_app.safety import Comparison, Refused
 from rollback_app.states import States, Undo
 
-from .failures import KEEPING, StepFailed, after_all_or_nothing, after_some_steps
+from .failures import StepFailed, after_all_or_nothing, after_some_steps
 from .pieces import undo_in_pieces
 from .progress import Bookmark, Done, Keeper, Progress
 from .signals import signals
@@ -97,11 +96,11 @@ def _in_one_transaction(
             watch.progress.started(plan)
             with signals(database, plan, watch) as states, _no_new_orphans(database, None):
                 watch.check_transaction(None, "in the receivers of pre_migrate")
-                with _keeping(watch, None):
+                with watch.keeping(None):
                     keeper.before_steps()
                 watch.prepare_to_verify(plan, states)
                 _undo_all(database, plan, states, watch, done)
-                with _keeping(watch, None):
+                with watch.keeping(None):
                     keeper.after_steps()
             watch.verify(stays=False)
             bookmark.finished()
@@ -142,12 +141,12 @@ def _step_by_step(
             plan = _same(expected, prepare())
             watch.progress.started(plan)
             with signals(database, plan, watch) as states:
-                with _keeping(watch, None):
+                with watch.keeping(None):
                     keeper.before_steps()
                 watch.prepare_to_verify(plan, states)
                 for step, undos in _walk(plan, states):
                     done.append(_one_step(database, plan, step, undos, done, watch, bookmark, keeper))
-                with _keeping(watch, None):
+                with watch.keeping(None):
                     keeper.after_steps()
                 database.delete_records(plan.squashes)
             watch.verify(stays=True)
@@ -182,10 +181,10 @@ def _one_step(
             stack.enter_context(_no_new_orphans(database, step))
         if {row.id for row in database.records()} != expected:
             raise StepFailed(step, "before it began", "somebody else changed django_migrations in the meantime")
-        with _keeping(watch, step):
+        with watch.keeping(step):
             keeper.before_step(step)
         if not in_transaction:
-            found = undo_in_pieces(database, plan, step, undos, watch, bookmark, number=len(done) + 1)
+            found = undo_in_pieces(database, plan, step, undos, watch, bookmark, keeper, number=len(done) + 1)
             watch.check_objects(step)
             keeper.step_done(step)
             return found
@@ -196,19 +195,6 @@ def _one_step(
         bookmark.step_done(len(done) + 1)
         watch.guard_callbacks()
         return found
-
-
-@contextmanager
-def _keeping(watch: Watch, step: Step | None) -> Iterator[None]:
-    """What is dropped is kept, or compared with what was kept, before this step or the first one. Nothing of that step is done,
-    so the failure names none."""
-    try:
-        with watch.failures(step, KEEPING):
-            yield
-    except (StepFailed, Locked):
-        raise
-    except RollbackError as error:
-        raise StepFailed(None, KEEPING, error.message, what_to_do=error.hint) from error
 
 
 @contextmanager

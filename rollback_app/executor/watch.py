@@ -20,7 +20,7 @@ from rollback_app.safety import Comparison
 from rollback_app.states import States
 
 from . import advice
-from .failures import NotAsExpected, StepFailed
+from .failures import KEEPING, NotAsExpected, StepFailed
 from .objects import ObjectGuard
 from .progress import Progress
 from .verification import Verifier
@@ -119,6 +119,18 @@ class Watch:
         # Reverse code and signal receivers may raise anything.
         except Exception as error:
             raise self._failure(step, doing, error) from error
+
+    @contextmanager
+    def keeping(self, step: Step | None, *, begun: bool = False) -> Iterator[None]:
+        """What is dropped is kept, or compared with what was kept. begun: is something of this step done by then?"""
+        try:
+            with self.failures(step, KEEPING):
+                yield
+        except (StepFailed, Locked):
+            raise
+        except RollbackError as error:
+            doing = "comparing what is dropped with what is kept"
+            raise StepFailed(step if begun else None, doing, error.message, what_to_do=error.hint) from error
 
     def _failure(self, step: Step | None, doing: str, error: Exception) -> StepFailed:
         cause, sql = self._cause(error)

@@ -130,6 +130,4 @@ class Copies:
 
 def written_to(source: str, migration: str) -> NotKept:
     """The error for a source that is no longer what was copied."""
-    return NotKept(
-        f"Somebody wrote to {source} after it was copied, so {migration}, which drops it, was not begun", hint=_AGAIN
-    )
+    return NotKept(f"Somebody wrote to {source} after it was copied, so {migration} did not drop it", hint=_AGAIN)

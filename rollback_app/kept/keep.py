@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 
 from django.db import transaction
 from django.db.utils import DatabaseError, InterfaceError
@@ -50,6 +50,10 @@ class Keeper:
     def before_step(self, step: Step) -> None:
         """A step of a run that is not one transaction begins. Errors: NotKept, if what it drops is no longer what was copied."""
         self._pending.before(step)
+
+    def dropping(self, step: Step, statements: Sequence[str]) -> AbstractContextManager[None]:
+        """Some statements of such a step are executed inside. Errors: as `before_step`."""
+        return self._pending.dropping(step, statements)
 
     def step_done(self, step: Step) -> None:
         """A step that is committed by itself has dropped its things."""

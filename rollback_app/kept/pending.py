@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 
-from rollback_app.bookkeeping import Catalogue
+from rollback_app.bookkeeping import RUNS_TABLE, Catalogue
 from rollback_app.database import Database, is_there
 from rollback_app.planner import Effect, Kind, Step
 from rollback_app.safety import Kept, KeptKind, KeptState, ToKeep
@@ -122,6 +123,19 @@ class Pending:
             raise written_to(entry.source, str(step.key))
         if changes:
             self._note(entry, changing=True)
+
+    @contextmanager
+    def dropping(self, step: Step, statements: Sequence[str]) -> Iterator[None]:
+        """Where a step is no transaction: nobody writes from the look at what its statements drop to the drop, as far as the
+        database has such locks. Errors: NotKept."""
+        text, quote = "\n".join(statements), self._database.connection.ops.quote_name
+        about = [entry for entry in self._entries.values() if entry.about == str(step.key) and not entry.changing]
+        dropped = [(entry, name) for entry in about if (name := self._name(entry)) and quote(name[0]) in text]
+        with self._database.locked_for(statements, RUNS_TABLE) if dropped else nullcontext():
+            for entry, name in dropped:
+                if self._copies.fingerprint(*name) != entry.fingerprint:
+                    raise written_to(entry.source, str(step.key))
+            yield
 
     def done(self, step: Step) -> None:
         for entry in list(self._entries.values()):
