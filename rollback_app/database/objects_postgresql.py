@@ -27,23 +27,27 @@ WITH RECURSIVE inherited(n, relation, attribute, direct) AS (
     FROM inherited JOIN pg_inherits i ON i.inhparent = relation
     JOIN pg_attribute a ON a.attrelid = relation AND a.attnum = attribute
     JOIN pg_attribute b ON b.attrelid = i.inhrelid AND b.attname = a.attname AND NOT b.attisdropped AND NOT b.attislocal
-), found(n, classid, objid, objsubid) AS (
-    SELECT n, 'pg_class'::regclass::oid, relation, coalesce(attribute, 0)::int FROM inherited
+), reached(n, classid, objid, objsubid, held) AS (
+    SELECT n, 'pg_class'::regclass::oid, relation, coalesce(attribute, 0)::int, false FROM inherited
     UNION
-    SELECT n, next.classid, next.objid, next.objsubid FROM found CROSS JOIN LATERAL (
-        SELECT d.classid, d.objid, d.objsubid FROM pg_depend d
+    SELECT n, next.classid, next.objid, next.objsubid, next.held FROM reached found CROSS JOIN LATERAL (
+        SELECT d.classid, d.objid, d.objsubid, CASE d.deptype WHEN 'n' THEN true WHEN 'i' THEN found.held ELSE false END
+        FROM pg_depend d
         WHERE d.refclassid = found.classid AND d.refobjid = found.objid
         AND (d.refobjsubid = found.objsubid OR found.objsubid = 0) AND d.deptype IN ('n', 'a', 'i', 'P', 'S')
         UNION ALL
-        SELECT d.refclassid, d.refobjid, d.refobjsubid FROM pg_depend d
+        SELECT d.refclassid, d.refobjid, d.refobjsubid, found.held FROM pg_depend d
         WHERE d.classid = found.classid AND d.objid = found.objid AND d.objsubid = found.objsubid AND d.deptype = 'i'
         AND d.classid IN ('pg_rewrite'::regclass, 'pg_constraint'::regclass)
         UNION ALL
-        -- The value of a generated column is the column.
-        SELECT 'pg_class'::regclass, e.adrelid, e.adnum::int FROM pg_attrdef e
+        -- The value of a generated column is the column, and is not lost in silence.
+        SELECT 'pg_class'::regclass, e.adrelid, e.adnum::int, true FROM pg_attrdef e
         JOIN pg_attribute a ON a.attrelid = e.adrelid AND a.attnum = e.adnum AND a.attgenerated <> ''
         WHERE found.classid = 'pg_attrdef'::regclass AND e.oid = found.objid
-    ) next
+    ) next(classid, objid, objsubid, held)
+), found AS (
+    -- What is dropped only by CASCADE: nothing takes it along by itself.
+    SELECT n, classid, objid, objsubid, bool_and(held) AS held FROM reached GROUP BY n, classid, objid, objsubid
 )
 """
 # What looks at a column whose type changes, or at a column with a foreign key to it, whose type changes with it. Indexes,
@@ -60,7 +64,7 @@ WITH inherited AS (
     JOIN pg_constraint c ON c.contype = 'f' AND c.confrelid = relation AND c.confkey = ARRAY[attribute]
 ), found AS (
     SELECT DISTINCT n, CASE WHEN e.oid IS NULL AND r.oid IS NULL THEN d.classid ELSE 'pg_class'::regclass END AS classid,
-        coalesce(e.adrelid, r.ev_class, d.objid) AS objid, coalesce(e.adnum, d.objsubid)::int AS objsubid
+        coalesce(e.adrelid, r.ev_class, d.objid) AS objid, coalesce(e.adnum, d.objsubid)::int AS objsubid, true AS held
     FROM altered JOIN pg_depend d
     ON d.refclassid = 'pg_class'::regclass AND d.refobjid = relation AND d.refobjsubid = attribute
     LEFT JOIN pg_attrdef e ON d.classid = 'pg_attrdef'::regclass AND e.oid = d.objid
@@ -109,7 +113,7 @@ SELECT n, kind, name, own,
         AND attnum = ANY (coalesce(conkey, (SELECT indkey::int2[] FROM pg_index WHERE pg_index.indexrelid = objid)))),
     CASE WHEN relkind IN ('r', 'p', 'f') AND objsubid = 0
         THEN CASE WHEN pg_table_is_visible(objid) THEN '' ELSE nspname || '"."' END || own END,
-    classid::bigint, objid::bigint, objsubid
+    held, classid::bigint, objid::bigint, objsubid
 FROM described
 """
 # Of what goes, that which is no part of something else that is named: types, stored values, keys' own indexes, defaults, …
@@ -205,7 +209,8 @@ _NAMED_BY_MODELS = ("index", "check", "unique constraint", "exclusion constraint
 
 
 class _Row(NamedTuple):
-    """As the queries give it. own: the name without its schema. columns: those that a constraint or an index is about."""
+    """As the queries give it. own: the name without its schema. columns: those that a constraint or an index is about. held:
+    does it keep a column from being dropped without CASCADE, as Django 6 drops it?"""
 
     number: int
     kind: str
@@ -214,6 +219,7 @@ class _Row(NamedTuple):
     table: str | None
     columns: list[str]
     relation: str | None
+    held: bool
     address: Address
 
 
@@ -224,7 +230,10 @@ def objects(
     drops = [each for each in changes if each.change in (Change.DROPS_TABLE, Change.DROPS_COLUMN)]
     types = [each for each in changes if each.change is Change.CHANGES_TYPE and type_changes(connection, each)]
     gone = [each for each in _rows(connection, drops, _GONE + _DESCRIBED + _NAMED) if not _is_known(*each, known)]
-    found = [(change, row, Fate.GOES) for change, row in gone]
+    cascades = "CASCADE" in connection.SchemaEditorClass.sql_delete_column
+    found = [
+        (change, row, Fate.STOPS if change.column and row.held and not cascades else Fate.GOES) for change, row in gone
+    ]
     found += [(change, row, Fate.STOPS) for change, row in _rows(connection, types, _STOPS + _DESCRIBED)]
     made = definitions(connection, [row.address for _, row, _ in found])
     return list(_own(connection, drops, known)) + [

@@ -126,6 +126,22 @@ POSTGRESQL: Mapping[str, tuple[Sequence[str], Mapping[str, str]]] = {
 }
 
 
+# Django 6 drops a column without CASCADE, so that these are in its way.
+ONLY_BY_CASCADE = {
+    "a view of a column",
+    "a view of a view",
+    "a rule",
+    "a policy",
+    "a trigger",
+    "a generated column",
+    "a sequence",
+}
+
+
+def cascades(database: Database) -> bool:
+    return "CASCADE" in database.connection.SchemaEditorClass.sql_delete_column  # type: ignore[attr-defined]
+
+
 @pytest.mark.databases("postgresql")
 @pytest.mark.parametrize("name", POSTGRESQL)
 def test_what_cascade_takes_along(database: Database, project: Project, name: str) -> None:
@@ -133,6 +149,10 @@ def test_what_cascade_takes_along(database: Database, project: Project, name: st
     deployed(database, project, sql=sql)
     findings = found(database)
     assert {key: each.facts["on"] for key, each in findings.items()} == expected
+    if name in ONLY_BY_CASCADE and not cascades(database):
+        assert "rollback.E020" in {each.id for each in findings.values()}
+        assert roll_back(database, DAY_2).status == 3
+        return
     assert {each.id for each in findings.values()} == {"rollback.W020"}
     said = roll_back(database, DAY_2, destroy_data=False, keep=False)
     assert said.status == 3

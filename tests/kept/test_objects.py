@@ -13,7 +13,19 @@ from rollback_app.bookkeeping import Catalogue
 from rollback_app.database import get
 from rollback_app.kept.objects import keep_objects
 from rollback_app.safety import Keeping, Kept, KeptKind, KeptState
-from tests.database.test_objects import COLUMN, DAY_2, ID, INDEXED, REMAKE, SMALL, TABLE, deployed, execute, found
+from tests.database.test_objects import (
+    COLUMN,
+    DAY_2,
+    ID,
+    INDEXED,
+    REMAKE,
+    SMALL,
+    TABLE,
+    cascades,
+    deployed,
+    execute,
+    found,
+)
 from tests.support.commands import call, roll_back
 from tests.support.databases import Database
 from tests.support.history import deploy, migrate
@@ -171,6 +183,8 @@ ROUND_TRIPS: Mapping[str, Sequence[str]] = {
     ],
 }
 
+ONLY_BY_CASCADE = {"a view", "views of views", "rules", "policies", "triggers", "a generated column", "a sequence"}
+
 
 @pytest.fixture
 def roles(database: Database) -> None:
@@ -187,7 +201,10 @@ def roles(database: Database) -> None:
 @pytest.mark.parametrize("name", ROUND_TRIPS)
 def test_there_and_back_again(database: Database, project: Project, name: str) -> None:
     deployed(database, project, sql=ROUND_TRIPS[name])
-    goes_and_comes_back(database)
+    if name in ONLY_BY_CASCADE and not cascades(database):
+        assert roll_back(database, DAY_2).status == 3
+    else:
+        goes_and_comes_back(database)
 
 
 SQLITE: Mapping[str, tuple[str, Sequence[str]]] = {
@@ -499,11 +516,11 @@ def test_what_needs_more_than_one_migrate_waits_for_the_last(
     model = f'migrations.CreateModel("N", [{ID}])'
     project(a={"0001_early": SMALL})
     deploy(database.alias, DAY_2 - timedelta(days=1))
-    project(a={"0001_early": SMALL, "0002_late": COLUMN}, b={"0001_b": model})
+    project(a={"0001_early": SMALL, "0002_late": TABLE}, b={"0001_b": model})
     deploy(database.alias, DAY_2)
-    execute(database, "CREATE VIEW v AS SELECT y FROM a_t, b_n")
+    execute(database, "CREATE VIEW v AS SELECT w FROM a_u, b_n")
     before = said_of(database)
-    execute(database, "INSERT INTO a_t (y) VALUES (1)")
+    execute(database, "INSERT INTO a_u (w) VALUES (1)")
     assert roll_back(database, DAY_2, destroy_data=False).status == 0
     migrate(database.alias, "b")
     migrate(database.alias, "a")
