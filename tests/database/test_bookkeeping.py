@@ -301,6 +301,7 @@ def test_a_run_says_what_it_is() -> None:
 
 def test_a_table_that_goes_while_it_is_read(database: Database) -> None:
     """Only somebody else can have taken it away meanwhile, as a rollback does."""
+    database.connection.ensure_connection()  # makes the file of SQLite
     with (
         pytest.raises(Locked, match="Somebody changed .* while it was being read"),
         databases.get(database.alias).reading(),
