@@ -572,7 +572,7 @@ def test_a_mark_that_cannot_be_written(shop: Database) -> None:
     said = call("markrelease", "1.0", database=shop.alias)
     assert said.status == 1
     assert "cannot be written to: " in said.error
-    assert said.error.endswith("Its user must be allowed to make and to fill the table rollback_app_deployment.")
+    assert said.error.endswith("Let its user make and fill the table rollback_app_deployment.")
 
 
 # What was rolled back
