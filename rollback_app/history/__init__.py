@@ -3,7 +3,7 @@
 Everything here works on plain data: the records of `django_migrations` and Django's `Migration` objects.
 """
 
-from .deployments import Deployment, RecordedDeployment, deployments
+from .deployments import Deployment, RecordedDeployment, deployments, just_after
 from .graph import Code, History, Torn, read
 from .records import MICROSECOND, Cut, Key, Record
 from .runs import Outcome, Position, Run, with_applied_again
@@ -22,6 +22,7 @@ __all__ = [
     "Run",
     "Torn",
     "deployments",
+    "just_after",
     "read",
     "with_applied_again",
 ]

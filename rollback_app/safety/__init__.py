@@ -7,7 +7,6 @@ from .checks import CHECKS, blockers, judge
 from .comparison import Comparison, Difference, in_words
 from .consent import check_can_be_taken_back, check_nothing_blocks, check_nothing_lost
 from .findings import Count, Finding, Inspector, Level, Preview, Refused, Violations, digits
-from .history_checks import clean_after, clean_before
 from .listing import Listed, Listing, RolledBack, marks, rolled_back
 from .objects import Fate, ListedObject, Object, gone, named
 
@@ -32,8 +31,6 @@ __all__ = [
     "check_can_be_taken_back",
     "check_nothing_blocks",
     "check_nothing_lost",
-    "clean_after",
-    "clean_before",
     "digits",
     "gone",
     "in_words",

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import Enum
 from typing import Any, Protocol
 
 from rollback_app.errors import RollbackError
-from rollback_app.history import Deployment
+from rollback_app.history import Deployment, just_after
 from rollback_app.moments import Moment
 from rollback_app.planner import Known, Names, Plan, Requirement, Right, TableChange
 
@@ -114,9 +114,8 @@ class Preview:
             return None
         if later[0].start - at > plan.basis.choices.gap:
             return None
-        exact = later[0].end + plan.basis.cut.precision
-        whole = (exact + timedelta(microseconds=999_999)).replace(microsecond=0)
-        return later[0], whole if whole <= min([self.now, *(group.start for group in later[1:])]) else exact
+        before = [self.now, *(group.start for group in later[1:])]
+        return later[0], just_after(later[0], before, plan.basis.cut.precision)
 
     def of_level(self, level: Level) -> list[Finding]:
         return [finding for finding in self.findings if finding.level is level]

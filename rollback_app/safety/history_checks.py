@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime
 
-from rollback_app.history import Deployment, Key, Position
+from rollback_app.history import Cut, Key, Position, just_after
 from rollback_app.planner import Plan
 
 from .findings import Finding, Judged, Level
@@ -51,26 +50,19 @@ def split_deployment(judged: Judged) -> Iterator[Finding]:
     group = judged.plan.obstacles.split
     if group is None:
         return
-    late = [record for record in group.records if judged.plan.basis.cut.is_late(record)]
+    basis = judged.plan.basis
+    late = [record for record in group.records if basis.cut.is_late(record)]
+    before = Cut(group.start, basis.cut.precision).to_paste(basis.records)
+    after = just_after(group, [each.start for each in basis.deployments if each.start > group.end], basis.cut.precision)
     yield Finding(
         "rollback.E004",
         Level.BLOCKER,
         "",
         f"The moment splits a deployment: {len(late)} of its {len(group.records)} migrations would be unapplied.",
-        f'To undo the whole deployment: "{clean_before(group.start)}". To keep it: "{clean_after(group, judged.plan)}". '
+        f'To undo the whole deployment: "{before.isoformat(sep=" ")}". To keep it: "{after.isoformat(sep=" ")}". '
         "To split it anyway, add --split-deployment.",
         {"start": group.start.isoformat(), "end": group.end.isoformat()},
     )
-
-
-def clean_before(start: datetime) -> str:
-    """The moment at which a deployment begins, ready to paste."""
-    return start.isoformat(sep=" ")
-
-
-def clean_after(group: Deployment, plan: Plan) -> str:
-    """The moment just after a deployment ends, ready to paste."""
-    return (group.end + plan.basis.cut.precision).isoformat(sep=" ")
 
 
 def excluded(judged: Judged) -> Iterator[Finding]:
