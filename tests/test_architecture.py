@@ -17,6 +17,7 @@ ROWS = [
     {"history"},
     {"moments", "states", "project"},
     {"planner", "legacy"},
+    {"compatibility"},
     {"safety"},
     {"database"},
     {"bookkeeping"},
@@ -26,7 +27,7 @@ ROWS = [
     {"checks", "receivers"},
     {"apps", "management", "__main__"},
 ]
-PURE = {"errors", "history", "moments", "states", "planner", "safety", "reports", "legacy"}
+PURE = {"errors", "history", "moments", "states", "planner", "compatibility", "safety", "reports", "legacy"}
 ONLY = {"legacy": {"errors", "moments"}}  # what a room may import, if it is less than the rows above it
 ROOMS = set().union(*ROWS)
 WITHOUT_DJANGO = {"errors", "moments", "legacy", "__main__"}  # for machines that have no project

@@ -6,6 +6,7 @@ A result knows only how to become a Report, a format sees only a Report: M forma
 from __future__ import annotations
 
 from .base import FORMATS, Line, Paint, Report, as_message, as_text, joined, number_of, of_error, said, seconds
+from .compatibility import of_schema_check
 from .deployments import of_listing
 from .plan import of_commands, of_findings, of_preview
 from .runs import of_records, of_rehearsal, of_result, of_verdict
@@ -29,6 +30,7 @@ __all__ = [
     "of_records",
     "of_rehearsal",
     "of_result",
+    "of_schema_check",
     "of_verdict",
     "said",
     "seconds",

@@ -12,6 +12,8 @@ from rollback_app.planner import Kind, Plan, migrate_commands
 from rollback_app.safety import Level, Preview
 
 from .base import Line, Report, local, number_of, stamp
+from .compatibility import data as verdict_data
+from .compatibility import of_older
 from .findings import findings
 from .steps import steps
 from .summary import summary
@@ -56,6 +58,7 @@ def _lines(preview: Preview, in_full: bool) -> Iterator[Line]:
         yield from _targets(plan, in_full)
         shown, rest = steps(preview, in_full=in_full)
         yield from shown
+    yield from _verdict(preview, in_full)
     if rest:
         yield Line()
         yield from findings(rest, in_full=in_full)
@@ -70,6 +73,11 @@ def _lines(preview: Preview, in_full: bool) -> Iterator[Line]:
         ):
             yield Line("Stop the application first: code or SQL of these migrations may change its rows.", "WARNING")
         yield Line(f"Digest of this plan: {plan.digest}")
+
+
+def _verdict(preview: Preview, in_full: bool) -> Iterator[Line]:
+    lines = list(of_older(preview.verdict, in_full=in_full)) if preview.verdict else []
+    yield from [Line(), *lines] if lines else []
 
 
 def _moment(preview: Preview) -> Iterator[Line]:
@@ -184,6 +192,7 @@ def _data(preview: Preview) -> dict[str, Any]:
             }
             for finding in preview.findings
         ],
+        "verdict": verdict_data(preview.verdict) if preview.verdict else None,
     }
 
 

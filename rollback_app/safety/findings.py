@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import Enum
 from typing import Any, Protocol
 
+from rollback_app.compatibility import Verdict
 from rollback_app.errors import RollbackError
 from rollback_app.history import Deployment, just_after
 from rollback_app.moments import Moment
@@ -91,6 +92,7 @@ class Preview:
     """What a rollback would do to one database, and the findings about it.
 
     alias, title: of the database. one_transaction: would all of it be one transaction? now: when it was read, aware, UTC.
+    verdict: could the older code run on the database as it is? None, if there is nothing to undo.
     """
 
     alias: str
@@ -100,6 +102,7 @@ class Preview:
     findings: tuple[Finding, ...]
     one_transaction: bool
     now: datetime
+    verdict: Verdict | None = None
 
     @property
     def nearly_kept(self) -> tuple[Deployment, datetime] | None:

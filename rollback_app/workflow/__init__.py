@@ -11,11 +11,14 @@ from rollback_app.safety import Preview
 from .preview import deployments, preview
 from .recorded import code_manifest, mark_release, rollbacks
 from .run import Result, Unfinished, rehearse, roll_back
+from .verdict import SchemaCheck, check_schema
 
 __all__ = [
     "Preview",
     "Result",
+    "SchemaCheck",
     "Unfinished",
+    "check_schema",
     "code_manifest",
     "deployments",
     "mark_release",

@@ -21,6 +21,7 @@ from rollback_app.planner import Choices
 from rollback_app.safety import Listed, Listing, Preview, marks, rolled_back
 
 from .reading import finder, plan_for, reading, zone_name
+from .verdict import verdict_of
 
 
 def preview(
@@ -51,7 +52,8 @@ def preview(
             here = find(database)
             plan = plan_for(database, here, choices)
             findings = safety.judge(plan, database, one_transaction=one_transaction, count=count)
-        found.append(Preview(alias, database.title, here, plan, findings, one_transaction, now))
+            verdict = verdict_of(plan, database)
+        found.append(Preview(alias, database.title, here, plan, findings, one_transaction, now, verdict))
     return found
 
 

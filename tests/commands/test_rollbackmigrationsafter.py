@@ -71,6 +71,8 @@ Moment   2024-05-02 00:00:00 Europe/Berlin = 2024-05-01 22:00:00 UTC,
 Unapplies what was applied at or after this moment. Keeps everything older.
 
 Undoes 2 migrations of 2 apps. Destroys 1 column (1 row).
+The older release would run on the database as it is; you may not need this
+rollback.
 Needs your consent. Nothing blocks.
 
 Deployments around it, in Europe/Berlin

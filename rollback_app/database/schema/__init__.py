@@ -1,0 +1,53 @@
+"""What `compatibility` compares: a live schema, and what the classes of models ask of it, both as plain data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from rollback_app.compatibility import Column, Constraint, Relation, Rule, Schema, Type
+from rollback_app.database.catalog import with_join_tables
+
+from . import mysql, postgresql, sqlite
+from .models import default, wanted
+from .rows import Rows, Tables
+
+__all__ = ["default", "live", "wanted", "with_join_tables"]
+
+
+def live(connection: BaseDatabaseWrapper, tables: Tables) -> Schema:
+    """What there is of these tables, in five queries."""
+    found = _READS[connection.vendor](connection, tables)
+    relations = {relation.name: _whole(relation, found) for relation in found.relations}
+    return Schema(connection.vendor, relations, tuple(found.foreign_keys), connection.ops.quote_name)
+
+
+def _whole(relation: Relation, rows: Rows) -> Relation:
+    constraints = [(rule, words) for table, rule, words in rows.constraints if table == relation.name]
+    json = {column for rule, words in constraints if _is_json(rule, words) for column in rule.columns}
+    columns = [column for table, column in rows.columns if table == relation.name]
+    return replace(
+        relation,
+        columns={each.name: _as_json(each) if each.name in json else each for each in columns},
+        constraints=tuple(rule for rule, _ in constraints),
+        triggers=tuple(trigger for table, trigger in rows.triggers if table == relation.name),
+    )
+
+
+def _is_json(rule: Constraint, words: str) -> bool:
+    """Is it the check by which SQLite and MariaDB know a JSON value from any other text?"""
+    return rule.rule is Rule.CHECK and len(rule.columns) == 1 and "json_valid" in words.lower()
+
+
+def _as_json(column: Column) -> Column:
+    definition = column.definition and f"{column.definition} CHECK (json_valid(`{column.name}`))"
+    return replace(column, type=Type(column.type.words, "JSON"), definition=definition)
+
+
+_READS: Mapping[str, Callable[[BaseDatabaseWrapper, Tables], Rows]] = {
+    "postgresql": postgresql.read,
+    "mysql": mysql.read,
+    "sqlite": sqlite.read,
+}
