@@ -17,6 +17,7 @@ from rollback_app.moments import Moment
 from rollback_app.planner import Choices, plan
 from rollback_app.reports import Line, Report, as_message, as_text, said
 from rollback_app.safety import Comparison, Difference, Finding, Level, Preview
+from tests.support.commands import unwrapped
 from tests.support.plain import NOON, code, made, recorded
 
 ID = ("id", models.BigAutoField(primary_key=True))
@@ -236,3 +237,12 @@ def test_the_verdict(comparison: Comparison, lines: list[str]) -> None:
     assert found == lines
     in_full = reports.of_verdict(comparison, in_full=True).lines
     assert [line.text for line in in_full][-1:] != ["  1 difference was there before the run; -v 2 lists it."]
+
+
+def test_an_announcement_begins_a_line_also_when_it_is_unwrapped() -> None:
+    long = "CONSTRAINT `lower_case` failed for `a_database_of_`.`orders_order` (error 4025)"
+    assert len(long) == 79  # so that no word fits behind it
+    statement = "UPDATE `orders_order` SET `status` = 'x'"
+    message = as_message(f"{long}\nThe statement was: {statement}\nNothing was changed.")
+    assert message.splitlines()[-3:] == ["The statement was:", f"  {statement}", "Nothing was changed."]
+    assert unwrapped(message) == f"{long}\nThe statement was:\n  {statement}\nNothing was changed."
