@@ -52,6 +52,7 @@ def of_verdict(comparison: Comparison, *, in_full: bool = False) -> Report:
             "left_over": [_difference(difference) for difference in comparison.left_over],
             "by_code": [_difference(difference) for difference in comparison.by_code],
             "known": [_difference(difference) for difference in comparison.known],
+            "left_out": list(comparison.left_out),
             "why_not": comparison.why_not,
         },
     )
@@ -67,7 +68,7 @@ def _verdict(comparison: Comparison, in_full: bool) -> Iterator[Line]:
         yield Line(f"Verified: {number_of(len(new), 'difference')} from what the migrations say.", "ERROR")
         return  # each is in the message of the failure
     elif not comparison.tables:
-        yield Line("Verified: no table was touched.")
+        yield Line("Verified: no table was touched." if not comparison.left_out else "Not verified:")
     else:
         are = "is" if comparison.tables == 1 else "are"
         but = ", but for the following" if left_over or by_code or known else ""
@@ -75,6 +76,8 @@ def _verdict(comparison: Comparison, in_full: bool) -> Iterator[Line]:
             f"Verified: {number_of(comparison.tables, 'table')} {are} as the migrations at the target say{but}.",
             "SUCCESS",
         )
+    for table in comparison.left_out:
+        yield Line(f"  {table} was not compared: its name holds a schema or quotes.", "WARNING", indent=4)
     for words in left_over:
         yield Line(f"  {words}: that is how Django itself undoes it, and harmless.", indent=4)
     for words in by_code:

@@ -214,6 +214,17 @@ DIFFERENCE = Difference("a_t", "index", "on x", missing=True)
     ("comparison", "lines"),
     [
         (Comparison(), ["Verified: no table was touched."]),
+        (
+            Comparison(left_out=("s.t",)),
+            ["Not verified:", "  s.t was not compared: its name holds a schema or quotes."],
+        ),
+        (
+            Comparison(1, left_out=("s.t",)),
+            [
+                "Verified: 1 table is as the migrations at the target say.",
+                "  s.t was not compared: its name holds a schema or quotes.",
+            ],
+        ),
         (Comparison(1), ["Verified: 1 table is as the migrations at the target say."]),
         (
             Comparison(2, known=(DIFFERENCE,)),
