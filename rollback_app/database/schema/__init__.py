@@ -19,6 +19,8 @@ __all__ = ["default", "live", "wanted", "with_join_tables"]
 
 def live(connection: BaseDatabaseWrapper, tables: Tables) -> Schema:
     """What there is of these tables, in five queries."""
+    if not tables:
+        return Schema(connection.vendor, {})
     found = _READS[connection.vendor](connection, tables)
     relations = {relation.name: _whole(relation, found) for relation in found.relations}
     return Schema(connection.vendor, relations, tuple(found.foreign_keys), connection.ops.quote_name)
