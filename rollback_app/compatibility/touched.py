@@ -32,8 +32,9 @@ def touched(plan: Plan, states: States) -> list[Model]:
     if plan.obstacles.ghosts:
         return list(older)
     named = {effect.table.lower() for effect in _effects(plan)} | set(_words_of_sql(plan))
-    changed = [key for key in newer if newer[key] is not older.get(key)]
-    pointed_at = {target for key in changed for target in targets_of(newer[key].fields.values(), key)}
+    changed = [(key, model) for key, model in newer.items() if model is not older.get(key)]
+    changed += [(key, model) for key, model in older.items() if model is not newer.get(key)]
+    pointed_at = {target for key, model in changed for target in targets_of(model.fields.values(), key)}
     return [
         key for key, model in older.items() if model is not newer.get(key) or key in pointed_at or _table(model) & named
     ]

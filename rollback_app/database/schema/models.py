@@ -111,13 +111,21 @@ def _reading(connection: BaseDatabaseWrapper, field: Any, target: Any, family: s
     try:
         for convert in (*connection.ops.get_db_converters(column), *column.get_db_converters(connection)):
             value = convert(value, column, connection)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of a time without a zone
-            python = target.to_python(value)
     # A field may be the project's, and raise anything.
     except Exception:  # noqa: BLE001
         return Reading.FAILS
-    return Reading.SAME if type(python) is type(value) and python == value else Reading.OTHER
+    return Reading.SAME if _is_of(target, value) else Reading.OTHER
+
+
+def _is_of(field: Any, value: Any) -> bool:
+    """Would the field give this value itself? Nobody asks it when a row is read."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of a time without a zone
+            python = field.to_python(value)
+    except Exception:  # noqa: BLE001  # as above
+        return False
+    return type(python) is type(value) and bool(python == value)
 
 
 def _value(connection: BaseDatabaseWrapper, family: str) -> Any:
@@ -133,8 +141,6 @@ def _value(connection: BaseDatabaseWrapper, family: str) -> Any:
 
 def default(connection: BaseDatabaseWrapper, field: Any) -> str:
     """SQL for the value that a field gives where none is named, if it is always the same; else empty."""
-    if field is None or field.is_relation:
-        return ""
     found = given(connection, field)[-1:]
     if isinstance(field, JSONField) or not found:
         return ""
