@@ -169,10 +169,10 @@ def _one_step(
             raise StepFailed(step, "before it began", "somebody else changed django_migrations in the meantime")
         if not in_transaction:
             found = undo_in_pieces(database, plan, step, undos, watch, bookmark, number=len(done) + 1)
-            watch.check_objects(step)
+            watch.step_undone(step)
             return found
         found = undo(database, step, undos, watch)
-        watch.check_objects(step)
+        watch.step_undone(step)
         database.delete_records(step.records)
         bookmark.step_done(len(done) + 1)
         watch.guard_callbacks()

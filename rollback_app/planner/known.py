@@ -45,16 +45,19 @@ class Known:
 
 
 def known(plan: Plan, names: Names, states: States | None = None) -> Known:
-    """states: those of the plan, if they are at hand. Computing them raises where `plan.obstacles` are in the way."""
+    """states: those of the plan, if they are at hand. Computing them raises where `plan.obstacles` are in the way. Of a plan that
+    resumes inside a step, what is known before and after that step."""
     effects = [effect for step in plan.steps for effect in step.effects]
     tables: dict[str, frozenset[str]] = {effect.table: frozenset() for effect in effects}
     named = {effect.frees for effect in effects}
     rules: set[tuple[str, str]] = set()
-    start = (states or plan.states()).start()
-    names = replace(names, states=(start,))
-    for model in start.models.values():
-        if names.lives_here(model):
-            tables.update(_tables(model, names))
+    rest = plan.after_resumed
+    starts = [(states or plan.states()).start(), *([rest.states().start()] if rest else [])]
+    for start in starts:
+        names = replace(names, states=(start,))
+        for model in [each for each in start.models.values() if names.lives_here(each)]:
+            for table, columns in _tables(model, names).items():
+                tables[table] = tables.get(table, frozenset()) | columns
             rules.update(_rules(model, names))
             for kind in ("indexes", "constraints"):
                 named.update(each.name for each in model.options.get(kind, ()))

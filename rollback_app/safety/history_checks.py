@@ -89,7 +89,16 @@ def broken_off(judged: Judged) -> Iterator[Finding]:
             f"An earlier rollback stopped inside {plan.earlier.unfit.key}, and {why}.",
             f"{what}If you have restored or repaired what {plan.earlier.unfit.key} made, add --start-over.",
         )
-    if plan.earlier.resumes:
+    if plan.earlier.resumes and judged.one_transaction:
+        yield Finding(
+            "rollback.E008",
+            Level.BLOCKER,
+            str(plan.earlier.resumes.key),
+            f"An earlier rollback went step by step and stopped inside {plan.earlier.resumes.key}. Only one that goes step by"
+            " step can continue there.",
+            f"Add --step-by-step. If you have restored or repaired what {plan.earlier.resumes.key} made, add --start-over.",
+        )
+    elif plan.earlier.resumes:
         done = f"{plan.earlier.resumes.operations} of its operations"
         if plan.earlier.resumes.statements_done:
             done += f" and {plan.earlier.resumes.statements_done} of the statements of the next one"

@@ -28,9 +28,9 @@ def objects(judged: Judged) -> Iterator[Finding]:
     """Each object once, at the first change that reaches it; a blocker before anything else."""
     plan = judged.plan
     obstacles = plan.obstacles
-    # Then there are no states of this plan, or not those that the database is in: a run stopped in the middle of its first step.
-    unknown = obstacles.unclear or obstacles.dependants or obstacles.excluded or plan.earlier.resumes
-    changes = [] if unknown else table_changes(plan)
+    # Then there are no states of this plan, or tables are called otherwise: a run stopped in the middle of its first step.
+    part = None if obstacles.unclear or obstacles.dependants or obstacles.excluded else plan.with_tables_of_today
+    changes = table_changes(part) if part else []
     if not changes:
         return
     found: dict[tuple[str, str], tuple[TableChange, Object]] = {}

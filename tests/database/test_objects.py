@@ -12,7 +12,7 @@ from rollback_app.executor import StepFailed
 from rollback_app.safety import Finding
 from tests.support.commands import roll_back
 from tests.support.databases import Database
-from tests.support.history import deploy, keys
+from tests.support.history import deploy, keys, migrate, set_applied
 from tests.support.projects import Project, migration
 
 DAY_1 = datetime(2024, 5, 1, 8, 0, tzinfo=timezone.utc)
@@ -565,3 +565,103 @@ def code(apps, editor):
     deployed(database, project, text, ["CREATE INDEX i ON a_t (x)", "CREATE INDEX j ON a_t (x, id)"], SMALL)
     assert roll_back(database, DAY_2).status == 0
     assert (found_in(database, "i"), found_in(database, "j")) == (1, 0)
+
+
+# A run that goes on inside a step
+
+STOPS = """
+def stops(apps, schema_editor):
+    if FAILS:
+        raise ValueError("on purpose")
+"""
+PARTS = f"""migrations.CreateModel("P", [{ID}, ("x", models.IntegerField(default=1))])"""
+WIDE = 'migrations.AlterField("{}", "x", models.BigIntegerField(default=3))'
+MORE = 'migrations.AddField("P", "y", models.IntegerField(null=True))'
+
+
+def stopped(database: Database, project: Project, of_p: str, of_t: str = WIDE.format("T"), *made: str) -> None:
+    """A run that stopped inside a.0002_late, at its code, before the operation on T; b.0002_late comes after it."""
+
+    def use(*, fails: bool) -> None:
+        late = migration(
+            f"{of_t}, migrations.RunPython(migrations.RunPython.noop, stops)",
+            [("a", "0001_early"), ("b", "0002_late")],
+            before=f"FAILS = {fails}\n{STOPS}",
+            atomic=False,
+        )
+        later = migration(of_p, [("b", "0001_parts")])
+        project(a={"0001_early": SMALL, "0002_late": late}, b={"0001_parts": PARTS, "0002_late": later})
+
+    use(fails=True)
+    migrate(database.alias)
+    set_applied(
+        database.alias,
+        {key: DAY_2 if key[1] == "0002_late" else DAY_1 for key in keys(database.alias)},
+    )
+    execute(database, *made)
+    assert roll_back(database, DAY_2, step_by_step=True).status == 1
+    use(fails=False)
+
+
+@pytest.mark.databases("sqlite")
+@pytest.mark.parametrize("renames", [False, True])
+def test_indexes_and_triggers_are_made_again_also_if_a_run_goes_on(
+    database: Database, project: Project, renames: bool
+) -> None:
+    made = [
+        f"CREATE {what} ON {table} {does}"
+        for table in ("a_t", "b_p")
+        for what, does in [(f"INDEX i_{table}", "(x)"), (f"TRIGGER g_{table} AFTER UPDATE", "BEGIN SELECT 1; END")]
+    ]
+    rename = 'migrations.RenameField("Log", "n", "m"), ' if renames else ""
+    stopped(database, project, WIDE.format("P"), f"{rename}{WIDE.format('T')}", *made)
+    said = roll_back(database, DAY_2, step_by_step=True)
+    assert said.status == 0, said.all
+    assert "stopped inside a.0002_late" in said.out
+    assert [found_in(database, f"{what}_{table}") for what in "ig" for table in ("a_t", "b_p")] == [1, 1, 1, 1]
+
+
+HANGING = {
+    "postgresql": ("CREATE VIEW v AS SELECT y FROM b_p", "view public.v"),
+    "sqlite": ("CREATE TRIGGER v AFTER UPDATE OF y ON b_p BEGIN SELECT 1; END", "trigger v"),
+    "mariadb": ("CREATE VIEW v AS SELECT y FROM b_p", "view v"),
+}
+
+
+def test_what_goes_after_the_step_that_is_gone_on_with_is_named(database: Database, project: Project) -> None:
+    sql, name = HANGING[database.vendor]
+    stopped(database, project, MORE, WIDE.format("T"), sql)
+    (preview,) = workflow.preview(DAY_2.isoformat(), using=[database.alias], step_by_step=True)
+    named = [each for each in preview.findings if "kind" in each.facts]
+    assert [(each.about, f"{each.facts['kind']} {each.facts['name']}") for each in named] == [("b.0002_late", name)]
+    assert roll_back(database, DAY_2, step_by_step=True).status == 0
+
+
+LOST = {
+    "postgresql": ("CREATE VIEW v AS SELECT y FROM b_p", "view public.v"),
+    "sqlite": ("CREATE TRIGGER v AFTER UPDATE ON b_q BEGIN SELECT 1; END", "trigger v"),
+    "mariadb": ("CREATE TRIGGER v AFTER UPDATE ON b_q FOR EACH ROW SET @x = 1", "trigger v"),
+}
+
+
+def test_what_goes_unnamed_after_the_step_that_is_gone_on_with_fails_the_run(
+    database: Database, project: Project
+) -> None:
+    sql, name = LOST[database.vendor]
+    stopped(database, project, f'{MORE}, migrations.CreateModel("Q", [{ID}])')
+    previews = workflow.preview(DAY_2.isoformat(), using=[database.alias], step_by_step=True)
+    execute(database, sql)
+    with pytest.raises(StepFailed, match=f"gone, although the plan does not name it: {name}"):
+        workflow.roll_back(previews, destroy_data=True)
+    assert ("a", "0002_late") not in keys(database.alias)
+
+
+def test_where_names_change_in_the_rest_of_a_step_nothing_is_said_of_what_comes_after_it(
+    database: Database, project: Project
+) -> None:
+    """What hangs there is not known by the names of today."""
+    sql, _ = HANGING[database.vendor]
+    stopped(database, project, MORE, 'migrations.RenameField("Log", "n", "m")', sql)
+    (preview,) = workflow.preview(DAY_2.isoformat(), using=[database.alias], step_by_step=True)
+    assert not [each for each in preview.findings if "kind" in each.facts]
+    assert roll_back(database, DAY_2, step_by_step=True).status == 0
