@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from django.db.migrations.state import ModelState
+from django.db.models import Field
 
 from rollback_app.states import States
 
@@ -27,11 +28,14 @@ _LONGEST = 63  # PostgreSQL cuts a longer name
 class Known:
     """tables: their columns, by their names without quotes, as "schema.table" of one that is named so; empty for one that only
     an operation names. names: of indexes and constraints that a model or an operation names. rules: the columns (table,
-    column) that have a rule of their own, which may have no name."""
+    column) that have a rule of their own, which may have no name. checks: those of a field that writes its own. together: for
+    tables the sets of columns that a model calls unique together."""
 
     tables: Mapping[str, frozenset[str]]
     names: frozenset[str]
     rules: frozenset[tuple[str, str]]
+    checks: frozenset[tuple[str, str]] = frozenset()
+    together: Mapping[str, frozenset[frozenset[str]]] = field(default_factory=dict)
 
     def has_name(self, name: str, table: str, columns: Collection[str]) -> bool:
         """Is this an index or constraint that the migrations made? columns: those that it is about."""
@@ -50,7 +54,8 @@ def known(plan: Plan, names: Names, states: States | None = None) -> Known:
     effects = [effect for step in plan.steps for effect in step.effects]
     tables: dict[str, frozenset[str]] = {effect.table: frozenset() for effect in effects}
     named = {effect.frees for effect in effects}
-    rules: set[tuple[str, str]] = set()
+    rules, checks = set[tuple[str, str]](), set[tuple[str, str]]()
+    together: dict[str, frozenset[frozenset[str]]] = {}
     rest = plan.after_resumed
     starts = [(states or plan.states()).start(), *([rest.states().start()] if rest else [])]
     for start in starts:
@@ -59,10 +64,13 @@ def known(plan: Plan, names: Names, states: States | None = None) -> Known:
             for table, columns in _tables(model, names).items():
                 tables[table] = tables.get(table, frozenset()) | columns
             rules.update(_rules(model, names))
+            checks.update(_checks(model, names))
+            together[names.table(model)] = together.get(names.table(model), frozenset()) | _together(model, names)
             for kind in ("indexes", "constraints"):
                 named.update(each.name for each in model.options.get(kind, ()))
     unquoted = {table.replace('"', ""): columns for table, columns in tables.items()}
-    return Known(unquoted, frozenset(name[:_LONGEST] for name in named), frozenset(rules))
+    found = frozenset(name[:_LONGEST] for name in named)
+    return Known(unquoted, found, frozenset(rules), frozenset(checks), together)
 
 
 def _tables(model: ModelState, names: Names) -> dict[str, frozenset[str]]:
@@ -95,3 +103,19 @@ def _rules(model: ModelState, names: Names) -> set[tuple[str, str]]:
         if join := names.join_table(model, name, model_field):
             found.update((join, end) for end in {"id", *_ends(model, model_field)})
     return found
+
+
+def _checks(model: ModelState, names: Names) -> set[tuple[str, str]]:
+    """The columns of fields that write their own check, of whatever text."""
+    return {
+        (names.table(model), names.column(name, model_field) or "")
+        for name, model_field in model.fields.items()
+        if type(model_field).db_check is not Field.db_check
+    }
+
+
+def _together(model: ModelState, names: Names) -> frozenset[frozenset[str]]:
+    sets = model.options.get("unique_together") or ()
+    return frozenset(
+        frozenset((names.column(name, model.fields[name]) or "").lower() for name in fields) for fields in sets
+    )
