@@ -23,6 +23,8 @@ _FAMILIES = {
     "interval": "duration",
     "uuid": "UUID",
 }
+# What Django makes for a kind of value that a database has no type for, and makes for no other.
+_DJANGOS = {"tinyint(1)": "boolean", "char(32)": "UUID"}
 _WORDS = re.compile(r"(?P<name>[^(]+?) *(\((?P<numbers>[\d, ]+)\))?(?P<rest>[^()]*)")
 
 
@@ -58,8 +60,8 @@ def _least(size: int | None) -> float:
 def of_words(words: str) -> Type:
     """The type that these words name: `varchar(20)`, `character varying(20)`, `numeric(10, 2)`, `int(10) unsigned`."""
     plain = " ".join(words.lower().replace("auto_increment", "").split())
-    if plain == "tinyint(1)":
-        return Type(words, "boolean")
+    if plain in _DJANGOS:
+        return Type(words, _DJANGOS[plain])
     found = _WORDS.fullmatch(plain)
     name = " ".join(f"{found['name']}{found['rest']}".split()) if found else plain
     name, unsigned = name.removesuffix(" unsigned"), name.endswith(" unsigned")

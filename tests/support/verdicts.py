@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
+from django.db.migrations.state import ModelState, ProjectState
 
 from rollback_app import workflow
 from rollback_app.compatibility import Answer, Does, TableVerdict, Verdict
@@ -51,6 +52,13 @@ def older_models(preview: Preview) -> list[Any]:
 
 def newer_models(preview: Preview) -> list[Any]:
     return list(preview.plan.states().start().apps.get_models(include_auto_created=True))
+
+
+def rendered(app: str, name: str, **fields: Any) -> Any:
+    """The class of a model, as migrations render it."""
+    state = ProjectState()
+    state.add_model(ModelState(app, name, list(fields.items())))
+    return state.apps.get_model(app, name)
 
 
 def filled(database: Database, model: Any, **values: Any) -> Any:

@@ -57,17 +57,18 @@ def _column(connection: BaseDatabaseWrapper, field: Any, canonical: Callable[[st
         return None
     target = field.target_field if field.is_relation else field
     kind = of_words(words)
-    stored_as_text = kind.family == "text" or connection.vendor == "mysql"
+    if isinstance(target, JSONField) and kind.family in ("text", "JSON"):
+        kind = Type(words, "JSON")
     points_to = canonical(field.remote_field.model._meta.db_table) if field.is_relation else ""
     return Wanted(
         column=field.column,
-        type=Type(words, "JSON") if isinstance(target, JSONField) and stored_as_text else kind,
+        type=kind,
         null=field.null,
         automatic=isinstance(field, AutoField),
         generated=getattr(field, "generated", False),
         db_default=_has_db_default(field),
         primary_key=field.primary_key,
-        checked=bool(field.db_check(connection)),
+        checked=bool(field.db_check(connection)) or kind.family == "JSON",  # which MariaDB checks by itself
         points_to=points_to,
         constraint=field.is_relation and field.db_constraint,
         on_delete=_on_delete(field) if field.is_relation else "",
@@ -86,28 +87,30 @@ def _on_delete(field: Any) -> str:
     return "NOBODY" if on_delete is DO_NOTHING else "DJANGO"
 
 
-# What the drivers give for a value of each family.
-_VALUES: dict[str, Any] = {
-    "whole number": 7,
-    "decimal number": Decimal("7.5"),
-    "floating number": 7.5,
-    "text": "text",
-    "JSON": '{"a": 1}',
-    "boolean": True,
-    "date": date(2024, 5, 1),
-    "time": time(10, 30),
-    "duration": timedelta(hours=1),
-    "UUID": UUID(int=7),
-    "binary": b"bytes",
+# What the drivers give for values of each family.
+_VALUES: dict[str, tuple[Any, ...]] = {
+    "whole number": (7, 2**62),
+    "decimal number": (Decimal("7.5"),),
+    "floating number": (7.5,),
+    "text": ("text", "7"),
+    "JSON": ('{"a": 1}', "7"),
+    "boolean": (True, False),
+    "date": (date(2024, 5, 1),),
+    "time": (time(10, 30),),
+    "duration": (timedelta(hours=1),),
+    "UUID": (UUID(int=7),),
+    "binary": (b"bytes",),
 }
 
 
 def _reading(connection: BaseDatabaseWrapper, field: Any, target: Any, family: str) -> Reading:
-    """What Django's own conversion makes of a value that the driver gives for a column of this family."""
-    value = _value(connection, family)
+    """What Django's own conversion makes of values that the driver gives for a column of this family."""
+    found = {_reading_of(connection, field, target, value) for value in _values(connection, family)}
+    return found.pop() if len(found) == 1 else Reading.OTHER
+
+
+def _reading_of(connection: BaseDatabaseWrapper, field: Any, target: Any, value: Any) -> Reading:
     column = field.get_col(field.model._meta.db_table)
-    if value is None:
-        return Reading.OTHER
     try:
         for convert in (*connection.ops.get_db_converters(column), *column.get_db_converters(connection)):
             value = convert(value, column, connection)
@@ -128,15 +131,17 @@ def _is_of(field: Any, value: Any) -> bool:
     return type(python) is type(value) and bool(python == value)
 
 
-def _value(connection: BaseDatabaseWrapper, family: str) -> Any:
+def _values(connection: BaseDatabaseWrapper, family: str) -> tuple[Any, ...]:
     if family == "date and time":
         aware = connection.vendor == "postgresql" and settings.USE_TZ
-        return datetime(2024, 5, 1, 10, 30, tzinfo=timezone.utc if aware else None)
-    if family == "decimal number" and connection.vendor == "sqlite":
-        return 7.5
-    if family == "UUID" and connection.vendor == "mysql":
-        return str(_VALUES[family])
-    return 1 if (family, connection.vendor) == ("boolean", "mysql") else _VALUES.get(family)
+        return (datetime(2024, 5, 1, 10, 30, tzinfo=timezone.utc if aware else None),)
+    others: dict[tuple[str, str], tuple[Any, ...]] = {
+        ("decimal number", "sqlite"): (7.5,),
+        ("UUID", "mysql"): (str(UUID(int=7)),),
+        ("UUID", "sqlite"): (UUID(int=7).hex,),
+        ("boolean", "mysql"): (1, 0),
+    }
+    return others.get((family, connection.vendor), _VALUES.get(family, ()))
 
 
 def default(connection: BaseDatabaseWrapper, field: Any) -> str:
