@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from .schema import Column, Constraint, Fills, ForeignKey, ModelTable, Reading, Relation, Rule, Schema, Wanted
 from .verdict import Answer, Does, Reason, reason
@@ -21,6 +22,15 @@ class Known:
     models: Mapping[str, ModelTable]
     names: Mapping[tuple[str, str], str] = field(default_factory=dict)
     defaults: Mapping[tuple[str, str], str] = field(default_factory=dict)
+
+    @cached_property
+    def pointing(self) -> Mapping[str, list[tuple[ModelTable, Wanted]]]:
+        """For each table the columns of models that point to it."""
+        found: dict[str, list[tuple[ModelTable, Wanted]]] = {}
+        for model in self.models.values():
+            for wanted in model.columns:
+                found.setdefault(wanted.points_to, []).append((model, wanted))
+        return found
 
 
 @dataclass(frozen=True)
@@ -211,8 +221,8 @@ def _lets_all_pass(rule: Constraint, place: Place) -> bool:
 def foreign_keys(place: Place) -> Iterator[Reason]:
     """Those of this table that the model does not know."""
     known = {(wanted.column, wanted.points_to) for wanted in place.model.columns if wanted.constraint}
-    for key in place.schema.foreign_keys:
-        if key.table != place.relation.name or (key.columns[0], key.target) in known:
+    for key in place.schema.keys_of.get(place.relation.name, ()):
+        if (key.columns[0], key.target) in known:
             continue
         text = f"A foreign key that this code does not know may refuse rows: {', '.join(key.columns)} to {key.target}."
         given = [place.unknown.get(column) for column in key.columns]
@@ -224,9 +234,7 @@ def foreign_keys(place: Place) -> Iterator[Reason]:
 
 def rows_that_point_here(place: Place) -> Iterator[Reason]:
     """Foreign keys from elsewhere, of which the code knows nothing when it deletes a row."""
-    for key in place.schema.foreign_keys:
-        if key.target != place.relation.name:
-            continue
+    for key in place.schema.keys_to.get(place.relation.name, ()):
         wanted = _field_of(key, place.known)
         if wanted is not None and wanted.on_delete != "DATABASE":
             continue
@@ -249,10 +257,9 @@ def _field_of(key: ForeignKey, known: Known) -> Wanted | None:
 
 def models_that_point_here(place: Place) -> Iterator[Reason]:
     """Tables that Django itself looks through when it deletes a row here."""
-    for model in place.known.models.values():
-        looks = [each for each in model.columns if each.points_to == place.model.table and each.on_delete == "DJANGO"]
+    for model, wanted in place.known.pointing.get(place.model.table, ()):
         relation = place.schema.relations.get(model.table)
-        for wanted in looks:
+        if wanted.on_delete == "DJANGO":
             if relation is None or wanted.column not in relation.columns:
                 text = f"To delete a row, this code looks for {wanted.column} in {model.table}, which is not there."
                 yield reason(text, Answer.NO, Does.DELETES)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import cached_property
 
 from .types import Type
 
@@ -79,6 +80,13 @@ class Relation:
     triggers: tuple[Trigger, ...] = ()
 
 
+def _grouped(pairs: Iterable[tuple[str, ForeignKey]]) -> Mapping[str, list[ForeignKey]]:
+    found: dict[str, list[ForeignKey]] = {}
+    for name, key in pairs:
+        found.setdefault(name, []).append(key)
+    return found
+
+
 def _in_double_quotes(name: str) -> str:
     return f'"{name}"'
 
@@ -91,6 +99,16 @@ class Schema:
     relations: Mapping[str, Relation]
     foreign_keys: tuple[ForeignKey, ...] = ()
     quote: Callable[[str], str] = _in_double_quotes
+
+    @cached_property
+    def keys_of(self) -> Mapping[str, list[ForeignKey]]:
+        """Foreign keys by their table."""
+        return _grouped((key.table, key) for key in self.foreign_keys)
+
+    @cached_property
+    def keys_to(self) -> Mapping[str, list[ForeignKey]]:
+        """Foreign keys by the table that they point to."""
+        return _grouped((key.target, key) for key in self.foreign_keys)
 
     @property
     def enforces_types(self) -> bool:

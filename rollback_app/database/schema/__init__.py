@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
@@ -12,7 +13,7 @@ from rollback_app.database.catalog import with_join_tables
 
 from . import mysql, postgresql, sqlite
 from .models import default, wanted
-from .rows import Rows, Tables
+from .rows import Rows, Tables, by_table
 
 __all__ = ["default", "live", "wanted", "with_join_tables"]
 
@@ -22,19 +23,24 @@ def live(connection: BaseDatabaseWrapper, tables: Tables) -> Schema:
     if not tables:
         return Schema(connection.vendor, {})
     found = _READS[connection.vendor](connection, tables)
-    relations = {relation.name: _whole(relation, found) for relation in found.relations}
+    columns, constraints, triggers = (
+        by_table(rows)
+        for rows in (found.columns, [(table, each) for table, *each in found.constraints], found.triggers)
+    )
+    relations = {
+        relation.name: _whole(relation, columns[relation.name], constraints[relation.name], triggers[relation.name])
+        for relation in found.relations
+    }
     return Schema(connection.vendor, relations, tuple(found.foreign_keys), connection.ops.quote_name)
 
 
-def _whole(relation: Relation, rows: Rows) -> Relation:
-    constraints = [(rule, words) for table, rule, words in rows.constraints if table == relation.name]
+def _whole(relation: Relation, columns: list[Any], constraints: list[Any], triggers: list[Any]) -> Relation:
     json = {column for rule, words in constraints if _is_json(rule, words) for column in rule.columns}
-    columns = [column for table, column in rows.columns if table == relation.name]
     return replace(
         relation,
         columns={each.name: _as_json(each) if each.name in json else each for each in columns},
         constraints=tuple(rule for rule, _ in constraints),
-        triggers=tuple(trigger for table, trigger in rows.triggers if table == relation.name),
+        triggers=tuple(triggers),
     )
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +30,13 @@ def fetch(connection: BaseDatabaseWrapper, sql: str, parameters: Sequence[Any]) 
         cursor.execute(sql, parameters)
         found: list[tuple[Any, ...]] = cursor.fetchall()
         return list(found)
+
+
+def by_table(rows: Iterable[tuple[str, Any]]) -> Mapping[str, list[Any]]:
+    found: defaultdict[str, list[Any]] = defaultdict(list)
+    for table, each in rows:
+        found[table].append(each)
+    return found
 
 
 def grouped(rows: Sequence[tuple[str, str, str]]) -> list[tuple[str, Trigger]]:
