@@ -10,7 +10,8 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
-KEYS = ("RECORD", "RELEASE")
+KEYS = ("HOLD", "MIGRATE", "RECORD", "RELEASE")
+_SWITCHES = ("HOLD", "MIGRATE", "RECORD")
 LONGEST_RELEASE = 200
 _PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
 
@@ -26,9 +27,8 @@ def problems() -> list[str]:
     if not isinstance(found, dict):
         return [f"ROLLBACK must be a dict, not {type(found).__name__}."]
     said = [f"ROLLBACK has an unknown key: {key!r:.80}." for key in found if key not in KEYS]
-    if not isinstance(found.get("RECORD", True), bool):
-        said.append(f"ROLLBACK['RECORD'] must be True or False, not {type(found['RECORD']).__name__}.")
-    return said
+    wrong = [key for key in _SWITCHES if not isinstance(found.get(key, True), bool)]
+    return said + [f"ROLLBACK['{key}'] must be True or False, not {type(found[key]).__name__}." for key in wrong]
 
 
 def release_problem() -> str:
@@ -42,6 +42,18 @@ def release_problem() -> str:
 def records() -> bool:
     """Are deployments recorded?"""
     return bool(_settings().get("RECORD", True))
+
+
+def holds() -> bool:
+    """Does a rollback by the command hold `migrate`?"""
+    return bool(_settings().get("HOLD", True)) and not settings.DEBUG
+
+
+def switched_off() -> str:
+    """What holds every `migrate` of this process: `environment` or `setting`; empty if nothing does."""
+    if os.environ.get("RUN_MIGRATIONS", "").strip().lower() in ("false", "0", "no", "off"):
+        return "environment"
+    return "" if _settings().get("MIGRATE", True) else "setting"
 
 
 def release() -> str:

@@ -1,19 +1,26 @@
-"""Our own tables, in the database that they are about: the journal of rollbacks, and the recorded deployments.
+"""Our own tables, in the database that they are about: the journal of rollbacks, the recorded deployments,
+and the holds.
 
 They are made on first need, as Django makes `django_migrations`: without migrations, so that no rollback unmakes them.
 """
 
 from .deployments import LONGEST, Recorder, add_deployment, recorded_deployments
 from .deployments import TABLE as DEPLOYMENTS_TABLE
+from .holds import TABLE as HOLDS_TABLE
+from .holds import add_hold, holds, lift_holds
 from .runs import TABLE as RUNS_TABLE
 from .runs import Journal
 
 __all__ = [
     "DEPLOYMENTS_TABLE",
+    "HOLDS_TABLE",
     "LONGEST",
     "RUNS_TABLE",
     "Journal",
     "Recorder",
     "add_deployment",
+    "add_hold",
+    "holds",
+    "lift_holds",
     "recorded_deployments",
 ]

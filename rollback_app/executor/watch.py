@@ -12,7 +12,7 @@ from django.db import transaction
 from django.db.migrations.operations.base import Operation
 from django.db.utils import DatabaseError, InterfaceError
 
-from rollback_app.bookkeeping import RUNS_TABLE
+from rollback_app.bookkeeping import HOLDS_TABLE, RUNS_TABLE
 from rollback_app.database import Database, Mark, details, first_line, mark, sqlstate
 from rollback_app.errors import Locked, RollbackError
 from rollback_app.planner import Plan, Step, name_of_code
@@ -169,7 +169,7 @@ class Watch:
         return next(((failed, sql) for failed, sql in reversed(self._failed) if failed in chain), (error, ""))
 
     def __call__(self, execute: Any, sql: str, params: Any, many: bool, context: dict[str, Any]) -> Any:
-        if RUNS_TABLE in sql:
+        if RUNS_TABLE in sql or HOLDS_TABLE in sql:
             return execute(sql, params, many, context)  # our own notes
         if self._guard:
             self._guard.saw(sql)

@@ -93,6 +93,8 @@ def _moment(preview: Preview) -> Iterator[Line]:
         if moment.date_only:
             yield Line("         A date alone means its first instant.")
         yield Line("Unapplies what was applied at or after this moment. Keeps everything older.")
+    if preview.reason:
+        yield Line(f"Reason   {preview.reason}", indent=9)
     if newest is not None:
         yield Line(f"Of these, unapplies only the newest {f'{newest} steps' if newest > 1 else 'step'} (--steps).")
 
@@ -192,6 +194,7 @@ def _data(preview: Preview) -> dict[str, Any]:
             }
             for finding in preview.findings
         ],
+        "reason": preview.reason,
         "verdict": verdict_data(preview.verdict) if preview.verdict else None,
     }
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from rollback_app.history import Key, Outcome, Record, Run
+from rollback_app.history import Hold, Key, Outcome, Record, Run, held_of
 from rollback_app.safety import Comparison, Difference, in_words
 
 from .base import Line, Report, forward, number_of, said, seconds, stamp, utc
+from .holds import hold_lines
 
 
 def of_result(
@@ -17,6 +18,8 @@ def of_result(
     deleted: Sequence[Record],
     release: str = "",
     comparison: Comparison | None = None,
+    *,
+    held: bool = False,
 ) -> Report:
     """What a run did to one database. done: each unapplied migration, with its seconds. release: the newest one undone.
     verdict: only for programs, since people are told as soon as it is known."""
@@ -28,16 +31,21 @@ def of_result(
     ]
     if deleted:
         lines.append(Line(f"Forgot {number_of(len(deleted), 'squash', 'squashes')}."))
-    if steps:
+    if steps and held:
+        lines.append(Line("Next: start the older release. A hold refuses a migrate of this one, which would apply"))
+        lines.append(Line("these migrations again. `python manage.py migratehold` shows it."))
+    elif steps:
         lines.append(Line("Next: start the older release. Do not run migrate from this one: it would apply"))
         lines.append(Line("these migrations again."))
-        lines += forward(release, alias)
+    if steps:
+        lines += forward(release, alias, held=held)
     return Report(
         tuple(lines),
         {
             "steps": [{"migration": str(key), "seconds": spent} for key, spent in steps],
             "deleted_rows": len(deleted),
             "verification": of_verdict(comparison).data if comparison else None,
+            "held": held,
         },
     )
 
@@ -142,18 +150,20 @@ def _blocks(mode: str) -> str:
 _STYLES = {Outcome.FINISHED: "SUCCESS", Outcome.FAILED: "ERROR", Outcome.KILLED: "ERROR"}
 
 
-def of_records(alias: str, title: str, records: Sequence[Run]) -> Report:
-    """The journal of one database, newest first."""
+def of_records(alias: str, title: str, records: Sequence[Run], holds: Sequence[Hold] = ()) -> Report:
+    """The journal of one database, newest first. holds: what holds `migrate` there."""
     lines = [Line(f"Database {title}", "MIGRATE_HEADING", whole=True)]
     if not records:
         lines.append(Line("No rollback was noted here."))
+    lines += hold_lines(alias, holds)
     quiet = all(record.outcome is not Outcome.STARTED for record in records)
     for record in records:
         lines.append(Line())
         lines.extend(_record(record))
         if quiet and set(record.unapplied) - record.again:
-            lines.extend(forward(record.release, alias, indent=3))
-    return Report(tuple(lines), {"rollbacks": [_record_data(record) for record in records]})
+            held = held_of(holds, record.unapplied)
+            lines.extend(forward(record.release, alias, indent=3, held=held))
+    return Report(tuple(lines), {"rollbacks": [_record_data(record) for record in records], "held": bool(holds)})
 
 
 def _end(record: Run) -> str:
@@ -179,6 +189,8 @@ def _record(record: Run) -> Iterator[Line]:
     yield Line(heading, _STYLES.get(record.outcome, "WARNING"), 3)
     yield Line(f"   {who}")
     yield Line(f"   back to  {utc(record.moment) if record.moment else 'a set of migrations: see the command'}")
+    if record.reason:
+        yield from said(f"   reason   {record.reason}", indent=0)
     yield Line("   command" if record.command else "   command  (through the Python API)")
     if record.command:
         yield Line(f"     {record.command}", whole=True)
@@ -201,6 +213,7 @@ def _record_data(record: Run) -> dict[str, Any]:
         "operator": record.operator,
         "host": record.host,
         "command": record.command,
+        "reason": record.reason,
         "moment": stamp(record.moment) if record.moment else None,
         "digest": record.digest,
         "release": record.release,

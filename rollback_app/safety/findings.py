@@ -92,7 +92,7 @@ class Preview:
     """What a rollback would do to one database, and the findings about it.
 
     alias, title: of the database. one_transaction: would all of it be one transaction? now: when it was read, aware, UTC.
-    verdict: could the older code run on the database as it is? None, if there is nothing to undo.
+    verdict: could the older code run on the database as it is? None, if there is nothing to undo. reason: why it is done.
     """
 
     alias: str
@@ -103,6 +103,7 @@ class Preview:
     one_transaction: bool
     now: datetime
     verdict: Verdict | None = None
+    reason: str = ""
 
     @property
     def nearly_kept(self) -> tuple[Deployment, datetime] | None:

@@ -8,12 +8,14 @@ Nothing here prints or asks: what is under way is told to a `Progress`, what can
 
 from rollback_app.safety import Preview
 
+from .hold import Holds, hold, holds, lift
 from .preview import deployments, preview
 from .recorded import code_manifest, mark_release, rollbacks
 from .run import Result, Unfinished, rehearse, roll_back
 from .verdict import SchemaCheck, check_schema
 
 __all__ = [
+    "Holds",
     "Preview",
     "Result",
     "SchemaCheck",
@@ -21,6 +23,9 @@ __all__ = [
     "check_schema",
     "code_manifest",
     "deployments",
+    "hold",
+    "holds",
+    "lift",
     "mark_release",
     "preview",
     "rehearse",

@@ -33,12 +33,14 @@ def preview(
     step_by_step: bool = False,
     count: bool = True,
     timeouts: Timeouts | None = None,
+    reason: str = "",
 ) -> list[Preview]:
     """What going back to the moment would do to each database; changes nothing.
 
     moment: as `moments.parse` reads it, in `zone` (an IANA name; the project's TIME_ZONE without one) if it has no offset; or
     another kind of moment, as `kinds.KINDS` has them, looked up in each database by itself.
     count: look at live rows to tell what would be lost; without it every drop counts as a loss.
+    reason: why it is done, for whom it concerns later.
 
     Errors: UsageError, DatabaseUnusable, CodeUnusable.
     """
@@ -53,7 +55,7 @@ def preview(
             plan = plan_for(database, here, choices)
             findings = safety.judge(plan, database, one_transaction=one_transaction, count=count)
             verdict = verdict_of(plan, database)
-        found.append(Preview(alias, database.title, here, plan, findings, one_transaction, now, verdict))
+        found.append(Preview(alias, database.title, here, plan, findings, one_transaction, now, verdict, reason))
     return found
 
 

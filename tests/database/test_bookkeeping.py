@@ -41,7 +41,7 @@ def nothing_told() -> None:
 @pytest.fixture
 def shop(database: Database, project: Project, settings: Settings) -> Database:
     """Two deployments, recorded; one rollback, noted; and the second deployment again."""
-    settings.ROLLBACK = {"RELEASE": "1.0"}
+    settings.ROLLBACK = {"RELEASE": "1.0", "HOLD": False}
     project(a={"0001_t": T, "0002_x": X})
     deploy(database.alias, DAY_1, [("a", "0001_t")])
     deploy(database.alias, DAY_2)

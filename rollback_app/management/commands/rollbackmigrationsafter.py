@@ -10,7 +10,7 @@ from typing import Any
 
 from django.core.management.base import CommandParser, no_translations
 
-from rollback_app import reports, safety, workflow
+from rollback_app import conf, reports, safety, workflow
 from rollback_app.executor import Progress, Retries
 from rollback_app.management import options as given
 from rollback_app.management.base import RollbackCommand
@@ -49,6 +49,7 @@ class Command(RollbackCommand):
             step_by_step=options["step_by_step"],
             count=options["count"],
             timeouts=given.timeouts(options),
+            reason=options["reason"],
         )
         return self._retries(options).run(look)
 
@@ -145,6 +146,7 @@ class Command(RollbackCommand):
                 journal=options["journal"],
                 command=given.line(options, previews),
                 verify=options["verify"],
+                hold=options["hold"] and conf.holds(),
             )
         return [
             reports.of_result(
@@ -153,6 +155,7 @@ class Command(RollbackCommand):
                 result.preview.plan.squashes,
                 result.preview.plan.release,
                 result.comparison,
+                held=result.held,
             )
             for result in results
         ]
