@@ -78,7 +78,7 @@ def main() -> None:
     status = manage('python manage.py rollbackmigrationsafter "2024-04-08 11:00" --plan')
     print(f"(exit status {status})")
     say("What to try next, on the same database (example_project/demo.sqlite3):")
-    print("  python manage.py migrate")
+    print("  python manage.py migratehold --off && python manage.py migrate")
     print("  python manage.py showdeployments")
     print('  python manage.py rollbackmigrationsafter "2024-05-15" --format json --plan')
     print("  python manage.py rollbackmigrationsafter --help")

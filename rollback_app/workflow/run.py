@@ -25,6 +25,7 @@ from rollback_app.planner import Plan
 from rollback_app.safety import Comparison, Preview
 
 from .reading import plan_for, tell_whose
+from .told import told
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,8 @@ def roll_back(
                 _run, looked_at, progress or Progress(), timeouts or Timeouts(), note, verify=verify, hold=hold
             )
             undone = (Locked, StepFailed) if looked_at.one_transaction else (Locked,)
-            results.append((retries or Retries()).run(attempt, again_after=undone))
+            with told(looked_at, command, progress or Progress()):
+                results.append((retries or Retries()).run(attempt, again_after=undone))
         except RollbackError as error:
             if isinstance(error, Locked):
                 tell_whose(databases.get(looked_at.alias), error)
