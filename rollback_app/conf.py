@@ -10,7 +10,8 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
-KEYS = ("KEEP_AT_MOST", "KEEP_DAYS", "PUT_BACK", "RECORD", "RELEASE")
+KEYS = ("HOLD", "KEEP_AT_MOST", "KEEP_DAYS", "MIGRATE", "PUT_BACK", "RECORD", "RELEASE")
+_SWITCHES = ("HOLD", "MIGRATE", "PUT_BACK", "RECORD")
 LONGEST_RELEASE = 200
 KEEP_DAYS: float = 30
 _MOST_DAYS = 365_000  # which dates can be reckoned with
@@ -28,11 +29,8 @@ def problems() -> list[str]:
     if not isinstance(found, dict):
         return [f"ROLLBACK must be a dict, not {type(found).__name__}."]
     said = [f"ROLLBACK has an unknown key: {key!r:.80}." for key in found if key not in KEYS]
-    said += [
-        f"ROLLBACK[{key!r}] must be True or False, not {type(found[key]).__name__}."
-        for key in ("PUT_BACK", "RECORD")
-        if not isinstance(found.get(key, True), bool)
-    ]
+    wrong = [key for key in _SWITCHES if not isinstance(found.get(key, True), bool)]
+    said += [f"ROLLBACK['{key}'] must be True or False, not {type(found[key]).__name__}." for key in wrong]
     if not _are_days(found.get("KEEP_DAYS", KEEP_DAYS)):
         said.append(f"ROLLBACK['KEEP_DAYS'] must be a number of days from 0 on, not {found['KEEP_DAYS']!r:.80}.")
     return said
@@ -70,6 +68,18 @@ def records() -> bool:
 def puts_back() -> bool:
     """Does `migrate` put back what rollbacks have kept?"""
     return bool(_settings().get("PUT_BACK", True))
+
+
+def holds() -> bool:
+    """Does a rollback by the command hold `migrate`?"""
+    return bool(_settings().get("HOLD", True)) and not settings.DEBUG
+
+
+def switched_off() -> str:
+    """What holds every `migrate` of this process: `environment` or `setting`; empty if nothing does."""
+    if os.environ.get("RUN_MIGRATIONS", "").strip().lower() in ("false", "0", "no", "off"):
+        return "environment"
+    return "" if _settings().get("MIGRATE", True) else "setting"
 
 
 def release() -> str:

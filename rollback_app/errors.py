@@ -6,13 +6,26 @@ Anything else that is raised is a bug, and is left to show itself.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
+from itertools import takewhile
+
 _LONGEST = 80
+_WITHOUT_VALUE = re.compile("(--?[^=]+=|-[^-])--", re.DOTALL)
 
 
 def shown(text: str) -> str:
     """What was typed, for a message: in one line that any terminal can print, and at most 80 characters of it."""
     cut = text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
     return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in cut)
+
+
+def without_value(words: Iterable[str]) -> str:
+    """The first option of a command line that has "--" for its value, which is none: argparse would hand over a list, or nothing,
+    as the version of Python has it. Empty, if there is none."""
+    options = takewhile(lambda word: word != "--", words)
+    found = next((word for word in options if _WITHOUT_VALUE.fullmatch(word)), "")
+    return found[:-2].removesuffix("=")
 
 
 class RollbackError(Exception):

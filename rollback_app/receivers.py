@@ -1,4 +1,4 @@
-"""Records each deployment when the project migrates, and puts back what rollbacks have kept.
+"""Stands before `migrate`, records each deployment, and puts back what rollbacks have kept.
 
 Imported when the apps are ready, because it has a model.
 """
@@ -6,20 +6,68 @@ Imported when the apps are ready, because it has a model.
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Sequence
 from typing import Any
 
-from django.apps import apps as installed_apps
+from django.apps import apps
 from django.core.exceptions import ImproperlyConfigured
+from django.core.management.base import CommandError
+from django.db import connections
+from django.db.backends.base.creation import TEST_DATABASE_PREFIX
 from django.db.models.signals import post_migrate, pre_migrate
+from django.db.utils import DatabaseError, InterfaceError
 
 from . import conf
-from .bookkeeping import Recorder
+from .bookkeeping import Recorder, holds
+from .database import Timeouts, kind_of
+from .history import Hold, HoldSource, held
 from .kept import AfterMigrate
 
 _RECORDER = Recorder()
 _AFTER_MIGRATE = AfterMigrate()
 _LOGGER = logging.getLogger(__name__)
+
+
+def gate(app_config: Any, using: str, plan: Sequence[Any] = (), **kwargs: Any) -> None:
+    """Refuses a `migrate` that would apply what is held. The signal comes for each app; the first one tells.
+
+    Errors: CommandError.
+    """
+    first = next(config for config in apps.get_app_configs() if config.models_module is not None)
+    forwards = any(not backwards for _, backwards in plan)
+    if app_config is not first or not forwards or _is_of_tests(using):
+        return
+    if found := held(_holds(using), plan):
+        from .reports import refusal  # noqa: PLC0415  # which every start of Django would have to wait for
+
+        raise CommandError(refusal(using, *found))
+
+
+def _holds(using: str) -> list[Hold]:
+    """Book-keeping that cannot be read never stands in the way."""
+    switch = conf.switched_off()
+    if switch:
+        return [Hold(HoldSource(switch))]
+    kind = kind_of(connections[using])
+    try:
+        return holds(kind(connections[using], Timeouts())) if kind else []
+    except (DatabaseError, InterfaceError) as error:
+        _LOGGER.warning("Whether migrate is held on %s could not be read: %s", using, error)
+        return []
+
+
+def _is_of_tests(using: str) -> bool:
+    """Is this a database that the test runner has made?"""
+    connection = connections[using]
+    tests = getattr(
+        sys.modules.get("django.test.utils"), "_TestState", None
+    )  # loaded by who runs tests, and nobody else
+    if not hasattr(tests, "saved_data"):
+        return False
+    name = str(connection.settings_dict["NAME"])
+    made = getattr(connection.creation, "is_in_memory_db", lambda name: False)
+    return name.startswith(TEST_DATABASE_PREFIX) or name == connection.settings_dict["TEST"]["NAME"] or made(name)
 
 
 def began(using: str, plan: Sequence[Any] = (), **kwargs: Any) -> None:
@@ -49,13 +97,14 @@ def will_put_back(using: str, plan: Sequence[Any] = (), **kwargs: Any) -> None:
 
 def put_back(sender: Any, using: str, **kwargs: Any) -> None:
     """The signal comes once for each app: the last one counts."""
-    last = [each for each in installed_apps.get_app_configs() if each.models_module is not None][-1]
+    last = [each for each in apps.get_app_configs() if each.models_module is not None][-1]
     if sender is last:
         tell = kwargs["stdout"].write if kwargs.get("stdout") and kwargs.get("verbosity") else lambda line: None
-        _AFTER_MIGRATE.end(using, kwargs.get("apps", installed_apps), tell, wanted=conf.puts_back())
+        _AFTER_MIGRATE.end(using, kwargs.get("apps", apps), tell, wanted=conf.puts_back())
 
 
 def connect() -> None:
+    pre_migrate.connect(gate, dispatch_uid="rollback_app.gate")
     pre_migrate.connect(began, dispatch_uid="rollback_app.began")
     post_migrate.connect(ended, dispatch_uid="rollback_app.ended")
     pre_migrate.connect(will_put_back, dispatch_uid="rollback_app.will_put_back")

@@ -61,8 +61,8 @@ INSTALLED_APPS = [
 # Written by the fixture `project`, so that a subprocess sees the same project.
 MIGRATION_MODULES = json.loads(os.environ.get("TEST_MIGRATION_MODULES", "{}"))
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
-# Most tests are about what migrations did, and compare all tables. Those of the recording switch it on.
-ROLLBACK = {"RECORD": False}
+# Most tests are about what migrations did, and compare all tables. Those of the recording and of the hold switch them on.
+ROLLBACK = {"RECORD": False, "HOLD": False}
 SECRET_KEY = "not a secret"
 USE_TZ = os.environ.get("TEST_USE_TZ", "1") == "1"
 TIME_ZONE = "Europe/Berlin"

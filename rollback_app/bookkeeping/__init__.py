@@ -1,5 +1,5 @@
-"""Our own tables, in the database that they are about: the journal of rollbacks, the recorded deployments, and the catalogue
-of kept data.
+"""Our own tables, in the database that they are about: the journal of rollbacks, the recorded deployments, the catalogue of
+kept data, and the holds.
 
 They are made on first need, as Django makes `django_migrations`: without migrations, so that no rollback unmakes them.
 """
@@ -8,6 +8,8 @@ from rollback_app.safety import table_of
 
 from .deployments import LONGEST, Recorder, add_deployment, recorded_deployments
 from .deployments import TABLE as DEPLOYMENTS_TABLE
+from .holds import TABLE as HOLDS_TABLE
+from .holds import add_hold, holds, lift_holds
 from .kept import TABLE as KEPT_TABLE
 from .kept import Catalogue
 from .runs import TABLE as RUNS_TABLE
@@ -16,6 +18,7 @@ from .tables import Unreadable
 
 __all__ = [
     "DEPLOYMENTS_TABLE",
+    "HOLDS_TABLE",
     "KEPT_TABLE",
     "LONGEST",
     "RUNS_TABLE",
@@ -24,6 +27,9 @@ __all__ = [
     "Recorder",
     "Unreadable",
     "add_deployment",
+    "add_hold",
+    "holds",
+    "lift_holds",
     "recorded_deployments",
     "table_of",
 ]

@@ -55,6 +55,7 @@ class RunEntry(models.Model):
     statements = models.TextField(default="")
     statements_done = models.IntegerField(default=0)
     doubtful = models.BooleanField(default=True)
+    reason = models.TextField(default="")
 
     class Meta:
         apps = Apps()
@@ -81,12 +82,14 @@ class Journal:
         """Could it not be read, and was that said?"""
         return self.runs.told
 
-    def begin(self, plan: Plan, moment: datetime | None, command: str, *, one_transaction: bool) -> None:
+    def begin(
+        self, plan: Plan, moment: datetime | None, command: str, *, one_transaction: bool, reason: str = ""
+    ) -> None:
         """Note that a run starts. moment: None for a set of migrations, which is no time."""
         steps = [[*step.key, step.applied.isoformat(), [row.id for row in step.records]] for step in plan.steps]
         self.number = self.runs.add(
-            started=_now(),
-            operator=_operator(),
+            started=now(),
+            operator=operator(),
             host=socket.gethostname(),
             command=command,
             moment=moment.isoformat() if moment else "",
@@ -95,6 +98,7 @@ class Journal:
             release=plan.release,
             steps=json.dumps(steps),
             one_transaction=one_transaction,
+            reason=reason,
         )
         self.began = time.monotonic()
 
@@ -134,7 +138,7 @@ class Journal:
 
     def _end(self, outcome: Outcome, **values: Any) -> None:
         seconds = time.monotonic() - self.began
-        self._note(outcome=outcome.value, finished=_now(), seconds=seconds, **values)
+        self._note(outcome=outcome.value, finished=now(), seconds=seconds, **values)
 
     def _note(self, **values: Any) -> None:
         self.runs.change(self.number, {"outcome": Outcome.STARTED.value}, **values)
@@ -194,14 +198,17 @@ def _record(run: Any) -> Run:
         error=run.error,
         one_transaction=run.one_transaction,
         inside=bool(run.inside),
+        reason=run.reason,
     )
 
 
-def _now() -> str:
+def now() -> str:
+    """As our tables have times."""
     return datetime.now(timezone.utc).isoformat(timespec="seconds")
 
 
-def _operator() -> str:
+def operator() -> str:
+    """Who runs this; empty if nobody can tell."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # a container may have no name for its user

@@ -6,14 +6,15 @@ are that subclass's class attributes.
 
 from __future__ import annotations
 
+from django.core.exceptions import ImproperlyConfigured
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils.connection import ConnectionDoesNotExist
 
-from rollback_app.errors import UsageError, shown
+from rollback_app.errors import DatabaseUnusable, UsageError, shown
 
 from .base import Database, Timeouts
-from .casts import Cast, cast
+from .cast_back import Cast, cast
 from .errors import details, first_line, sqlstate
 from .fingerprints import fingerprint
 from .given import default
@@ -63,12 +64,20 @@ KINDS: dict[str, type[Database]] = {"postgresql": PostgreSQL, "sqlite": SQLite, 
 
 
 def get(alias: str = DEFAULT_DB_ALIAS, timeouts: Timeouts = _DEFAULT_TIMEOUTS) -> Database:
-    """The database with this alias. Errors: UsageError, if there is none, or its engine is not one that this app knows."""
+    """The database with this alias.
+
+    Errors: UsageError, if there is none, or its engine is not one that this app knows; DatabaseUnusable, if Django knows none of
+    this name.
+    """
     try:
         connection = connections[alias]
     except ConnectionDoesNotExist as error:
         known = ", ".join(sorted(connections))
         raise UsageError(f"There is no database '{shown(alias)}' in DATABASES.", hint=f"Known: {known}.") from error
+    except ImproperlyConfigured as error:
+        raise DatabaseUnusable(
+            f"DATABASES['{shown(alias)}'] cannot be used: {first_line(error)}", hint="Fix DATABASES in the settings."
+        ) from error
     if connection.in_atomic_block:
         raise UsageError("A rollback cannot run inside a transaction.", hint="Call it outside of atomic().")
     kind = kind_of(connection)

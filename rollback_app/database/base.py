@@ -123,6 +123,7 @@ class Database(ABC):
         Errors: DatabaseUnusable, if the database cannot be reached or read; Locked.
         """
         try:
+            self._connect()
             yield
         except (DatabaseError, InterfaceError) as error:
             if self.is_lock_timeout(error):
@@ -137,6 +138,20 @@ class Database(ABC):
                 hint="Check DATABASES in the settings, the rights of its user, and that the server is running.",
             ) from error
 
+    def _connect(self) -> None:
+        """Errors: DatabaseUnusable, if the settings are such that none can be tried; those of Django's database layer."""
+        try:
+            self.connection.ensure_connection()
+            self.connection.timezone  # noqa: B018  # which is read with the first record
+        except (DatabaseError, InterfaceError):
+            raise
+        # A driver that gets options that it does not know may raise anything.
+        except Exception as error:
+            raise DatabaseUnusable(
+                f"No connection to {self.title} can be made: {type(error).__name__}: {first_line(error)}",
+                hint="Fix DATABASES in the settings.",
+            ) from error
+
     @abstractmethod
     def rollback_under_way(self) -> str | None:
         """Who is running a rollback of this database in another session, in words: empty if the database cannot tell who.
@@ -146,7 +161,7 @@ class Database(ABC):
         """The rows of `django_migrations`, in the order of recording, their times as Django stores them for this database
         and USE_TZ.
 
-        Errors: DatabaseUnusable, if there is no such table; those of Django's database layer.
+        Errors: DatabaseUnusable, if there is no such table, or not as Django makes it; those of Django's database layer.
         """
         recorder = MigrationRecorder(self.connection)
         if not recorder.has_table():
@@ -155,7 +170,14 @@ class Database(ABC):
                 hint="It is probably the wrong database. Check DATABASES in the settings, or name another with --database.",
             )
         found = recorder.migration_qs.order_by("id").values_list("id", "app", "name", "applied")
-        return tuple(Record(id, Key(app, name), _in_utc(applied)) for id, app, name, applied in found)
+        try:
+            return tuple(Record(id, Key(app, name), _in_utc(applied)) for id, app, name, applied in found)
+        except DatabaseError as error:
+            if not self.is_missing(error):
+                raise
+            raise _other_records(self, f"{first_line(error)}.") from error
+        except (AttributeError, TypeError, ValueError) as error:
+            raise _other_records(self, f"a time in its column applied cannot be read ({first_line(error)}).") from error
 
     def precision(self) -> dt.timedelta:
         """What the column `applied` can tell apart."""
@@ -412,8 +434,17 @@ def whole_number(row: tuple[Any]) -> int | None:
     return int(row[0]) if row[0] else None
 
 
-def _in_utc(stored: dt.datetime) -> dt.datetime:
+def _other_records(database: Database, why: str) -> DatabaseUnusable:
+    return DatabaseUnusable(
+        f"The table django_migrations of {database.title} is not as Django makes it: {why}",
+        hint="Fix that, or restore the table from a backup. `showmigrations --list` must work again.",
+    )
+
+
+def _in_utc(stored: dt.datetime | None) -> dt.datetime:
     """A stored time is aware with USE_TZ, and else in the project's zone (django.utils.timezone.now)."""
+    if stored is None:
+        raise ValueError("there is none")
     if stored.tzinfo is None:
         stored = stored.replace(tzinfo=ZoneInfo(settings.TIME_ZONE))
     return stored.astimezone(dt.timezone.utc)

@@ -1,83 +1,68 @@
-"""Values of a column that has another type now: what is written, and which cannot be."""
+"""Types of columns, and what a change of one makes of a value, as an SQL expression."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
+from typing import Any
 
-from django.db import transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.utils import DatabaseError
-
-from .errors import first_line
-
-_WHOLE = re.compile(r"(tiny|small|medium|big)?int(eger)?\b", re.IGNORECASE)
-_NUMBER = re.compile(r"((tiny|small|medium|big)?int(eger)?|numeric|decimal|real|float|double)\b", re.IGNORECASE)
-_SCALE = re.compile(r"(?:numeric|decimal)\(\d+(?:, ?(\d+))?\)", re.IGNORECASE)
-_TEXT = re.compile(r"(character|varchar|char|text)\b", re.IGNORECASE)
-_DATE = re.compile(r"date\b", re.IGNORECASE)
-_TIME = re.compile(r"(timestamp|datetime)\b", re.IGNORECASE)
 
 
-@dataclass(frozen=True)
-class Cast:
-    """expression: what is written. lost: the condition of values that cannot be; empty if all can, as far as can be told
-    before. why: the reason, in words."""
-
-    expression: str
-    lost: str = ""
-    why: str = ""
+def type_of(connection: BaseDatabaseWrapper, field: Any) -> str:
+    """As it stands in a column's definition."""
+    return str(field.db_type(connection)).removesuffix(" AUTO_INCREMENT")
 
 
-def cast(connection: BaseDatabaseWrapper, source: str, column: str, before: str, now: str) -> Cast:
-    """For a column of the table `source`, k, whose values had the one type and go into the other. source: quoted."""
-    value = f"k.{connection.ops.quote_name(column)}"
-    if before == now:
-        return Cast(value)
-    expression = _AS[connection.vendor].format(value, now)
-    if refusal := _refusal(connection, f"SELECT {expression} FROM {source} k WHERE 1 = 0"):
-        return Cast(_AS[connection.vendor].format("NULL", now), f"{value} IS NOT NULL", refusal)
-    return Cast(
-        expression, _lost(connection.vendor, value, before, now), f"{column} is {now} now and would change the value"
+def base_of(kind: str) -> str:
+    """A type without its length, its precision, or its sign."""
+    return re.sub(r"\(.*\)| unsigned", "", kind.lower()).strip()
+
+
+def is_text(kind: str) -> bool:
+    return any(word in kind for word in ("char", "text", "json"))
+
+
+def is_whole(kind: str) -> bool:
+    return "int" in kind or kind == "bool"
+
+
+def affinity(kind: str) -> str:
+    """https://www.sqlite.org/datatype3.html#determination_of_column_affinity"""
+    for affinity, words in {
+        "INTEGER": "int",
+        "TEXT": "char|clob|text",
+        "BLOB": "blob",
+        "REAL": "real|floa|doub",
+    }.items():
+        if re.search(words, kind.lower()):
+            return affinity
+    return "NUMERIC"
+
+
+def mysql_cast(kind: str) -> str:
+    """The type of this column as CAST knows it; empty, if it knows none."""
+    base = base_of(kind)
+    if is_text(kind):
+        return "CHAR" + "".join(re.findall(r"\(.*\)", kind))
+    if is_whole(kind):
+        return "SIGNED"
+    return {"numeric": kind.replace("numeric", "DECIMAL"), "double precision": "DOUBLE"}.get(
+        base, kind if base in ("date", "datetime", "time", "uuid") else ""
     )
 
 
-_AS: Mapping[str, str] = {"postgresql": "CAST({} AS {})", "mysql": "{}", "sqlite": "{}"}  # others do so by themselves
+def becomes(vendor: str, value: str, kind: str) -> str:
+    """A value, after its column got this type, if it fits; the value as it is, where SQL cannot say that."""
+    if vendor == "sqlite":
+        cast = f"CAST({value} AS {affinity(kind)})"
+        return f"CASE WHEN {cast} = {value} THEN {cast} ELSE {value} END"
+    to = mysql_cast(kind) if vendor == "mysql" else kind
+    return f"CAST({value} AS {to})" if to else value
 
 
-def _refusal(connection: BaseDatabaseWrapper, query: str) -> str:
-    """Why a server cannot cast so at all, in its own words; empty if it can."""
-    try:
-        with transaction.atomic(using=connection.alias), connection.cursor() as cursor:
-            cursor.execute(query)
-    except DatabaseError as error:
-        return first_line(error)
-    return ""
-
-
-def _lost(vendor: str, value: str, before: str, now: str) -> str:
-    if vendor == "sqlite":  # which takes anything
-        is_text = f"typeof({value}) = 'text' AND (trim({value}) = '' OR {value} GLOB '*[^0-9.eE+-]*')"
-        cut = f" OR typeof({value}) = 'real' AND round({value}) <> {value}" if _WHOLE.match(now) else ""
-        return f"({is_text}{cut})" if _NUMBER.match(now) else ""
-    if _NUMBER.match(before) and (scale := _scale(now)) is not None:
-        return f"round(CAST({value} AS {_EXACT[vendor]}), {scale}) <> {value}"
-    if _TIME.match(before) and _DATE.match(now):
-        return f"CAST({value} AS date) <> {value}"
-    if (
-        _TEXT.match(before) and _TEXT.match(now) and vendor == "postgresql"
-    ):  # a cast cuts, and what is assigned is refused
-        return f"CAST(CAST({value} AS {now}) AS text) <> CAST({value} AS text)"
-    return ""
-
-
-_EXACT: Mapping[str, str] = {"postgresql": "numeric", "mysql": "decimal(65, 30)"}
-
-
-def _scale(kind: str) -> int | None:
-    """How many digits after the point a type holds; None if it has no such limit."""
-    if _WHOLE.match(kind):
-        return 0
-    found = _SCALE.match(kind)
-    return int(found[1] or 0) if found else None
+def passed_through(connection: BaseDatabaseWrapper, value: str, fields: Iterable[Any]) -> str:
+    """A value, after its column got the types of these fields, one after the other."""
+    for field in fields:
+        value = becomes(connection.vendor, value, type_of(connection, field))
+    return value

@@ -268,7 +268,7 @@ def _facts(table: str, kind: str, words: str) -> Iterator[Fact]:
         yield from ((table, *found) for found in _in_text(words))
     elif kind in ("index", "unique index") and words.startswith("CREATE "):
         # CREATE UNIQUE INDEX "name" ON "table" ("column" DESC) WHERE …
-        tokens = _tokens(words)
+        tokens = tokens_of(words)
         unique = tokens[1].lower() == "unique"
         yield table, "unique index" if unique else "index", _normal(tokens[6 if unique else 5 :])
     else:
@@ -277,19 +277,19 @@ def _facts(table: str, kind: str, words: str) -> Iterator[Fact]:
 
 def _in_text(sql: str) -> Iterator[tuple[str, str]]:
     """What the CREATE TABLE of SQLite says that no pragma tells: (kind, words)."""
-    tokens = _tokens(sql)
+    tokens = tokens_of(sql)
     depth, column = 0, ""
     for place, part in enumerate(tokens):
         word = part.lower()
         depth -= part == ")"
         if depth == 1 and tokens[place - 1] in ("(", ","):
-            column = _bare(part)
+            column = bare(part)
         if depth == 1 and word == "check":
             yield "check", _group(tokens, place + 1)
         elif depth == 1 and word == "as":
             yield "generated column", f"{column} {_group(tokens, place + 1)}"
         elif depth == 1 and word == "collate":
-            yield "collation", f"{column} {_bare(tokens[place + 1])}"
+            yield "collation", f"{column} {bare(tokens[place + 1])}"
         elif depth == 1 and word == "autoincrement":
             yield "automatic key", column
         depth += part == "("
@@ -300,7 +300,7 @@ _TOKEN = re.compile(
 )
 
 
-def _tokens(sql: str) -> list[str]:
+def tokens_of(sql: str) -> list[str]:
     return [token for token in _TOKEN.findall(sql) if token]
 
 
@@ -313,13 +313,13 @@ def _group(tokens: list[str], start: int) -> str:
     return _normal(tokens[start + 1 : end])
 
 
-def _bare(token: str) -> str:
+def bare(token: str) -> str:
     return token.strip('"`[]').lower()
 
 
 def _normal(tokens: list[str]) -> str:
     """One spelling: a space between words, identifiers without quotes, nothing but literals in upper case."""
-    return " ".join(token if token.startswith("'") else _bare(token) for token in tokens)
+    return " ".join(token if token.startswith("'") else bare(token) for token in tokens)
 
 
 _QUERIES: dict[str, Callable[[Any], str]] = {

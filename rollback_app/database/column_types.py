@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -13,6 +12,7 @@ from django.db.utils import DatabaseError
 
 from rollback_app.safety import Count, Violations
 
+from .casts import base_of, is_text, type_of
 from .search import Search
 
 LISTED_VALUES = 20  # that a query names one by one, where no condition tells them
@@ -33,22 +33,8 @@ NOTHING = Outcome()
 
 def types(search: Search) -> tuple[str, str]:
     """Before and after, as they stand in a column's definition."""
-    fields = search.requirement.before, search.requirement.after
-    old, new = (str(field.db_type(search.connection)).removesuffix(" AUTO_INCREMENT") for field in fields)
-    return old, new
-
-
-def base_of(kind: str) -> str:
-    """A type without its length, its precision, or its sign."""
-    return re.sub(r"\(.*\)| unsigned", "", kind.lower()).strip()
-
-
-def is_text(kind: str) -> bool:
-    return any(word in kind for word in ("char", "text", "json"))
-
-
-def is_whole(kind: str) -> bool:
-    return "int" in kind or kind == "bool"
+    requirement = search.requirement
+    return type_of(search.connection, requirement.before), type_of(search.connection, requirement.after)
 
 
 def one_by_one(search: Search, text: str, differs: str, *statements: str) -> Outcome:

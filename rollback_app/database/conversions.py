@@ -10,9 +10,10 @@ from collections.abc import Callable, Mapping
 
 from rollback_app.safety import Count, Violations
 
-from .column_types import NOTHING, Outcome, base_of, types
-from .conversions_by_servers import mysql, mysql_cast, postgresql
-from .conversions_by_sqlite import UNREADABLE, affinity, sqlite
+from .casts import base_of, becomes
+from .column_types import NOTHING, Outcome, types
+from .conversions_by_servers import mysql, postgresql
+from .conversions_by_sqlite import UNREADABLE, sqlite
 from .search import Search
 
 
@@ -43,12 +44,7 @@ def stranded(search: Search) -> Violations | None:
 def converted(search: Search) -> str:
     """The values as they will be, where SQL can say that."""
     collation = getattr(search.requirement.after, "db_collation", None)
-    value, (_, new) = search.column, types(search)
-    if is_about_types(search) and search.vendor == "sqlite":
-        cast = f"CAST({value} AS {affinity(new)})"
-        value = f"CASE WHEN {cast} = {value} THEN {cast} ELSE {value} END"
-    elif is_about_types(search) and (kind := mysql_cast(new) if search.vendor == "mysql" else new):
-        value = f"CAST({value} AS {kind})"
+    value = becomes(search.vendor, search.column, types(search)[1]) if is_about_types(search) else search.column
     return f"{value} COLLATE {search.quote(collation)}" if collation else value
 
 
@@ -58,7 +54,8 @@ def _not_null(search: Search, condition: str) -> str:
 
 def _outcome(search: Search) -> Outcome:
     """Found out once for each column and change of its type."""
-    key = search.limit, search.requirement.today, search.requirement.columns, *types(search)
+    requirement = search.requirement
+    key = search.limit, requirement.today, requirement.columns, *types(search), str(search.types_by_then)
     if key not in search.seen:
         search.seen[key] = _VENDORS[search.vendor](search) if search.is_there() else NOTHING
     found: Outcome = search.seen[key]

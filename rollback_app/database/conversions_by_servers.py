@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import re
-
 from django.db.utils import DataError, NotSupportedError, OperationalError, ProgrammingError
 
 from . import column_types
+from .casts import base_of, is_text, is_whole, mysql_cast
 from .column_types import (
     NOTHING,
     Outcome,
-    base_of,
     cuts_spaces,
     is_number,
-    is_text,
-    is_whole,
     one_by_one,
     only_widens,
     out_of_range,
@@ -66,6 +62,8 @@ def postgresql(search: Search) -> Outcome:
 
 def _is_done(search: Search, query: str, old: str, new: str) -> bool:
     """Has the column the other type already, as if somebody had changed it by hand?"""
+    if search.types_by_then:
+        return False
     live = dict(search.requirement.renamed).get(search.requirement.column, search.requirement.column)
     table = search.requirement.today
     names = (search.literal(text) for text in (search.quote(table), table, live, old, new))
@@ -231,15 +229,3 @@ def _mysql_refuses(old: str, new: str, *, strict: bool) -> str:
     if old == "double precision" and new.startswith("date"):
         return "rollback_o IS NOT NULL"
     return "rollback_n IS NULL AND rollback_o IS NOT NULL"
-
-
-def mysql_cast(kind: str) -> str:
-    """The type of this column as CAST knows it; empty, if it knows none."""
-    base = base_of(kind)
-    if is_text(kind):
-        return "CHAR" + "".join(re.findall(r"\(.*\)", kind))
-    if is_whole(kind):
-        return "SIGNED"
-    return {"numeric": kind.replace("numeric", "DECIMAL"), "double precision": "DOUBLE"}.get(
-        base, kind if base in ("date", "datetime", "time", "uuid") else ""
-    )

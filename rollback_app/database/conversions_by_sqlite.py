@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 
+from .casts import affinity
 from .column_types import NOTHING, Outcome, types
 from .search import Search
 
@@ -30,19 +30,6 @@ def sqlite(search: Search) -> Outcome:
     else:
         return NOTHING
     return Outcome(None, search.matching(condition))
-
-
-def affinity(kind: str) -> str:
-    """https://www.sqlite.org/datatype3.html#determination_of_column_affinity"""
-    for affinity, words in {
-        "INTEGER": "int",
-        "TEXT": "char|clob|text",
-        "BLOB": "blob",
-        "REAL": "real|floa|doub",
-    }.items():
-        if re.search(words, kind.lower()):
-            return affinity
-    return "NUMERIC"
 
 
 # What a column of that type cannot hold as Django wants to read it.

@@ -11,6 +11,7 @@ from typing import Any
 from django.db.migrations.recorder import MigrationRecorder
 from django.db.utils import DatabaseError, InterfaceError
 
+from rollback_app.errors import DatabaseUnusable
 from rollback_app.planner import Known, Right, TableChange
 from rollback_app.safety import ListedObject, Object
 
@@ -33,9 +34,18 @@ class MySQL(Database):
 
     @property
     def vendor_name(self) -> str:
-        if self.connection.connection is None:  # which of them it is, the server tells
+        if "mysql_server_data" not in vars(
+            self.connection
+        ):  # which of them it is, the server has told when it was connected to
             return "MariaDB or MySQL"
         return "MariaDB" if self.connection.mysql_is_mariadb else "MySQL"  # type: ignore[attr-defined]
+
+    def _connect(self) -> None:
+        if not self.connection.settings_dict["NAME"]:  # which the server allows, and then there are no tables
+            raise DatabaseUnusable(
+                f"DATABASES['{self.alias}'] names no database.", hint="Fix NAME in DATABASES in the settings."
+            )
+        super()._connect()
 
     def estimate(self, table: str) -> int | None:
         with self.connection.cursor() as cursor:

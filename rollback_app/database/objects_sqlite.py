@@ -16,6 +16,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from rollback_app.planner import Change, Known, TableChange
 from rollback_app.safety import Fate, ListedObject, Object
 
+from . import rules_sqlite
 from .objects_by_text import Written, of, users, uses, words
 
 _LOOKS_THROUGH_ALL = (Change.REMAKES, Change.RENAMES, Change.DROPS_COLUMN)
@@ -36,9 +37,11 @@ def objects(
         elif change.change is Change.DROPS_COLUMN:
             alone = (change.step.key, change.table) not in remade
             found += [(change, each) for each in catalog.on_column(change.table, change.column, alone=alone)]
+            found += [(change, each) for each in (catalog.rules(change.table, change.column) if alone else ())]
         elif change.change is Change.REMAKES:
             found += [(change, each) for each in catalog.unknown_columns(change.table)]
             found += [(change, each) for each in catalog.options(change.table)]
+            found += [(change, each) for each in catalog.rules(change.table)]
             for each in users(change.table, catalog.written):
                 found.append((change, _object(each, Fate.STOPS, "SQLite renames no table that it uses")))
     return found
@@ -125,6 +128,17 @@ class _Catalog:
         behind = self._tables.get(table, "").rpartition(")")[2].upper()
         options = [option for option in ("STRICT", "WITHOUT ROWID") if option in behind]
         return [Object("option", f"{option} of table {table}", Fate.GOES) for option in options]
+
+    def rules(self, table: str, column: str = "") -> Iterator[Object]:
+        """Those that no migration knows. column: it is dropped by itself; without one, the table is remade."""
+        for rule in rules_sqlite.rules(self._tables.get(table, "")):
+            if rule.is_known(table, self._known) or (column and not rule.uses(column)):
+                continue
+            goes = not column or (rule.kind == "CHECK" and rule.column == column)
+            what = "" if goes else f"SQLite drops no column that it uses, as {column}"
+            yield Object(
+                "constraint", f"{rule} of table {table}", Fate.GOES if goes else Fate.STOPS, rule.text, what=what
+            )
 
 
 # A literal, a quoted name or a comment, which may hold anything; or a single character.

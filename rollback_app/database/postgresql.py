@@ -235,7 +235,7 @@ class PostgreSQL(Database):
 
     @property
     def _lock_timeout(self) -> str:
-        return f"{round(self.timeouts.lock * 1000)}ms"
+        return _milliseconds(self.timeouts.lock)
 
     def _set_timeouts(self) -> None:
         """For this transaction only: behind pgbouncer the next one may run in another session."""
@@ -245,7 +245,7 @@ class PostgreSQL(Database):
                 # Without jit: PostgreSQL takes the queries of its catalogs for large ones, and compiles them for seconds.
                 "SELECT pg_backend_pid(), set_config('lock_timeout', %s, true), set_config('statement_timeout', %s, true),"
                 " set_config('jit', 'off', true)",
-                [self._lock_timeout, f"{round(statement * 1000)}ms" if statement else "0"],
+                [self._lock_timeout, "0" if statement is None else _milliseconds(statement)],
             )
             self._process = cursor.fetchone()[0]
             cursor.execute(_NO_LIMITS)
@@ -304,3 +304,8 @@ class PostgreSQL(Database):
         # undefined_object, duplicate_table (https://www.postgresql.org/docs/current/errcodes-appendix.html): the only
         # statements that are not in a transaction drop and make indexes.
         return sqlstate(error) in ("42704", "42P07")
+
+
+def _milliseconds(seconds: float) -> str:
+    """At least one: none at all would mean no limit."""
+    return f"{max(1, round(seconds * 1000))}ms"

@@ -12,6 +12,8 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from rollback_app.planner import Requirement
 from rollback_app.safety import Count, Violations
 
+from .casts import passed_through, type_of
+
 
 @dataclass(frozen=True)
 class Search:
@@ -42,6 +44,12 @@ class Search:
     def column(self) -> str:
         return self.quote(self.requirement.column)
 
+    @property
+    def types_by_then(self) -> list[str]:
+        """Those that the run itself gives the column before this."""
+        live = dict(self.requirement.renamed).get(self.requirement.column, self.requirement.column)
+        return [type_of(self.connection, field) for field in dict(self.requirement.types).get(live, ())]
+
     def fetch(self, *statements: str) -> tuple[Any, ...]:
         """The first row that the last of these gives. Errors: those of Django's database layer; nothing is broken by them."""
         with transaction.atomic(using=self.connection.alias), self.connection.cursor() as cursor:
@@ -62,9 +70,10 @@ class Search:
         return self.quote(self.requirement.table.rpartition(f"{mark}.{mark}")[2])
 
     def source(self, limited: bool) -> str:
-        """The table as the operation will find it, under its name by then, with the names of its columns by then."""
+        """The table as the operation will find it, under its name by then, with the names and the values of its columns by
+        then."""
         requirement, alias = self.requirement, self.alias
-        if not limited and not requirement.renamed:
+        if not limited and not requirement.renamed and not requirement.types:
             return self.quote(requirement.today) + (f" {alias}" if requirement.table != requirement.today else "")
         today = dict(requirement.renamed)
         if limited and requirement.constraint is None:
@@ -77,7 +86,9 @@ class Search:
                 for live in sorted(self.there)
                 if live in by_then or live not in today  # a column whose name another one has by then is gone by then
             ]
-        listed = ", ".join(f"{self.quote(live)} AS {self.quote(then)}" for live, then in columns)
+        types = dict(requirement.types)
+        values = [passed_through(self.connection, self.quote(live), types.get(live, ())) for live, _ in columns]
+        listed = ", ".join(f"{value} AS {self.quote(then)}" for value, (_, then) in zip(values, columns, strict=True))
         limit = f" LIMIT {self.limit + 1}" if limited else ""
         return f"(SELECT {listed} FROM {self.quote(requirement.today)} t{limit}) {alias}"
 

@@ -11,7 +11,6 @@ from typing import Any
 from django.db.utils import OperationalError
 
 from rollback_app.errors import DatabaseUnusable
-from rollback_app.history import Record
 from rollback_app.planner import Known, TableChange
 from rollback_app.safety import ListedObject, Object
 
@@ -31,7 +30,7 @@ class SQLite(Database):
     def where(self) -> str:
         return str(self.connection.settings_dict["NAME"])
 
-    def records(self) -> tuple[Record, ...]:
+    def _connect(self) -> None:
         name = str(self.connection.settings_dict["NAME"])
         # sqlite3 would make an empty file, and then be asked why nothing is in it.
         on_disk = self.connection.connection is None and not name.startswith("file:") and name != ":memory:"
@@ -40,7 +39,9 @@ class SQLite(Database):
                 f"{self.title}: there is no such file.",
                 hint="Look at DATABASES in the settings, or name another database with --database.",
             )
-        return super().records()
+        super()._connect()
+        with self.connection.cursor() as cursor:
+            cursor.execute("PRAGMA schema_version")  # reads the file, which a connection alone does not
 
     def object_names(self) -> Collection[str]:
         return objects_sqlite.names(self.connection)

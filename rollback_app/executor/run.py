@@ -185,11 +185,11 @@ def _one_step(
             keeper.before_step(step)
         if not in_transaction:
             found = undo_in_pieces(database, plan, step, undos, watch, bookmark, keeper, number=len(done) + 1)
-            watch.check_objects(step)
+            watch.step_undone(step)
             keeper.step_done(step)
             return found
         found = undo(database, step, undos, watch)
-        watch.check_objects(step)
+        watch.step_undone(step)
         database.delete_records(step.records)
         keeper.step_done(step)
         bookmark.step_done(len(done) + 1)

@@ -41,13 +41,13 @@ class Verifier:
 
     def comparison(self) -> Comparison:
         models = self._tables(self._states.end().apps)
-        touched = self._touched(models)
+        touched, left_out = self._touched(models), self._left_out()
         try:
             after = catalog.facts(catalog.rows(self._connection, touched))
             found = self._differences(self._states.end(), models, touched, after)
             known = self._known(touched) if found else Counter()
         except catalog.CannotMake as error:
-            return Comparison(why_not=first_line(error))
+            return Comparison(left_out=left_out, why_not=first_line(error))
         new = sorted((found - known).elements())
         self._by_code |= set(self._left_to_code()) if new else set()
         there = {each.column for each in new if not each.missing}
@@ -60,6 +60,7 @@ class Verifier:
             left_over=tuple(left_over),
             by_code=tuple(by_code),
             known=tuple(sorted((found & known).elements())),
+            left_out=left_out,
         )
 
     def _remade_without_index_together(self, models: dict[str, type[Model]]) -> set[str]:
@@ -93,20 +94,27 @@ class Verifier:
         gone = {name for effect in self._effects() for name in _gone(effect)}
         return (set(models) | gone) & (self._named | indexes)
 
+    def _left_out(self) -> tuple[str, ...]:
+        """The touched tables with a schema or quotes in their names, as one writes them: there is no other place where such a
+        table could be made."""
+        gone = {name for effect in self._effects() for name in _gone(effect)}
+        stays = {model._meta.db_table for model in self._models(self._states.end().apps)}
+        parts = {name: [part for part in name.split('"') if part.strip(".")] for name in gone | stays if '"' in name}
+        return tuple(sorted({".".join(each) for each in parts.values() if set(each) <= self._named}))
+
     def _effects(self) -> Iterator[Effect]:
         for step in self._plan.steps:
             yield from () if step.fake else step.effects
 
     def _tables(self, apps: Any) -> dict[str, type[Model]]:
-        """The models that have a table here, by its name. Those with a schema in their name are left out: there is no
-        other place where their table could be made."""
-        return {
-            model._meta.db_table: model
-            for model in apps.get_models(include_auto_created=True)
-            if model._meta.can_migrate(self._connection)
-            and '"' not in model._meta.db_table
-            and router.allow_migrate_model(self._connection.alias, model)
-        }
+        """The models that have a table here and can be compared, by its name."""
+        return {model._meta.db_table: model for model in self._models(apps) if '"' not in model._meta.db_table}
+
+    def _models(self, apps: Any) -> Iterator[type[Model]]:
+        """Those that have a table here."""
+        for model in apps.get_models(include_auto_created=True):
+            if model._meta.can_migrate(self._connection) and router.allow_migrate_model(self._connection.alias, model):
+                yield model
 
     def _differences(
         self, state: Any, models: dict[str, type[Model]], tables: Collection[str], there: catalog.Facts

@@ -12,7 +12,7 @@ from django.db import transaction
 from django.db.migrations.operations.base import Operation
 from django.db.utils import DatabaseError, InterfaceError
 
-from rollback_app.bookkeeping import KEPT_TABLE, RUNS_TABLE
+from rollback_app.bookkeeping import HOLDS_TABLE, KEPT_TABLE, RUNS_TABLE
 from rollback_app.database import Database, Mark, details, first_line, mark, sqlstate
 from rollback_app.errors import Locked, RollbackError
 from rollback_app.planner import Plan, Step, name_of_code
@@ -47,13 +47,25 @@ class Watch:
         self._verifier: Verifier | None = None
         self._named = named
         self._guard: ObjectGuard | None = None
+        self._inside = False  # the step in which an earlier run stopped?
+        self._rest: Plan | None = None
 
     def prepare_to_verify(self, plan: Plan, states: States) -> None:
         if self._wanted:
             self._verifier = Verifier(self.database, plan, states)
         # In the middle of a step, the tables are not as its states say; the run that stopped there has named what goes.
-        if (self._wanted or self.database.remakes_tables) and not plan.earlier.resumes:
+        self._inside, self._rest = plan.earlier.resumes is not None, plan.with_tables_of_today
+        if self.database.remakes_tables or (self._wanted and not self._inside):
             self._guard = ObjectGuard(self.database, plan, states, self._named)
+
+    def step_undone(self, step: Step) -> None:
+        """Errors: StepFailed, as `check_objects`."""
+        if not self._inside:
+            self.check_objects(step)
+        elif self._rest:  # now they are
+            self._inside = False
+            if self._wanted or self.database.remakes_tables:
+                self._guard = ObjectGuard(self.database, self._rest, self._rest.states(), self._named)
 
     @contextmanager
     def operation(self, step: Step, operation: Operation) -> Iterator[None]:
@@ -63,7 +75,7 @@ class Watch:
 
     def check_objects(self, step: Step | None) -> None:
         """Errors: StepFailed, if something is gone that no migration knows, and that the plan has not named."""
-        if self._guard and self._wanted:
+        if self._guard and self._wanted and not self._inside:
             self._guard.check(step)
 
     def verify(self, *, stays: bool) -> None:
@@ -169,7 +181,7 @@ class Watch:
         return next(((failed, sql) for failed, sql in reversed(self._failed) if failed in chain), (error, ""))
 
     def __call__(self, execute: Any, sql: str, params: Any, many: bool, context: dict[str, Any]) -> Any:
-        if RUNS_TABLE in sql or KEPT_TABLE in sql:
+        if any(table in sql for table in (RUNS_TABLE, KEPT_TABLE, HOLDS_TABLE)):
             return execute(sql, params, many, context)  # our own notes
         if self._guard:
             self._guard.saw(sql)

@@ -3,8 +3,10 @@
 Everything here works on plain data: the records of `django_migrations` and Django's `Migration` objects.
 """
 
-from .deployments import Deployment, RecordedDeployment, deployments
+from .deployments import Deployment, RecordedDeployment, deployments, just_after
 from .graph import Code, History, Torn, read
+from .holds import Hold, held, held_of
+from .holds import Source as HoldSource
 from .records import MICROSECOND, Cut, Key, Record
 from .runs import Outcome, Position, Run, with_applied_again
 
@@ -14,6 +16,8 @@ __all__ = [
     "Cut",
     "Deployment",
     "History",
+    "Hold",
+    "HoldSource",
     "Key",
     "Outcome",
     "Position",
@@ -22,6 +26,9 @@ __all__ = [
     "Run",
     "Torn",
     "deployments",
+    "held",
+    "held_of",
+    "just_after",
     "read",
     "with_applied_again",
 ]

@@ -67,6 +67,13 @@ def deployments(
     return [Deployment(tuple(found), run is None, _releases(run, found, marks, precision)) for run, found in groups]
 
 
+def just_after(group: Deployment, before: Iterable[datetime], precision: timedelta) -> datetime:
+    """A moment that keeps a deployment, ready to paste: in whole seconds, if that is not after one of these moments."""
+    exact = group.end + precision
+    whole = (exact + timedelta(microseconds=999_999)).replace(microsecond=0)
+    return whole if all(whole <= moment for moment in before) else exact
+
+
 def _releases(
     run: RecordedDeployment | None, records: list[Record], marks: list[RecordedDeployment], precision: timedelta
 ) -> tuple[str, ...]:

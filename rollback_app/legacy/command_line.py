@@ -109,8 +109,8 @@ def answer(options: Namespace, project: Project | None) -> str:
         return _listed(_from_dsn(options.dsn, moment, stored_in, database), moment)
     if options.csv is not None:
         return _listed(_from_csv(Path(options.csv), moment, stored_in, database), moment)
-    dialect = options.dialect or (project.dialect if project else "")
-    if not dialect:
+    dialect = options.dialect if options.dialect is not None else project.dialect if project else None
+    if dialect is None:
         raise UsageError(
             "Without a project, the statement needs to know the kind of database.",
             hint=f"Add --dialect with one of: {', '.join(sql.DIALECTS)}.",

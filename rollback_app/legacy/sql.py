@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone, tzinfo
 
-from rollback_app.errors import UsageError
+from rollback_app.errors import UsageError, shown
 from rollback_app.moments import Moment, clock
 
 _DIGITS = "SUBSTR(m.name, 1, LENGTH(m.name) - COALESCE(LENGTH(LTRIM(m.name, '0123456789')), 0))"
@@ -233,7 +233,9 @@ def statement(dialect: str, moment: Moment, *, stored_in: tzinfo = timezone.utc,
 
 def dialect_of(name: str) -> Dialect:
     if name not in DIALECTS:
-        raise UsageError(f"There is no dialect '{name}'.", hint=f"Give --dialect with one of: {', '.join(DIALECTS)}.")
+        raise UsageError(
+            f"There is no dialect '{shown(name)}'.", hint=f"Give --dialect with one of: {', '.join(DIALECTS)}."
+        )
     return DIALECTS[name]
 
 

@@ -6,11 +6,12 @@ import os
 import re
 import sys
 from argparse import ArgumentTypeError
+from collections.abc import Iterable
 from typing import Any, TextIO
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from rollback_app.errors import RollbackError, UsageError, shown
+from rollback_app.errors import RollbackError, UsageError, shown, without_value
 from rollback_app.reports import FORMATS, Report, as_message, of_error
 from rollback_app.safety import Size
 
@@ -54,6 +55,19 @@ def size(text: str) -> int:
         raise ArgumentTypeError(str(error)) from error
 
 
+class _Parser(CommandParser):
+    """Says in one short line what it does not understand."""
+
+    def parse_args(self, args: Iterable[str] | None = None, namespace: Any = None) -> Any:
+        words = list(args or ())
+        if option := without_value(words):
+            self.error(f"argument {option}: '--' is not a value")
+        return super().parse_args(words, namespace)
+
+    def error(self, message: str) -> Any:
+        super().error(_LONG_WORD.sub(lambda word: shown(word[0]), message))
+
+
 class RollbackCommand(BaseCommand):
     """Parses, calls, prints. A RollbackError leaves it as a CommandError that ends with what to do next; with --format json it is
     also told in the one object that is printed then."""
@@ -85,8 +99,7 @@ class RollbackCommand(BaseCommand):
 
     def create_parser(self, prog_name: str, subcommand: str, **options: Any) -> CommandParser:
         parser = super().create_parser(prog_name, subcommand, **options)
-        say = parser.error
-        setattr(parser, "error", lambda message: say(_LONG_WORD.sub(lambda word: shown(word[0]), message)))  # noqa: B010
+        parser.__class__ = _Parser  # Django has no other way to choose it
         if self.for_a_program:
             parser.called_from_command_line = False  # so that what it does not understand comes here as an error
         return parser

@@ -132,6 +132,12 @@ def _before(group: _ArgumentGroup) -> None:
         help="Show the plan and stop. Changes nothing and asks nothing.",
     )
     group.add_argument(
+        "--reason",
+        default="",
+        metavar="TEXT",
+        help="Why. Shown in the plan, in showrollbacks, and to whom the hold stops.",
+    )
+    group.add_argument(
         "--rehearse",
         action="store_true",
         help="Run everything, verification included, and roll it back. Shows the SQL, the seconds and the changed rows of "
@@ -223,6 +229,12 @@ def _how(group: _ArgumentGroup) -> None:
         dest="journal",
         help="Do not note the run in the table rollback_app_run. A run on MariaDB or MySQL then cannot be continued after a "
         "failure.",
+    )
+    group.add_argument(
+        "--no-hold",
+        action="store_false",
+        dest="hold",
+        help="Do not hold migrate afterwards. The newer release then applies again what was undone if it migrates.",
     )
     group.add_argument(
         "--lock-timeout",
@@ -343,6 +355,8 @@ def line(options: dict[str, Any], previews: Sequence[Preview]) -> str:
     words += [] if options["keep"] else ["--no-keep"]
     words += [] if options["keep_at_most"] is None else ["--keep-at-most", f"{keeping(options).at_most}B"]
     words += [word for name in options["keep_table"] for word in ("--keep-table", name)]
+    words += [] if options["hold"] else ["--no-hold"]
+    words += ["--reason", options["reason"]] if options["reason"] else []
     if any(preview.of_level(Level.LOSS) for preview in previews):
         words.append("--destroy-data")
     return " ".join(word if word == shlex.quote(word) else _quoted(word) for word in words)

@@ -70,6 +70,9 @@ class CurrentNames:
         self._made: dict[tuple[str, str], Any] = {}
         self._gone: set[tuple[str, str]] = set()
         self._freed: set[str] = set()
+        self._types: dict[
+            str, dict[str, tuple[Any, ...]]
+        ] = {}  # table -> column -> the fields of the types that it got
 
     def names(self, effect: Effect) -> tuple[str, str]:
         """Table and column of an effect that is about to happen."""
@@ -84,6 +87,9 @@ class CurrentNames:
         if effect.kind in _CODE:
             self._code.append(Reach.of(step, effect))
         self._freed.add(effect.frees)
+        for requirement in effect.requirements:
+            if requirement.need is Need.FITS:
+                self._gets_type(requirement)
         if effect.renamed_to and effect.column:
             self._columns[effect.table, effect.renamed_to] = column
             self._gone.add((table, column))
@@ -98,6 +104,12 @@ class CurrentNames:
             self._code_before[table, column] = len(self._code)
         elif effect.kind in (Kind.DROPS_TABLE, Kind.DROPS_COLUMN):
             self._gone.add((table, column))
+
+    def _gets_type(self, requirement: Requirement) -> None:
+        table = self.table(requirement.table)
+        column = self._columns.get((requirement.table, requirement.column), requirement.column)
+        types = self._types.setdefault(table, {})
+        types[column] = (*types.get(column, ()), requirement.after)
 
     def table(self, name: str) -> str:
         """A table's name before the run."""
@@ -125,6 +137,7 @@ class CurrentNames:
             requirement,
             today=table,
             renamed=tuple(columns.items()),
+            types=tuple(self._types.get(table, {}).items()),
             target=(self.table(requirement.target[0]), self._columns.get(requirement.target, requirement.target[1])),
         )
         made = {column: field for (of, column), field in self._made.items() if of == table}

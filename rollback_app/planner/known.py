@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from django.db.migrations.state import ModelState
+from django.db.models import Field
 
 from rollback_app.states import States
 
@@ -27,12 +28,15 @@ _LONGEST = 63  # PostgreSQL cuts a longer name
 class Known:
     """tables: their columns, by their names without quotes, as "schema.table" of one that is named so; empty for one that only
     an operation names. names: of indexes and constraints that a model or an operation names. rules: the columns (table,
-    column) that have a rule of their own, which may have no name. commented: the tables of which a model says what they, or their
-    columns, are for."""
+    column) that have a rule of their own, which may have no name. checks: those of a field that writes its own. together: for
+    tables the sets of columns that a model calls unique together. commented: the tables of which a model says what they, or
+    their columns, are for."""
 
     tables: Mapping[str, frozenset[str]]
     names: frozenset[str]
     rules: frozenset[tuple[str, str]]
+    checks: frozenset[tuple[str, str]] = frozenset()
+    together: Mapping[str, frozenset[frozenset[str]]] = field(default_factory=dict)
     commented: frozenset[str] = frozenset()
 
     def has_name(self, name: str, table: str, columns: Collection[str]) -> bool:
@@ -47,26 +51,31 @@ class Known:
 
 
 def known(plan: Plan, names: Names, states: States | None = None) -> Known:
-    """states: those of the plan, if they are at hand. Computing them raises where `plan.obstacles` are in the way."""
+    """states: those of the plan, if they are at hand. Computing them raises where `plan.obstacles` are in the way. Of a plan that
+    resumes inside a step, what is known before and after that step."""
     effects = [effect for step in plan.steps for effect in step.effects]
     tables: dict[str, frozenset[str]] = {effect.table: frozenset() for effect in effects}
     named = {effect.frees for effect in effects}
-    rules: set[tuple[str, str]] = set()
-    commented: set[str] = set()
-    start = (states or plan.states()).start()
-    names = replace(names, states=(start,))
-    for model in start.models.values():
-        if names.lives_here(model):
-            tables.update(_tables(model, names))
+    rules, checks, commented = set[tuple[str, str]](), set[tuple[str, str]](), set[str]()
+    together: dict[str, frozenset[frozenset[str]]] = {}
+    rest = plan.after_resumed
+    starts = [(states or plan.states()).start(), *([rest.states().start()] if rest else [])]
+    for start in starts:
+        names = replace(names, states=(start,))
+        for model in [each for each in start.models.values() if names.lives_here(each)]:
+            for table, columns in _tables(model, names).items():
+                tables[table] = tables.get(table, frozenset()) | columns
             rules.update(_rules(model, names))
+            checks.update(_checks(model, names))
+            together[names.table(model)] = together.get(names.table(model), frozenset()) | _together(model, names)
             if _is_commented(model):
                 commented.add(names.table(model).replace('"', ""))
             for kind in ("indexes", "constraints"):
                 named.update(each.name for each in model.options.get(kind, ()))
     unquoted = {table.replace('"', ""): columns for table, columns in tables.items()}
-    named = {name[:_LONGEST] for name in named}
+    found = frozenset(name[:_LONGEST] for name in named)
     unquoted_rules = frozenset((table.replace('"', ""), column) for table, column in rules)
-    return Known(unquoted, frozenset(named), unquoted_rules, frozenset(commented))
+    return Known(unquoted, found, unquoted_rules, frozenset(checks), together, frozenset(commented))
 
 
 def _is_commented(model: ModelState) -> bool:
@@ -105,3 +114,19 @@ def _rules(model: ModelState, names: Names) -> set[tuple[str, str]]:
         if join := names.join_table(model, name, model_field):
             found.update((join, end) for end in {"id", *_ends(model, model_field)})
     return found
+
+
+def _checks(model: ModelState, names: Names) -> set[tuple[str, str]]:
+    """The columns of fields that write their own check, of whatever text."""
+    return {
+        (names.table(model), names.column(name, model_field) or "")
+        for name, model_field in model.fields.items()
+        if type(model_field).db_check is not Field.db_check
+    }
+
+
+def _together(model: ModelState, names: Names) -> frozenset[frozenset[str]]:
+    sets = model.options.get("unique_together") or ()
+    return frozenset(
+        frozenset((names.column(name, model.fields[name]) or "").lower() for name in fields) for fields in sets
+    )

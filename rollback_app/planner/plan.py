@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
 
@@ -154,6 +154,21 @@ class Plan:
             for record in self.basis.records
             if cut.kept is None and cut.is_late(record) and record.applied < cut.at
         )
+
+    @property
+    def after_resumed(self) -> Plan | None:
+        """What is left behind the step inside which this resumes; None for a plan that does not."""
+        if not self.earlier.resumes:
+            return None
+        return replace(self, steps=self.steps[1:], earlier=EarlierRun(), walked=None)
+
+    @property
+    def with_tables_of_today(self) -> Plan | None:
+        """The part that finds the tables of today by their names: all, or what comes after the step inside which it resumes.
+        None, if the rest of that step renames any."""
+        if self.earlier.resumes and any(effect.renamed_to for effect in self.steps[0].effects):
+            return None
+        return self.after_resumed or self
 
     def takes(self, record: Record) -> bool:
         """Is this record deleted, or would it be if nothing blocked?"""

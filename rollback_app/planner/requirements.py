@@ -45,8 +45,9 @@ class Requirement:
     columns; no column: one that is added on the way, null in each row. words: what the operation does, a verb first. at_most:
     rows (FEW_ROWS). target: table and column (POINTS). before, after: the field of the column. constraint, model: what is put
     back, and the model that it is on, rendered. today: the table's name before the run. renamed: for the columns that have
-    another name today, the one that they have by then, and today's. filled: the column that the run itself adds, empty, and
-    that is to hold no null; or empty.
+    another name today, the one that they have by then, and today's. types: for the columns to which the run gives other types
+    before this, today's name, and the fields of these types. filled: the column that the run itself adds, empty, and that is
+    to hold no null; or empty.
     """
 
     need: Need
@@ -61,6 +62,7 @@ class Requirement:
     model: Callable[[], Any] = field(default=type(None), compare=False, repr=False)
     today: str = ""
     renamed: tuple[tuple[str, str], ...] = ()
+    types: tuple[tuple[str, tuple[Any, ...]], ...] = field(default=(), compare=False, repr=False)
     filled: str = ""
 
     @property

@@ -21,8 +21,10 @@ from .base import (
     said,
     seconds,
 )
+from .compatibility import of_schema_check
 from .deployments import of_listing
 from .document import of_document
+from .holds import of_holds, refusal
 from .kept import of_dropped, of_kept_data, of_put_back, still_kept
 from .markdown import as_markdown
 from .plan import of_commands, of_findings, of_preview
@@ -51,6 +53,7 @@ __all__ = [
     "of_dropped",
     "of_error",
     "of_findings",
+    "of_holds",
     "of_kept_data",
     "of_listing",
     "of_preview",
@@ -58,7 +61,9 @@ __all__ = [
     "of_records",
     "of_rehearsal",
     "of_result",
+    "of_schema_check",
     "of_verdict",
+    "refusal",
     "said",
     "seconds",
     "still_kept",

@@ -134,14 +134,20 @@ def utc(at: datetime) -> str:
     return f"{at.astimezone(timezone.utc):%Y-%m-%d %H:%M:%S} UTC"
 
 
-def forward(release: str, alias: str, indent: int = 0) -> list[Line]:
-    """How to go forward again."""
+def forward_command(alias: str, *, held: bool) -> str:
+    """What goes forward again. held: is there a hold to lift?"""
     suffix = "" if alias == "default" else f" --database {shlex.quote(alias)}"
+    lift = f"python manage.py migratehold --off{suffix} && " if held else ""
+    return f"{lift}python manage.py migrate{suffix}"
+
+
+def forward(release: str, alias: str, indent: int = 0, *, held: bool = False) -> list[Line]:
+    """How to go forward again. held: is there a hold to lift?"""
     which = f"release {release}" if release else "the newer release"
     start = " " * indent
     return [
         Line(f"{start}To go forward again later, start {which} and run:", indent=indent),
-        Line(f"{start}  python manage.py migrate{suffix}", whole=True),
+        Line(f"{start}  {forward_command(alias, held=held)}", whole=True),
     ]
 
 

@@ -4,39 +4,41 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from rollback_app.history import Deployment
+from rollback_app.history import Deployment, Hold, held_of
 from rollback_app.moments import ago
 from rollback_app.planner import DEFAULT_GAP
 from rollback_app.safety import Listed, Listing, RolledBack
 
 from .base import Line, Report, forward, local, number_of, seconds, stamp
+from .holds import hold_lines
 
 
-def of_listing(listing: Listing) -> Report:
-    """The deployments of a database."""
-    return Report(tuple(_listing(listing)), _listing_data(listing))
+def of_listing(listing: Listing, holds: Sequence[Hold] = ()) -> Report:
+    """The deployments of a database. holds: what holds `migrate` there."""
+    return Report(tuple(_listing(listing, holds)), {**_listing_data(listing), "held": bool(holds)})
 
 
-def _listing(listing: Listing) -> Iterator[Line]:
+def _listing(listing: Listing, holds: Sequence[Hold]) -> Iterator[Line]:
     yield Line(f"Database {listing.title}", "MIGRATE_HEADING", whole=True)
     if listing.total:
         shown = len(listing.listed)
         yield Line(f"{number_of(listing.total, 'deployment')}, newest first, in {listing.zone.key}; {shown} shown")
     else:
         yield Line("No migration is applied here.")
+    yield from hold_lines(listing.alias, holds)
     gone = list(listing.rolled_back)
     for listed in listing.listed:
         while gone and gone[0].deployment.start > listed.deployment.start:
             yield Line()
-            yield from _rolled_back(gone.pop(0), listing)
+            yield from _rolled_back(gone.pop(0), listing, holds)
         yield Line()
         yield from _listed(listed, listing)
     for rolled_back in gone:
         yield Line()
-        yield from _rolled_back(rolled_back, listing)
+        yield from _rolled_back(rolled_back, listing, holds)
 
 
 def _listed(listed: Listed, listing: Listing) -> Iterator[Line]:
@@ -55,7 +57,7 @@ def _listed(listed: Listed, listing: Listing) -> Iterator[Line]:
     yield Line(f"     {_back_before(listed, listing)}", whole=True)
 
 
-def _rolled_back(rolled_back: RolledBack, listing: Listing) -> Iterator[Line]:
+def _rolled_back(rolled_back: RolledBack, listing: Listing, holds: Sequence[Hold]) -> Iterator[Line]:
     run = rolled_back.run
     yield Line(f"-. {_when(rolled_back.deployment, listing)}, ROLLED BACK", "WARNING")
     yield from _what(rolled_back.deployment, listing)
@@ -64,7 +66,8 @@ def _rolled_back(rolled_back: RolledBack, listing: Listing) -> Iterator[Line]:
         yield Line(f"   applied again since: {', '.join(map(str, rolled_back.again))}", indent=5)
     else:
         release = rolled_back.deployment.releases[-1] if rolled_back.deployment.releases else ""
-        yield from forward(release, listing.alias, indent=3)
+        held = held_of(holds, (record.key for record in rolled_back.deployment.records))
+        yield from forward(release, listing.alias, indent=3, held=held)
 
 
 def _when(group: Deployment, listing: Listing) -> str:

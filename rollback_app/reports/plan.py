@@ -12,6 +12,8 @@ from rollback_app.planner import Kind, Plan, migrate_commands
 from rollback_app.safety import Level, Preview
 
 from .base import Line, Report, local, number_of, stamp
+from .compatibility import data as verdict_data
+from .compatibility import of_older
 from .findings import findings
 from .kept import something, to_keep_data
 from .steps import steps
@@ -57,6 +59,7 @@ def _lines(preview: Preview, in_full: bool) -> Iterator[Line]:
         yield from _targets(plan, in_full)
         shown, rest = steps(preview, in_full=in_full)
         yield from shown
+    yield from _verdict(preview, in_full)
     if rest:
         yield Line()
         yield from findings(rest, in_full=in_full)
@@ -73,6 +76,11 @@ def _lines(preview: Preview, in_full: bool) -> Iterator[Line]:
         yield Line(f"Digest of this plan: {plan.digest}")
 
 
+def _verdict(preview: Preview, in_full: bool) -> Iterator[Line]:
+    lines = list(of_older(preview.verdict, in_full=in_full)) if preview.verdict else []
+    yield from [Line(), *lines] if lines else []
+
+
 def _moment(preview: Preview) -> Iterator[Line]:
     moment, newest = preview.moment, preview.plan.basis.choices.steps
     if moment.kept is not None:
@@ -86,6 +94,8 @@ def _moment(preview: Preview) -> Iterator[Line]:
         if moment.date_only:
             yield Line("         A date alone means its first instant.")
         yield Line("Unapplies what was applied at or after this moment. Keeps everything older.")
+    if preview.reason:
+        yield Line(f"Reason   {preview.reason}", indent=9)
     if newest is not None:
         yield Line(f"Of these, unapplies only the newest {f'{newest} steps' if newest > 1 else 'step'} (--steps).")
 
@@ -186,6 +196,8 @@ def _data(preview: Preview) -> dict[str, Any]:
             }
             for finding in preview.findings
         ],
+        "reason": preview.reason,
+        "verdict": verdict_data(preview.verdict) if preview.verdict else None,
     }
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from rollback_app.history import Key, Outcome, Record, Run
+from rollback_app.history import Hold, Key, Outcome, Record, Run, held_of
 from rollback_app.safety import Comparison, Difference, Kept, in_words
 
 from .base import Line, Report, forward, number_of, said, seconds, stamp, utc
+from .holds import hold_lines
 from .kept import kept_data, kept_lines
 
 
@@ -19,6 +20,8 @@ def of_result(
     release: str = "",
     comparison: Comparison | None = None,
     kept: Sequence[Kept] = (),
+    *,
+    held: bool = False,
 ) -> Report:
     """What a run did to one database. done: each unapplied migration, with its seconds. release: the newest one undone.
     comparison: only for programs, since people are told as soon as it is known."""
@@ -30,10 +33,14 @@ def of_result(
     ]
     if deleted:
         lines.append(Line(f"Forgot {number_of(len(deleted), 'squash', 'squashes')}."))
-    if steps:
+    if steps and held:
+        lines.append(Line("Next: start the older release. A hold refuses a migrate of this one, which would apply"))
+        lines.append(Line("these migrations again. `python manage.py migratehold` shows it."))
+    elif steps:
         lines.append(Line("Next: start the older release. Do not run migrate from this one: it would apply"))
         lines.append(Line("these migrations again."))
-        lines += forward(release, alias)
+    if steps:
+        lines += forward(release, alias, held=held)
     lines += kept_lines(kept, alias)
     return Report(
         tuple(lines),
@@ -42,6 +49,7 @@ def of_result(
             "deleted_rows": len(deleted),
             "kept": [kept_data(each) for each in kept],
             "verification": of_verdict(comparison).data if comparison else None,
+            "held": held,
         },
     )
 
@@ -56,6 +64,7 @@ def of_verdict(comparison: Comparison, *, in_full: bool = False) -> Report:
             "left_over": [_difference(difference) for difference in comparison.left_over],
             "by_code": [_difference(difference) for difference in comparison.by_code],
             "known": [_difference(difference) for difference in comparison.known],
+            "left_out": list(comparison.left_out),
             "why_not": comparison.why_not,
         },
     )
@@ -71,7 +80,7 @@ def _verdict(comparison: Comparison, in_full: bool) -> Iterator[Line]:
         yield Line(f"Verified: {number_of(len(new), 'difference')} from what the migrations say.", "ERROR")
         return  # each is in the message of the failure
     elif not comparison.tables:
-        yield Line("Verified: no table was touched.")
+        yield Line("Verified: no table was touched." if not comparison.left_out else "Not verified:")
     else:
         are = "is" if comparison.tables == 1 else "are"
         but = ", but for the following" if left_over or by_code or known else ""
@@ -79,6 +88,8 @@ def _verdict(comparison: Comparison, in_full: bool) -> Iterator[Line]:
             f"Verified: {number_of(comparison.tables, 'table')} {are} as the migrations at the target say{but}.",
             "SUCCESS",
         )
+    for table in comparison.left_out:
+        yield Line(f"  {table} was not compared: its name holds a schema or quotes.", "WARNING", indent=4)
     for words in left_over:
         yield Line(f"  {words}: that is how Django itself undoes it, and harmless.", indent=4)
     for words in by_code:
@@ -154,18 +165,20 @@ def _blocks(mode: str) -> str:
 _STYLES = {Outcome.FINISHED: "SUCCESS", Outcome.FAILED: "ERROR", Outcome.KILLED: "ERROR"}
 
 
-def of_records(alias: str, title: str, records: Sequence[Run]) -> Report:
-    """The journal of one database, newest first."""
+def of_records(alias: str, title: str, records: Sequence[Run], holds: Sequence[Hold] = ()) -> Report:
+    """The journal of one database, newest first. holds: what holds `migrate` there."""
     lines = [Line(f"Database {title}", "MIGRATE_HEADING", whole=True)]
     if not records:
         lines.append(Line("No rollback was noted here."))
+    lines += hold_lines(alias, holds)
     quiet = all(record.outcome is not Outcome.STARTED for record in records)
     for record in records:
         lines.append(Line())
         lines.extend(_record(record))
         if quiet and set(record.unapplied) - record.again:
-            lines.extend(forward(record.release, alias, indent=3))
-    return Report(tuple(lines), {"rollbacks": [_record_data(record) for record in records]})
+            held = held_of(holds, record.unapplied)
+            lines.extend(forward(record.release, alias, indent=3, held=held))
+    return Report(tuple(lines), {"rollbacks": [_record_data(record) for record in records], "held": bool(holds)})
 
 
 def _end(record: Run) -> str:
@@ -191,6 +204,8 @@ def _record(record: Run) -> Iterator[Line]:
     yield Line(heading, _STYLES.get(record.outcome, "WARNING"), 3)
     yield Line(f"   {who}")
     yield Line(f"   back to  {utc(record.moment) if record.moment else 'a set of migrations: see the command'}")
+    if record.reason:
+        yield from said(f"   reason   {record.reason}", indent=0)
     yield Line("   command" if record.command else "   command  (through the Python API)")
     if record.command:
         yield Line(f"     {record.command}", whole=True)
@@ -213,6 +228,7 @@ def _record_data(record: Run) -> dict[str, Any]:
         "operator": record.operator,
         "host": record.host,
         "command": record.command,
+        "reason": record.reason,
         "moment": stamp(record.moment) if record.moment else None,
         "digest": record.digest,
         "release": record.release,

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from rollback_app.compatibility import Outcome
 from rollback_app.moments import ago
 from rollback_app.planner import Plan
 from rollback_app.safety import Finding, Level, Preview
 
 from .base import Line, number_of
+from .compatibility import YOU_MAY_NOT_NEED_IT
 from .findings import CONSENT
 from .kept import keeps
 
@@ -18,6 +20,8 @@ def summary(preview: Preview) -> Iterator[Line]:
     yield Line()
     yield Line(" ".join([*_undoes(preview.plan), *keeps(preview.kept), *_loses(losses)]))
     yield from _nearly_kept(preview)
+    if preview.verdict and preview.verdict.outcome is Outcome.RUNS:
+        yield Line(YOU_MAY_NOT_NEED_IT)
     consent = "Needs your consent. " if losses else ""
     if blockers:
         yield Line(f"{consent}BLOCKED by {number_of(blockers, 'finding')}, listed below.", "ERROR")

@@ -9,7 +9,6 @@ from .comparison import Comparison, Difference, in_words
 from .consent import check_can_be_taken_back, check_nothing_blocks, check_nothing_lost
 from .counts import Count, Violations, digits
 from .findings import Finding, Inspector, Level, Preview, Refused
-from .history_checks import clean_after, clean_before
 from .kept import KEPT_PREFIX, NOT_KEEPING, Keeping, Kept, KeptData, KeptKind, KeptState, Size, ToKeep, table_of
 from .listing import Listed, Listing, RolledBack, marks, rolled_back
 from .objects import Fate, ListedObject, Object, gone, named
@@ -47,8 +46,6 @@ __all__ = [
     "check_can_be_taken_back",
     "check_nothing_blocks",
     "check_nothing_lost",
-    "clean_after",
-    "clean_before",
     "digits",
     "gone",
     "in_words",

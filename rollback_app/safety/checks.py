@@ -9,6 +9,7 @@ from rollback_app.planner import Plan
 from . import changes, history_checks, losses, object_checks, reverse_checks, row_checks, server_checks
 from .findings import Finding, Inspector, Judged, Level
 from .kept import NOT_KEEPING, Keeping, ToKeep
+from .nearest import with_nearest
 
 Check = Callable[[Judged], Iterator[Finding]]
 
@@ -37,7 +38,7 @@ def blockers(plan: Plan, inspector: Inspector, *, one_transaction: bool, count: 
 
 def _found(checks: Sequence[Check], judged: Judged) -> tuple[Finding, ...]:
     found: dict[tuple[str, str, str], Finding] = {}
-    for finding in (finding for check in checks for finding in check(judged)):
+    for finding in with_nearest(judged.plan, (finding for check in checks for finding in check(judged))):
         found.setdefault((finding.id, finding.about, finding.text), finding)
     return tuple(sorted(found.values(), key=lambda finding: list(Level).index(finding.level)))
 

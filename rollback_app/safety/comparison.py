@@ -42,13 +42,15 @@ class Difference:
 class Comparison:
     """tables: how many were compared. new: differences that the run made. left_over: harmless ones that Django's own reverse is
     known to make. by_code: what SQL or code of a step is in charge of, and the migrations do not know. known: those that were
-    there before. why_not: why nothing was compared."""
+    there before. left_out: the tables that were touched, and that have no other place where they could be made to compare with,
+    since their names hold a schema. why_not: why nothing was compared."""
 
     tables: int = 0
     new: tuple[Difference, ...] = ()
     left_over: tuple[Difference, ...] = ()
     by_code: tuple[Difference, ...] = ()
     known: tuple[Difference, ...] = ()
+    left_out: tuple[str, ...] = ()
     why_not: str = ""
 
 

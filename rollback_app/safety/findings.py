@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import Enum
 from typing import Any, Protocol
 
+from rollback_app.compatibility import Verdict
 from rollback_app.errors import RollbackError
-from rollback_app.history import Deployment
+from rollback_app.history import Deployment, just_after
 from rollback_app.moments import Moment
 from rollback_app.planner import Known, Names, Plan, Requirement, Right, TableChange
 
@@ -56,7 +57,8 @@ class Preview:
     """What a rollback would do to one database, and the findings about it.
 
     alias, title: of the database. one_transaction: would all of it be one transaction? now: when it was read, aware, UTC. kept:
-    what the run would keep of what it drops, in the order of the plan; also what holds nothing yet.
+    what the run would keep of what it drops, in the order of the plan; also what holds nothing yet. verdict: could the older
+    code run on the database as it is? None, if there is nothing to undo. reason: why it is done.
     """
 
     alias: str
@@ -67,6 +69,8 @@ class Preview:
     one_transaction: bool
     now: datetime
     kept: tuple[ToKeep, ...] = ()
+    verdict: Verdict | None = None
+    reason: str = ""
 
     @property
     def nearly_kept(self) -> tuple[Deployment, datetime] | None:
@@ -81,9 +85,8 @@ class Preview:
             return None
         if later[0].start - at > plan.basis.choices.gap:
             return None
-        exact = later[0].end + plan.basis.cut.precision
-        whole = (exact + timedelta(microseconds=999_999)).replace(microsecond=0)
-        return later[0], whole if whole <= min([self.now, *(group.start for group in later[1:])]) else exact
+        before = [self.now, *(group.start for group in later[1:])]
+        return later[0], just_after(later[0], before, plan.basis.cut.precision)
 
     def of_level(self, level: Level) -> list[Finding]:
         return [finding for finding in self.findings if finding.level is level]

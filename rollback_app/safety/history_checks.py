@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime
 
-from rollback_app.history import Deployment, Key, Position
+from rollback_app.history import Cut, Key, Position, just_after
 from rollback_app.planner import Plan
 
 from .findings import Finding, Judged, Level
@@ -51,26 +50,19 @@ def split_deployment(judged: Judged) -> Iterator[Finding]:
     group = judged.plan.obstacles.split
     if group is None:
         return
-    late = [record for record in group.records if judged.plan.basis.cut.is_late(record)]
+    basis = judged.plan.basis
+    late = [record for record in group.records if basis.cut.is_late(record)]
+    before = Cut(group.start, basis.cut.precision).to_paste(basis.records)
+    after = just_after(group, [each.start for each in basis.deployments if each.start > group.end], basis.cut.precision)
     yield Finding(
         "rollback.E004",
         Level.BLOCKER,
         "",
         f"The moment splits a deployment: {len(late)} of its {len(group.records)} migrations would be unapplied.",
-        f'To undo the whole deployment: "{clean_before(group.start)}". To keep it: "{clean_after(group, judged.plan)}". '
+        f'To undo the whole deployment: "{before.isoformat(sep=" ")}". To keep it: "{after.isoformat(sep=" ")}". '
         "To split it anyway, add --split-deployment.",
         {"start": group.start.isoformat(), "end": group.end.isoformat()},
     )
-
-
-def clean_before(start: datetime) -> str:
-    """The moment at which a deployment begins, ready to paste."""
-    return start.isoformat(sep=" ")
-
-
-def clean_after(group: Deployment, plan: Plan) -> str:
-    """The moment just after a deployment ends, ready to paste."""
-    return (group.end + plan.basis.cut.precision).isoformat(sep=" ")
 
 
 def excluded(judged: Judged) -> Iterator[Finding]:
@@ -97,7 +89,16 @@ def broken_off(judged: Judged) -> Iterator[Finding]:
             f"An earlier rollback stopped inside {plan.earlier.unfit.key}, and {why}.",
             f"{what}If you have restored or repaired what {plan.earlier.unfit.key} made, add --start-over.",
         )
-    if plan.earlier.resumes:
+    if plan.earlier.resumes and judged.one_transaction:
+        yield Finding(
+            "rollback.E008",
+            Level.BLOCKER,
+            str(plan.earlier.resumes.key),
+            f"An earlier rollback went step by step and stopped inside {plan.earlier.resumes.key}. Only one that goes step by"
+            " step can continue there.",
+            f"Add --step-by-step. If you have restored or repaired what {plan.earlier.resumes.key} made, add --start-over.",
+        )
+    elif plan.earlier.resumes:
         done = f"{plan.earlier.resumes.operations} of its operations"
         if plan.earlier.resumes.statements_done:
             done += f" and {plan.earlier.resumes.statements_done} of the statements of the next one"

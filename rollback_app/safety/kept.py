@@ -224,7 +224,7 @@ def source(kind: KeptKind, table: str, column: str, name: str) -> str:
 
 
 _UNITS = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "kiB": 2**10, "MiB": 2**20, "GiB": 2**30}
-_SIZE = re.compile(r"(\d{1,12}(?:\.\d{1,6})?) ?(B|kB|MB|GB|kiB|MiB|GiB)")
+_SIZE = re.compile(r"([0-9]{1,12}(?:\.[0-9]{1,6})?) ?(B|kB|MB|GB|kiB|MiB|GiB)")
 
 
 @dataclass(frozen=True)

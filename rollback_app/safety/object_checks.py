@@ -32,9 +32,9 @@ _HINTS = {"column": "Save its values elsewhere and drop it, then run the same co
 def found(plan: Plan, inspector: Inspector) -> Iterator[Hanging]:
     """Each object once, at the first change that reaches it; a blocker before anything else."""
     obstacles = plan.obstacles
-    # Then there are no states of this plan, or not those that the database is in: a run stopped in the middle of its first step.
-    unknown = obstacles.unclear or obstacles.dependants or obstacles.excluded or plan.earlier.resumes
-    changes = [] if unknown else table_changes(plan)
+    # Then there are no states of this plan, or tables are called otherwise: a run stopped in the middle of its first step.
+    part = None if obstacles.unclear or obstacles.dependants or obstacles.excluded else plan.with_tables_of_today
+    changes = table_changes(part) if part else []
     if not changes:
         return
     first: dict[tuple[str, str], Hanging] = {}

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from rollback_app.planner import Effect, Kind, Plan, Step
 
 from .findings import Finding, Judged, Level
-from .history_checks import clean_after
+
+CHOOSE_LATER = "Choose a later moment, or restore a backup."
 
 
 def irreversible(judged: Judged) -> Iterator[Finding]:
@@ -17,18 +18,9 @@ def irreversible(judged: Judged) -> Iterator[Finding]:
             Level.BLOCKER,
             str(step.key),
             f"{step.key} {effect.words}.",
-            f"{_later(judged.plan)} To leave {step.key} applied, add --exclude {step.key}",
+            f"{CHOOSE_LATER} To leave {step.key} applied, add --exclude {step.key}",
             {"operation": effect.index},
         )
-
-
-def _later(plan: Plan) -> str:
-    """What to do about steps that cannot be undone: go back less far, if there is something left to go back to."""
-    blocked = {step.because[0] if step.because else step.key for step, _ in _effects(plan, Kind.IRREVERSIBLE)}
-    groups = [group for group in plan.basis.deployments if any(record.key in blocked for record in group.records)]
-    if plan.basis.cut.kept is not None or not groups or groups[-1] is plan.basis.deployments[-1]:
-        return "Choose a later moment, or restore a backup."
-    return f'Choose a later moment: the next that works is "{clean_after(groups[-1], plan)}". Or restore a backup.'
 
 
 def reverses_nothing(judged: Judged) -> Iterator[Finding]:

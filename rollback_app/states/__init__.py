@@ -36,6 +36,7 @@ __all__ = [
     "inner_operations",
     "leaves",
     "number_of_leaves",
+    "targets_of",
 ]
 
 

@@ -8,21 +8,29 @@ Nothing here prints or asks: what is under way is told to a `Progress`, what can
 
 from rollback_app.safety import Preview
 
+from .hold import Holds, hold, holds, lift
 from .kept import drop_kept, kept_data, kept_to_drop
 from .preview import deployments, preview
 from .put_back import put_back
 from .recorded import code_manifest, mark_release, rollbacks
 from .run import Result, Unfinished, rehearse, roll_back
+from .verdict import SchemaCheck, check_schema
 
 __all__ = [
+    "Holds",
     "Preview",
     "Result",
+    "SchemaCheck",
     "Unfinished",
+    "check_schema",
     "code_manifest",
     "deployments",
     "drop_kept",
+    "hold",
+    "holds",
     "kept_data",
     "kept_to_drop",
+    "lift",
     "mark_release",
     "preview",
     "put_back",

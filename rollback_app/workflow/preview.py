@@ -21,6 +21,7 @@ from rollback_app.planner import Choices
 from rollback_app.safety import Keeping, Listed, Listing, Preview, marks, rolled_back
 
 from .reading import finder, plan_for, reading, zone_name
+from .verdict import verdict_of
 
 KEEPING = Keeping()
 
@@ -35,6 +36,7 @@ def preview(
     count: bool = True,
     timeouts: Timeouts | None = None,
     keeping: Keeping = KEEPING,
+    reason: str = "",
 ) -> list[Preview]:
     """What going back to the moment would do to each database; changes nothing.
 
@@ -42,6 +44,7 @@ def preview(
     another kind of moment, as `kinds.KINDS` has them, looked up in each database by itself.
     count: look at live rows to tell what would be lost; without it every drop counts as a loss, unless it is kept. keeping:
     what the run keeps of what it drops.
+    reason: why it is done, for whom it concerns later.
 
     Errors: UsageError, DatabaseUnusable, CodeUnusable.
     """
@@ -55,7 +58,8 @@ def preview(
             here = find(database)
             plan = plan_for(database, here, choices)
             findings, kept = safety.judge(plan, database, one_transaction=one_transaction, count=count, keeping=keeping)
-        found.append(Preview(alias, database.title, here, plan, findings, one_transaction, now, kept))
+            verdict = verdict_of(plan, database)
+        found.append(Preview(alias, database.title, here, plan, findings, one_transaction, now, kept, verdict, reason))
     return found
 
 

@@ -68,7 +68,7 @@ def mark_release(
     except DatabaseError as error:
         raise DatabaseUnusable(
             f"{database.title} cannot be written to: {first_line(error)}",
-            hint=f"Its user must be allowed to make and to fill the table {DEPLOYMENTS_TABLE}.",
+            hint=f"Let its user make and fill the table {DEPLOYMENTS_TABLE}.",
         ) from error
     return mark
 

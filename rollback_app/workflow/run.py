@@ -2,39 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
 
+from django.db import transaction
 from django.db.utils import DatabaseError, InterfaceError
 
+from rollback_app import bookkeeping, executor, kept, safety
 from rollback_app import database as databases
-from rollback_app import executor, kept, safety
 from rollback_app.bookkeeping import (
+    HOLDS_TABLE,
     RUNS_TABLE,
     Journal,
 )
 from rollback_app.database import Database, Timeouts, first_line
 from rollback_app.errors import DatabaseUnusable, Locked, RollbackError
 from rollback_app.executor import Bookmark, Done, Progress, Rehearsal, Retries, StepFailed
+from rollback_app.history import HoldSource
 from rollback_app.planner import Plan
 from rollback_app.safety import Comparison, Kept, Preview
 
 from .reading import plan_for, tell_whose
+from .told import told
 
 
 @dataclass(frozen=True)
 class Result:
-    """What a run did to one database."""
+    """What a run did to one database. held: may `migrate` not do it again?"""
 
     preview: Preview
     done: tuple[Done, ...]
     comparison: Comparison | None = None
     kept: tuple[Kept, ...] = ()
+    held: bool = False
 
 
-class _Noted(Journal, Bookmark):
+class _Ends(Bookmark):
+    """Holds `migrate` when all is done, in the run's transaction where there is one. hold: does that; None if nothing is held."""
+
+    hold: Callable[[], bool] | None = None
+    held = False
+
+    def finished(self) -> None:
+        super().finished()
+        self.held = bool(self.hold and self.hold())
+
+
+class _Noted(_Ends, Journal, Bookmark):
     """The journal, as the executor keeps its place in it."""
 
 
@@ -68,11 +84,12 @@ def roll_back(
     command: str = "",
     retries: Retries | None = None,
     verify: bool = True,
+    hold: bool = False,
 ) -> list[Result]:
     """Run what was looked at. destroy_data: the consent to lose what the findings say would be lost. journal: note the run in
     the database; command: what was typed, for that note. retries: how often to begin again after waiting for a lock in vain,
     if nothing is committed yet. verify: compare the tables at the end with what the migrations at the target say, and fail if
-    the run made them differ.
+    the run made them differ. hold: refuse a later `migrate` that would apply these migrations again.
 
     Errors: Refused, if something blocks, consent is missing, or the history changed since; Locked; StepFailed, which says
     what state the database is in; Unfinished, if that happened to one of several databases.
@@ -83,9 +100,12 @@ def roll_back(
     for index, looked_at in enumerate(previews):
         try:
             note = command if journal else None
-            attempt = partial(_run, looked_at, progress or Progress(), timeouts or Timeouts(), note, verify=verify)
+            attempt = partial(
+                _run, looked_at, progress or Progress(), timeouts or Timeouts(), note, verify=verify, hold=hold
+            )
             undone = (Locked, StepFailed) if looked_at.one_transaction else (Locked,)
-            results.append((retries or Retries()).run(attempt, again_after=undone))
+            with told(looked_at, command, progress or Progress()):
+                results.append((retries or Retries()).run(attempt, again_after=undone))
         except RollbackError as error:
             if isinstance(error, Locked):
                 tell_whose(databases.get(looked_at.alias), error)
@@ -115,21 +135,26 @@ def rehearse(
     ]
 
 
-def _run(looked_at: Preview, progress: Progress, timeouts: Timeouts, command: str | None, *, verify: bool) -> Result:
+def _run(
+    looked_at: Preview, progress: Progress, timeouts: Timeouts, command: str | None, *, verify: bool, hold: bool
+) -> Result:
     """command: None for a run that is not noted."""
     if looked_at.plan.empty:
         return Result(looked_at, ())
     database = databases.get(looked_at.alias, timeouts)
     keeper = _keeper(database, looked_at)
-    bookmark = None if command is None else _begun(database, looked_at, progress, command)
-    keeper.run = bookmark.number if bookmark else 0
+    journal = None if command is None else _begun(database, looked_at, progress, command)
+    keeper.run = journal.number if journal else 0
+    bookmark = journal or _Ends()
+    if hold:
+        bookmark.hold = partial(_hold, database, looked_at, progress)
     try:
         outcome = executor.run(
             database,
             looked_at.plan,
             lambda: _plan_again(database, looked_at),
             progress,
-            bookmark or Bookmark(),
+            bookmark,
             one_transaction=looked_at.one_transaction,
             verify=verify,
             named=_named(looked_at),
@@ -137,17 +162,30 @@ def _run(looked_at: Preview, progress: Progress, timeouts: Timeouts, command: st
         )
     except RollbackError as error:
         progress.broke_off()
-        if bookmark:
+        if journal:
             # The error itself is what counts; a run that could not be noted as failed is shown as broken off.
             with suppress(DatabaseError, InterfaceError):
                 database.connection.close_if_unusable_or_obsolete()
-                bookmark.failed(error.message, doubtful=isinstance(error, StepFailed) and error.doubtful)
+                journal.failed(error.message, doubtful=isinstance(error, StepFailed) and error.doubtful)
         raise
-    return Result(looked_at, outcome.done, outcome.comparison, keeper.kept)
+    return Result(looked_at, outcome.done, outcome.comparison, keeper.kept, bookmark.held)
 
 
 def _keeper(database: Database, looked_at: Preview) -> _Keeper:
     return _Keeper(database, looked_at.kept, looked_at.plan.steps, one_transaction=looked_at.one_transaction)
+
+
+def _hold(database: Database, looked_at: Preview, progress: Progress) -> bool:
+    """Is it held now? A hold that cannot be written does not undo the run."""
+    try:
+        with transaction.atomic(using=database.alias) if database.connection.in_atomic_block else nullcontext():
+            keys = [step.key for step in looked_at.plan.steps]
+            bookkeeping.add_hold(database, HoldSource.ROLLBACK, looked_at.reason, keys)
+    except (DatabaseError, InterfaceError) as error:
+        words = f"`migrate` is not held, since {HOLDS_TABLE} cannot be written: {first_line(error)}"
+        progress.warned(f"{words}. Do not run it from the newer release.")
+        return False
+    return True
 
 
 def _named(looked_at: Preview) -> frozenset[str]:
@@ -187,6 +225,7 @@ def _begun(database: Database, looked_at: Preview, progress: Progress, command: 
                 moment.at if moment.kept is None else None,
                 command,
                 one_transaction=looked_at.one_transaction,
+                reason=looked_at.reason,
             )
     except (DatabaseError, InterfaceError) as error:
         if database.is_lock_timeout(error):

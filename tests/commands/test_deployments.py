@@ -486,11 +486,13 @@ def test_the_plan_of_a_manifest(shop: Database, tmp_path: Path, monkeypatch: pyt
     path = Path("older.txt")
     path.write_text("[X]  a.0001_t\n[X]  a.0002_x\n[X]  a.0003_y\n")
     said = roll_back(shop, f"manifest:{path}", plan=True).out
-    assert said.splitlines()[1:13] == [
+    assert said.splitlines()[1:15] == [
         "Keeps    what the manifest 'older.txt' lists: 3 migrations",
         "Unapplies everything that is not in the manifest, whatever its date.",
         "",
         "Undoes 1 migration of 1 app. Nothing is lost.",
+        "The older release would run on the database as it is; you may not need this",
+        "rollback.",
         "Nothing blocks.",
         "",
         "Deployments around it, in Europe/Berlin",
@@ -572,7 +574,7 @@ def test_a_mark_that_cannot_be_written(shop: Database) -> None:
     said = call("markrelease", "1.0", database=shop.alias)
     assert said.status == 1
     assert "cannot be written to: " in said.error
-    assert said.error.endswith("Its user must be allowed to make and to fill the table rollback_app_deployment.")
+    assert said.error.endswith("Let its user make and fill the table rollback_app_deployment.")
 
 
 # What was rolled back

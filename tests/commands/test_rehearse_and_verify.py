@@ -30,7 +30,7 @@ def deployed(database: Database, project: Project, late: str, before: str = "") 
         cursor.execute("INSERT INTO a_t (n) VALUES ('5')")
 
 
-VERIFIED = {"tables": 2, "new": [], "left_over": [], "by_code": [], "known": [], "why_not": ""}
+VERIFIED = {"tables": 2, "new": [], "left_over": [], "by_code": [], "known": [], "left_out": [], "why_not": ""}
 
 
 @pytest.fixture

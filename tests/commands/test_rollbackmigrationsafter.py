@@ -72,6 +72,8 @@ Unapplies what was applied at or after this moment. Keeps everything older.
 
 Undoes 2 migrations of 2 apps. Keeps 1 column (1 row, 26 B) to put back later.
 Nothing is lost.
+The older release would run on the database as it is; you may not need this
+rollback.
 Nothing blocks.
 
 Deployments around it, in Europe/Berlin
@@ -107,6 +109,8 @@ def test_the_plan_of_what_is_lost(shop: Database) -> None:
     assert (
         """
 Undoes 2 migrations of 2 apps. Destroys 1 column (1 row).
+The older release would run on the database as it is; you may not need this
+rollback.
 Needs your consent. Nothing blocks.
 """
         in said

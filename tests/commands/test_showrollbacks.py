@@ -101,8 +101,10 @@ def test_a_run_that_is_done(shop: Database) -> None:
             "again": [],
             "seconds": record.seconds,
             "error": "",
+            "reason": "",
         }
     ]
+    assert data["held"] is False
 
 
 def test_runs_that_failed_and_the_newest_only(shop: Database, project: Project) -> None:

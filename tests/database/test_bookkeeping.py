@@ -41,7 +41,7 @@ def nothing_told() -> None:
 @pytest.fixture
 def shop(database: Database, project: Project, settings: Settings) -> Database:
     """Two deployments, recorded; one rollback, noted; and the second deployment again."""
-    settings.ROLLBACK = {"RELEASE": "1.0"}
+    settings.ROLLBACK = {"RELEASE": "1.0", "HOLD": False}
     project(a={"0001_t": T, "0002_x": X})
     deploy(database.alias, DAY_1, [("a", "0001_t")])
     deploy(database.alias, DAY_2)
@@ -301,6 +301,7 @@ def test_a_run_says_what_it_is() -> None:
 
 def test_a_table_that_goes_while_it_is_read(database: Database) -> None:
     """Only somebody else can have taken it away meanwhile, as a rollback does."""
+    database.connection.ensure_connection()  # makes the file of SQLite
     with (
         pytest.raises(Locked, match="Somebody changed .* while it was being read"),
         databases.get(database.alias).reading(),

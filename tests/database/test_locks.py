@@ -22,8 +22,9 @@ from rollback_app.bookkeeping import Catalogue
 from rollback_app.database import Timeouts, get
 from rollback_app.errors import Locked
 from rollback_app.executor import Done, Progress, Retries, StepFailed
+from rollback_app.planner import Step
 from rollback_app.safety import Keeping, KeptState
-from tests.support.commands import roll_back
+from tests.support.commands import Said, call, roll_back
 from tests.support.databases import Database
 from tests.support.history import deploy, keys
 from tests.support.projects import Project, migration
@@ -476,4 +477,67 @@ def test_between_two_steps_another_rollback_is_kept_away(shop: Database, step_by
     workflow.roll_back(previews, destroy_data=True, progress=Between())
     assert len(refused) == 2
     assert all("Another rollback is running on" in error.message for error in refused)
+    assert keys(shop.alias) == AT_DAY_1
+
+
+WAITING = {
+    "postgresql": "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'django_migrations'::regclass",
+    "mariadb": "SELECT count(*) FROM information_schema.processlist WHERE state = 'User lock'",
+}
+LOOKS = {
+    "a plan": ("rollbackmigrationsafter", DAY_2.isoformat(), "--plan"),
+    "a plan for programs": ("rollbackmigrationsafter", DAY_2.isoformat(), "--plan", "--format=json"),
+    "the deployments": ("showdeployments", "--limit=9"),
+}
+
+
+def look_during_a_run(shop: Database, watches: Database, name: str) -> Said:
+    """Someone looks while a run is under way, and is seen to wait: what that command says. The run goes on only then. watches:
+    the same database, where a third session looks at the locks."""
+    said: list[Said] = []
+
+    def look() -> None:
+        said.append(call(*LOOKS[name], f"--database={shop.alias}"))
+        connections.close_all()
+
+    looking = threading.Thread(target=look)
+    other = watches.connection.copy()
+
+    class Holding(Progress):
+        def began(self, step: Step) -> None:
+            if not looking.ident:
+                looking.start()
+                until = time.monotonic() + 30
+                with other.cursor() as cursor:
+                    waits = 0
+                    while not waits:
+                        assert time.monotonic() < until, "nobody waits"
+                        assert not said, said
+                        cursor.execute(WAITING[watches.vendor])
+                        (waits,) = cursor.fetchone()
+
+    found = workflow.preview(DAY_2.isoformat(), using=[shop.alias])
+    try:
+        workflow.roll_back(found, destroy_data=True, progress=Holding())
+    finally:
+        other.close()
+        looking.join(60)
+    return said[0]
+
+
+def says_what_is_there_afterwards(said: Said) -> bool:
+    """None of day 2, and no plan with steps."""
+    assert said.status == 0, said.all
+    if said.out.startswith("{"):
+        return [plan["steps"] for plan in said.json["plans"]] == [[]]
+    if said.out.startswith("Database") and "Moment " in said.out:
+        return "Nothing to do: the newest migration, a.0001_t of 2024-05-01 08:00:00 UTC, was" in said.out
+    return "\n1 deployment, newest first" in said.out and "-. 2024-05-02 10:00:00 to 10:00:01, ROLLED BACK" in said.out
+
+
+@pytest.mark.databases("postgresql", "mariadb")
+@pytest.mark.parametrize("name", LOOKS)
+def test_who_looks_during_a_run_waits_and_sees_what_came_of_it(shop: Database, name: str) -> None:
+    said = look_during_a_run(shop, shop, name)
+    assert says_what_is_there_afterwards(said), said.out
     assert keys(shop.alias) == AT_DAY_1

@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 
 import pytest
+from django.db.utils import OperationalError
 
 from rollback_app import workflow
 from rollback_app.executor import StepFailed
 from rollback_app.safety import NOT_KEEPING, Finding, Keeping
 from tests.support.commands import roll_back
 from tests.support.databases import Database
-from tests.support.history import deploy, keys
+from tests.support.history import deploy, keys, migrate, set_applied
 from tests.support.projects import Project, migration
 
 DAY_1 = datetime(2024, 5, 1, 8, 0, tzinfo=timezone.utc)
@@ -312,6 +313,87 @@ def test_the_options_of_a_table_that_is_remade(database: Database, project: Proj
     said_of(database, {f"option {option} of table a_t": ("W020", "a_t") for option in STRICT})
 
 
+RULES = """CREATE TABLE a_t (id integer PRIMARY KEY, -- CHECK (no rule)
+    x integer NOT NULL CHECK (x < 100) /* UNIQUE */, "y" integer UNIQUE CHECK ([y] <> 5),
+    CONSTRAINT "bigger" CHECK (x > -5), UNIQUE (x, y), CONSTRAINT pair UNIQUE (y, id), CHECK (x <> ')'))"""
+GOES = ["CHECK (x < 100)", "bigger", "UNIQUE (x, y)", "pair", "CHECK (x <> ')')", "UNIQUE (y)", "CHECK ([y] <> 5)"]
+
+
+@pytest.mark.databases("sqlite")
+def test_rules_of_a_table_that_is_remade(database: Database, project: Project) -> None:
+    """Written by hand: Django's remake of the table knows nothing of them."""
+    y = '("y", models.IntegerField(null=True))'
+    early = SMALL.replace('("x", models.IntegerField(null=True))', f'("x", models.IntegerField(null=True)), {y}')
+    deployed(database, project, REMAKE, early=early)
+    execute(database, "DROP TABLE a_t", RULES)
+    assert {each.facts["name"]: each.id for each in found(database).values()} == {
+        f"{rule} of table a_t": "rollback.W020" for rule in GOES
+    }
+    assert roll_back(database, DAY_2, destroy_data=False).status == 3
+    assert roll_back(database, DAY_2).status == 0
+    assert "CHECK" not in table_of(database, "a_t")
+
+
+def table_of(database: Database, name: str) -> str:
+    with database.connection.cursor() as cursor:
+        cursor.execute("SELECT sql FROM sqlite_master WHERE name = %s", [name])
+        return str(cursor.fetchone()[0])
+
+
+@pytest.mark.databases("sqlite")
+def test_rules_that_django_makes_are_known(database: Database, project: Project) -> None:
+    before = """
+class Even(models.IntegerField):
+    def db_check(self, connection):
+        return f"{connection.ops.quote_name(self.column)} % 2 = 0"
+"""
+    fields = """("x", models.PositiveIntegerField(unique=True)), ("j", models.JSONField(null=True)), ("e", Even(null=True)),
+        ("o", models.OneToOneField("a.T", models.CASCADE, null=True)), ("m", models.ManyToManyField("a.T"))"""
+    constraints = """models.CheckConstraint(condition=models.Q(x__gt=0), name="some"),
+        models.UniqueConstraint(fields=["x", "e"], name="pair")"""
+    early = f"""migrations.CreateModel("T", [{ID}, {fields}],
+        options={{"unique_together": {{("x", "o")}}, "constraints": [{constraints}]}})"""
+    late = f"""{REMAKE.replace("Integer", "PositiveInteger").replace("default=3", "default=3, unique=True")},
+        migrations.AddField("T", "y", models.PositiveIntegerField(null=True))"""
+    project(a={"0001_early": migration(early, before=before)})
+    deploy(database.alias, DAY_1)
+    project.replace(a={**project.apps["a"], "0002_late": late})
+    deploy(database.alias, DAY_2)
+    execute(database, "PRAGMA writable_schema = 1")
+    # As Django 1.8 and older wrote it.
+    execute(
+        database,
+        """UPDATE sqlite_master SET sql = substr(sql, 1, length(sql) - 1) || ', UNIQUE ("x", "o_id"))' WHERE name = 'a_t'""",
+    )
+    (preview,) = workflow.preview(DAY_2.isoformat(), using=[database.alias])
+    assert not [each.text for each in preview.findings if "kind" in each.facts]
+
+
+@pytest.mark.databases("sqlite")
+@pytest.mark.parametrize(
+    ("rule", "id"),
+    [
+        ("y integer CHECK (y < 9)", "W020"),
+        ("y integer UNIQUE", "E020"),
+        ("y integer, CHECK (y < 9)", "E020"),
+        ("y integer, CONSTRAINT c CHECK (y < x)", "E020"),
+        ("y integer, UNIQUE (x, y)", "E020"),
+        ("y integer, UNIQUE (x, id)", ""),
+    ],
+)
+def test_rules_about_a_column_that_is_dropped(database: Database, project: Project, rule: str, id: str) -> None:
+    deployed(database, project, COLUMN, early=SMALL)
+    execute(database, "DROP TABLE a_t", f"CREATE TABLE a_t (id integer PRIMARY KEY, x integer, {rule})")
+    findings = found(database)
+    assert [each.id for each in findings.values()] == ([f"rollback.{id}"] if id else [])
+    assert roll_back(database, DAY_2).status == (3 if id == "E020" else 0)
+    if id == "E020":  # and it really fails
+        with pytest.raises(OperationalError):
+            execute(database, "ALTER TABLE a_t DROP COLUMN y")
+    elif not id:
+        assert "UNIQUE (x, id)" in table_of(database, "a_t")
+
+
 def said_of(database: Database, expected: Mapping[str, tuple[str, str]]) -> None:
     """This is found, (its id, what it hangs on) by kind and name; with losses nothing runs without consent, with blockers
     nothing at all, and else it runs."""
@@ -585,3 +667,103 @@ def code(apps, editor):
     deployed(database, project, text, ["CREATE INDEX i ON a_t (x)", "CREATE INDEX j ON a_t (x, id)"], SMALL)
     assert roll_back(database, DAY_2).status == 0
     assert (found_in(database, "i"), found_in(database, "j")) == (1, 0)
+
+
+# A run that goes on inside a step
+
+STOPS = """
+def stops(apps, schema_editor):
+    if FAILS:
+        raise ValueError("on purpose")
+"""
+PARTS = f"""migrations.CreateModel("P", [{ID}, ("x", models.IntegerField(default=1))])"""
+WIDE = 'migrations.AlterField("{}", "x", models.BigIntegerField(default=3))'
+MORE = 'migrations.AddField("P", "y", models.IntegerField(null=True))'
+
+
+def stopped(database: Database, project: Project, of_p: str, of_t: str = WIDE.format("T"), *made: str) -> None:
+    """A run that stopped inside a.0002_late, at its code, before the operation on T; b.0002_late comes after it."""
+
+    def use(*, fails: bool) -> None:
+        late = migration(
+            f"{of_t}, migrations.RunPython(migrations.RunPython.noop, stops)",
+            [("a", "0001_early"), ("b", "0002_late")],
+            before=f"FAILS = {fails}\n{STOPS}",
+            atomic=False,
+        )
+        later = migration(of_p, [("b", "0001_parts")])
+        project(a={"0001_early": SMALL, "0002_late": late}, b={"0001_parts": PARTS, "0002_late": later})
+
+    use(fails=True)
+    migrate(database.alias)
+    set_applied(
+        database.alias,
+        {key: DAY_2 if key[1] == "0002_late" else DAY_1 for key in keys(database.alias)},
+    )
+    execute(database, *made)
+    assert roll_back(database, DAY_2, step_by_step=True).status == 1
+    use(fails=False)
+
+
+@pytest.mark.databases("sqlite")
+@pytest.mark.parametrize("renames", [False, True])
+def test_indexes_and_triggers_are_made_again_also_if_a_run_goes_on(
+    database: Database, project: Project, renames: bool
+) -> None:
+    made = [
+        f"CREATE {what} ON {table} {does}"
+        for table in ("a_t", "b_p")
+        for what, does in [(f"INDEX i_{table}", "(x)"), (f"TRIGGER g_{table} AFTER UPDATE", "BEGIN SELECT 1; END")]
+    ]
+    rename = 'migrations.RenameField("Log", "n", "m"), ' if renames else ""
+    stopped(database, project, WIDE.format("P"), f"{rename}{WIDE.format('T')}", *made)
+    said = roll_back(database, DAY_2, step_by_step=True)
+    assert said.status == 0, said.all
+    assert "stopped inside a.0002_late" in said.out
+    assert [found_in(database, f"{what}_{table}") for what in "ig" for table in ("a_t", "b_p")] == [1, 1, 1, 1]
+
+
+HANGING = {
+    "postgresql": ("CREATE VIEW v AS SELECT y FROM b_p", "view public.v"),
+    "sqlite": ("CREATE TRIGGER v AFTER UPDATE OF y ON b_p BEGIN SELECT 1; END", "trigger v"),
+    "mariadb": ("CREATE VIEW v AS SELECT y FROM b_p", "view v"),
+}
+
+
+def test_what_goes_after_the_step_that_is_gone_on_with_is_named(database: Database, project: Project) -> None:
+    sql, name = HANGING[database.vendor]
+    stopped(database, project, MORE, WIDE.format("T"), sql)
+    (preview,) = workflow.preview(DAY_2.isoformat(), using=[database.alias], step_by_step=True)
+    named = [each for each in preview.findings if "kind" in each.facts]
+    assert [(each.about, f"{each.facts['kind']} {each.facts['name']}") for each in named] == [("b.0002_late", name)]
+    assert roll_back(database, DAY_2, step_by_step=True, verify=False).status == 0
+
+
+LOST = {
+    "postgresql": ("CREATE VIEW v AS SELECT y FROM b_p", "view public.v"),
+    "sqlite": ("CREATE TRIGGER v AFTER UPDATE ON b_q BEGIN SELECT 1; END", "trigger v"),
+    "mariadb": ("CREATE TRIGGER v AFTER UPDATE ON b_q FOR EACH ROW SET @x = 1", "trigger v"),
+}
+
+
+def test_what_goes_unnamed_after_the_step_that_is_gone_on_with_fails_the_run(
+    database: Database, project: Project
+) -> None:
+    sql, name = LOST[database.vendor]
+    stopped(database, project, f'{MORE}, migrations.CreateModel("Q", [{ID}])')
+    previews = workflow.preview(DAY_2.isoformat(), using=[database.alias], step_by_step=True)
+    execute(database, sql)
+    with pytest.raises(StepFailed, match=f"gone, although the plan does not name it: {name}"):
+        workflow.roll_back(previews, destroy_data=True)
+    assert ("a", "0002_late") not in keys(database.alias)
+
+
+def test_where_names_change_in_the_rest_of_a_step_nothing_is_said_of_what_comes_after_it(
+    database: Database, project: Project
+) -> None:
+    """What hangs there is not known by the names of today."""
+    sql, _ = HANGING[database.vendor]
+    stopped(database, project, MORE, 'migrations.RenameField("Log", "n", "m")', sql)
+    (preview,) = workflow.preview(DAY_2.isoformat(), using=[database.alias], step_by_step=True)
+    assert not [each for each in preview.findings if "kind" in each.facts]
+    assert roll_back(database, DAY_2, step_by_step=True).status == 0

@@ -20,6 +20,7 @@ from rollback_app import workflow
 from rollback_app.database import Timeouts
 from rollback_app.errors import Locked, RollbackError
 from rollback_app.executor import StepFailed
+from tests.database.test_locks import AT_DAY_1, LOOKS, look_during_a_run, says_what_is_there_afterwards
 from tests.servers import POOLED_SESSIONS
 from tests.support.commands import roll_back
 from tests.support.databases import Database, empty
@@ -206,3 +207,10 @@ def wait_for_lock(*, held: bool) -> None:
                 return
         time.sleep(0.01)
     raise AssertionError(f"the lock was never {'held' if held else 'released'}")
+
+
+@pytest.mark.parametrize("name", LOOKS)
+def test_who_looks_during_a_run_waits_and_sees_what_came_of_it(shop: Database, name: str) -> None:
+    said = look_during_a_run(shop, DIRECT, name)
+    assert says_what_is_there_afterwards(said), said.out
+    assert keys(shop.alias) == AT_DAY_1

@@ -30,7 +30,7 @@ FAILS = 'migrations.RunSQL("SELECT x FROM nowhere", "")'
 
 
 def release(settings: Settings, name: str) -> None:
-    settings.ROLLBACK = {"RELEASE": name}
+    settings.ROLLBACK = {"RELEASE": name, "HOLD": False}
 
 
 def recorded(database: Database) -> list[RecordedDeployment]:

@@ -266,6 +266,19 @@ def test_another_table_of_the_same_name_is_another(database: Database, project: 
     assert "created again since" in go(database, step_by_step=True).out
 
 
+@pytest.mark.databases("sqlite", "postgresql")
+def test_one_transaction_does_not_go_on_inside_a_step(database: Database, project: Project) -> None:
+    """It would undo again what is undone."""
+    project(**files(fails=True, operations=EASY, atomic=False))
+    deployed(database)
+    assert go(database, step_by_step=True).status == 1
+    project(**files(operations=EASY, atomic=False))
+    said = roll_back(database, DAY_2)
+    assert said.status == 3
+    assert "Only one that goes step by step can continue there. [rollback.E008]" in said.out
+    assert roll_back(database, DAY_2, step_by_step=True).status == 0
+
+
 CONCURRENT = """
 from django.contrib.postgres.operations import AddIndexConcurrently, RemoveIndexConcurrently
 """

@@ -26,6 +26,66 @@ def of(database: Database, id: str) -> list[Finding]:
     return [finding for finding in findings if finding.id == f"rollback.{id}"]
 
 
+def deploy_chain(database: Database, project: Project, types: list[str], *values: str) -> None:
+    """A column that had these types one after the other; the run gives it back the first of them."""
+    rows = [f"INSERT INTO a_t (x) VALUES ({value})" for value in values]
+    late = ", ".join(alter("x", f"{each[:-1]}{', ' * (each[-2] != '(')}null=True)") for each in types[1:])
+    first = f"{types[0][:-1]}{', ' * (types[0][-2] != '(')}null=True)"
+    deployed(database, project, Case(f'("x", models.{first})', late, rows, "", "", ""))
+
+
+@pytest.mark.parametrize(
+    ("types", "value", "findings"),
+    [
+        # cast at once, each would fit
+        (["CharField(max_length=10)", "DateTimeField()", "DateField()"], "'2024-05-01'", "mariadb E012"),
+        (
+            ["CharField(max_length=1)", "IntegerField()", "CharField(max_length=5)"],
+            "'12'",
+            "mariadb E012, postgresql W010",
+        ),
+        (["SmallIntegerField()", "TextField()", "BigIntegerField()"], "70000", "postgresql E012, mariadb E012"),
+        # cast at once, none would
+        (["CharField(max_length=1)", "IntegerField()", "FloatField()"], "3.75", "postgresql W010, mariadb W010"),
+        (
+            ["CharField(max_length=1)", "TextField()", "IntegerField()", "FloatField()"],
+            "3.75",
+            "postgresql W010, mariadb W010",
+        ),
+        # there and back
+        (["TextField()", "IntegerField()", "TextField()"], "'12'", ""),
+        (["IntegerField()", "TextField()", "IntegerField()"], "12", ""),
+        (["TextField()", "IntegerField()", "TextField()"], "'abc'", "postgresql E012, mariadb E012"),
+    ],
+)
+def test_several_changes_of_one_column(
+    database: Database, project: Project, types: list[str], value: str, findings: str
+) -> None:
+    """Each change finds what the one before it has made of a value."""
+    deploy_chain(database, project, types, value)
+    judged = [each.id.partition(".")[2] for each in found(database) if each.id in ("rollback.E012", "rollback.W010")]
+    assert judged == [each.split(" ")[1] for each in findings.split(", ") if each.startswith(database.vendor)]
+    blind = workflow.preview(DAY_2.isoformat(), using=[database.alias], count=False)
+    if "E012" in judged:
+        with pytest.raises(StepFailed):
+            workflow.roll_back(blind, destroy_data=True)
+    else:
+        workflow.roll_back(blind, destroy_data=True)
+        ((after,),) = execute(database, "SELECT x FROM a_t")
+        assert (str(after) == value.strip("'")) != ("W010" in judged)
+
+
+def test_values_are_listed_as_they_are_by_then(database: Database, project: Project) -> None:
+    deploy_chain(database, project, ["SmallIntegerField()", "TextField()", "FloatField()"], "1.5", "70000.25", "3")
+    findings = in_the_way(database)
+    assert [(each.id, each.facts["rows"]) for each in findings] == (
+        [] if database.vendor == "sqlite" else [("rollback.E012", 2)]
+    )
+    for finding in findings:
+        rows = execute(database, finding.facts["query"])
+        assert [(number, str(value)) for number, value in rows] == [(1, "1.5"), (2, "70000.25")]
+
+
 @pytest.mark.parametrize(
     ("early", "late", "values", "bad", "databases"),
     [

@@ -14,8 +14,9 @@ from rollback_app.database import catalog
 from rollback_app.executor import NotAsExpected, Progress, StepFailed
 from rollback_app.planner import Choices
 from rollback_app.safety import Comparison, in_words
+from tests.support.commands import roll_back
 from tests.support.databases import Database
-from tests.support.history import deploy, keys
+from tests.support.history import deploy, keys, migrate, set_applied
 from tests.support.projects import Project, migration
 from tests.support.schema import everything
 
@@ -334,12 +335,24 @@ def test_the_index_for_like_that_django_leaves_out(database: Database, project: 
 
 
 @pytest.mark.databases("postgresql")
-def test_a_table_with_its_schema_in_its_name_is_left_out(database: Database, project: Project) -> None:
+@pytest.mark.parametrize("table", ['other"."loan', '"other"."loan"'])
+def test_a_table_with_its_schema_in_its_name_is_left_out(database: Database, project: Project, table: str) -> None:
     execute(database, "CREATE SCHEMA other")
-    table = """'other"."loan'"""
-    late = f'migrations.CreateModel("Loan", [("id", models.BigAutoField(primary_key=True))], options={{"db_table": {table}}})'
-    library(database, project, late=f'{late}, migrations.AddField("Book", "late", models.IntegerField(null=True))')
-    assert run(database) == Comparison(tables=1)
+    loan = f"""migrations.CreateModel(
+        "Loan", [("id", models.BigAutoField(primary_key=True))], options={{"db_table": {table!r}}})"""
+    fee = 'migrations.AddField("Loan", "fee", models.IntegerField(null=True))'
+    library(database, project, late=f'{loan}, migrations.AddField("Book", "late", models.IntegerField(null=True))')
+    assert run(database) == Comparison(tables=1, left_out=("other.loan",))  # dropped
+    project(a={"0001_loan": loan})
+    deploy(database.alias, DAY_1)
+    project.replace(a={"0001_loan": loan, "0002_fee": fee})
+    deploy(database.alias, DAY_2)
+    said = roll_back(database, DAY_2, format="json").json
+    assert said["results"][0]["verification"]["left_out"] == ["other.loan"]  # changed
+    migrate(database.alias)
+    set_applied(database.alias, {("a", "0002_fee"): DAY_2})
+    said = roll_back(database, DAY_2).out
+    assert "Not verified:\n  other.loan was not compared: its name holds a schema or quotes.\n" in said
 
 
 @transactional

@@ -121,6 +121,14 @@ def test_wrong_usage_is_one_line(words: list[str], error: str) -> None:
     assert len(said.error.splitlines()) == 1
 
 
+@pytest.mark.parametrize("option", ["--timezone", "--csv", "--dsn", "--dialect"])
+def test_an_option_without_its_value(option: str) -> None:
+    said = alone(MOMENT, f"{option}=--", refuse=True)
+    assert said.status == 2
+    assert f"argument {option}: '--' is not a value" in said.error
+    assert "Traceback" not in said.error
+
+
 def test_without_a_command_it_tells_the_usage() -> None:
     process = subprocess.run(
         [sys.executable, "-m", "rollback_app"], cwd=ROOT, check=False, capture_output=True, text=True

@@ -41,11 +41,14 @@ class Said:
 
 
 def unwrapped(text: str) -> str:
-    """Each sentence on one line again: it was wrapped where the first word of the next line would not have fitted."""
+    """Each sentence on one line again: it was wrapped where the first word of the next line would not have fitted. What
+    announces a line to paste ("The statement was:") is a sentence of its own."""
     lines: list[str] = []
     width = 0  # of the last line as it was
-    for line in text.splitlines():
-        if lines and line.strip() and width <= 80 < width + 1 + len(line.split()[0]):
+    all_lines = text.splitlines()
+    for line, following in zip(all_lines, [*all_lines[1:], ""], strict=True):
+        announces = line[:1].isupper() and line.endswith(":") and following.startswith("  ")
+        if lines and line.strip() and not announces and width <= 80 < width + 1 + len(line.split()[0]):
             lines[-1] += f" {line.strip()}"
         else:
             lines.append(line)

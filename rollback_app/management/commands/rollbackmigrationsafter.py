@@ -11,7 +11,7 @@ from typing import Any
 from django.core.management.base import CommandParser, no_translations
 
 import rollback_app
-from rollback_app import reports, safety, workflow
+from rollback_app import conf, reports, safety, workflow
 from rollback_app.executor import Progress, Retries
 from rollback_app.management import options as given
 from rollback_app.management.base import RollbackCommand
@@ -61,6 +61,7 @@ class Command(RollbackCommand):
             count=options["count"],
             timeouts=given.timeouts(options),
             keeping=NOT_KEEPING if options["format"] == "commands" else given.keeping(options),
+            reason=options["reason"],
         )
         return self._retries(options).run(look)
 
@@ -168,6 +169,7 @@ class Command(RollbackCommand):
                 journal=options["journal"],
                 command=given.line(options, previews),
                 verify=options["verify"],
+                hold=options["hold"] and conf.holds(),
             )
         return [
             reports.of_result(
@@ -177,6 +179,7 @@ class Command(RollbackCommand):
                 result.preview.plan.release,
                 result.comparison,
                 result.kept,
+                held=result.held,
             )
             for result in results
         ]

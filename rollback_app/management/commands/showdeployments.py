@@ -68,4 +68,4 @@ class Command(RollbackCommand):
             since=options["since"],
             count=options["count"],
         )
-        self.show(reports.of_listing(listing), options["format"])
+        self.show(reports.of_listing(listing, workflow.holds(options["database"]).holds), options["format"])

@@ -30,4 +30,6 @@ class Command(RollbackCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         title, records = workflow.rollbacks(options["database"])
-        self.show(reports.of_records(options["database"], title, records[: options["limit"]]), options["format"])
+        holds = workflow.holds(options["database"]).holds
+        report = reports.of_records(options["database"], title, records[: options["limit"]], holds)
+        self.show(report, options["format"])

@@ -17,6 +17,7 @@ from rollback_app.moments import Moment
 from rollback_app.planner import Choices, plan
 from rollback_app.reports import Line, Report, as_message, as_text, said
 from rollback_app.safety import Comparison, Difference, Finding, Level, Preview
+from tests.support.commands import unwrapped
 from tests.support.plain import NOON, code, made, recorded
 
 ID = ("id", models.BigAutoField(primary_key=True))
@@ -213,6 +214,17 @@ DIFFERENCE = Difference("a_t", "index", "on x", missing=True)
     ("comparison", "lines"),
     [
         (Comparison(), ["Verified: no table was touched."]),
+        (
+            Comparison(left_out=("s.t",)),
+            ["Not verified:", "  s.t was not compared: its name holds a schema or quotes."],
+        ),
+        (
+            Comparison(1, left_out=("s.t",)),
+            [
+                "Verified: 1 table is as the migrations at the target say.",
+                "  s.t was not compared: its name holds a schema or quotes.",
+            ],
+        ),
         (Comparison(1), ["Verified: 1 table is as the migrations at the target say."]),
         (
             Comparison(2, known=(DIFFERENCE,)),
@@ -236,3 +248,12 @@ def test_the_verdict(comparison: Comparison, lines: list[str]) -> None:
     assert found == lines
     in_full = reports.of_verdict(comparison, in_full=True).lines
     assert [line.text for line in in_full][-1:] != ["  1 difference was there before the run; -v 2 lists it."]
+
+
+def test_an_announcement_begins_a_line_also_when_it_is_unwrapped() -> None:
+    long = "CONSTRAINT `lower_case` failed for `a_database_of_`.`orders_order` (error 4025)"
+    assert len(long) == 79  # so that no word fits behind it
+    statement = "UPDATE `orders_order` SET `status` = 'x'"
+    message = as_message(f"{long}\nThe statement was: {statement}\nNothing was changed.")
+    assert message.splitlines()[-3:] == ["The statement was:", f"  {statement}", "Nothing was changed."]
+    assert unwrapped(message) == f"{long}\nThe statement was:\n  {statement}\nNothing was changed."

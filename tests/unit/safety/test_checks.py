@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -147,7 +147,16 @@ def test_a_deployment_cut_in_two_names_clean_moments() -> None:
     (finding,) = [finding for finding in findings if finding.id == "rollback.E004"]
     assert finding.text == "The moment splits a deployment: 1 of its 2 migrations would be unapplied."
     assert '"2024-05-01 11:59:00+00:00"' in finding.hint
-    assert '"2024-05-01 12:00:00.000001+00:00"' in finding.hint
+    assert '"2024-05-01 12:00:01+00:00"' in finding.hint
+    soon = [*rows, Record(3, key("b.1"), NOON + timedelta(microseconds=1500))]
+    choices = Choices(gap=timedelta(microseconds=5))
+    rows[0] = Record(1, key("a.1"), NOON - timedelta(microseconds=1))
+    hints = [
+        each.hint for each in found([made("a.1"), made("a.2", "a.1"), made("b.1")], [*rows, soon[2]], choices=choices)
+    ]
+    assert hints[0].startswith(
+        'To undo the whole deployment: "2024-05-01 11:59:59+00:00". To keep it: "2024-05-01 12:00:00.000001+00:00".'
+    )
     assert of("E004", found([made("a.1"), made("a.2", "a.1")], rows, choices=Choices(split_deployment=True))) == []
 
 
@@ -525,30 +534,73 @@ def test_what_several_operations_give_alike_is_one_finding() -> None:
     assert len(of("I003", same)) == 1
 
 
-def test_the_next_moment_that_works_is_named() -> None:
-    def hints(late: Sequence[str], *irreversible: str, **options: Any) -> set[str]:
-        names = ["a.1", "b.1", "b.2", "b.3"]
-        graph = [made("a.1"), made("b.1", "a.1"), made("b.2", "b.1"), made("b.3", "b.2")]
-        for migration in graph:
-            if str(migration) in irreversible:
-                migration.operations = [RunSQL("SELECT 1")]
-        early = [name for name in names if name not in late]
-        rows = [Record(number, key(name), NOON - timedelta(hours=9 - number)) for number, name in enumerate(early)]
-        rows += [Record(9 + number, key(name), NOON + timedelta(hours=number)) for number, name in enumerate(late)]
-        found_here = found(graph, rows, **options)
-        return {each.hint.split(" To leave")[0] for each in found_here if each.id == "rollback.E001"}
+WITHOUT = {"Choose a later moment, or restore a backup."}
 
-    end = "Or restore a backup."
-    at_13 = f'Choose a later moment: the next that works is "2024-05-01 13:00:00.000001+00:00". {end}'
-    assert hints(["b.1", "b.2", "b.3"], "b.2") == {at_13}
-    assert hints(["b.1", "b.2", "b.3"], "b.1", "b.2") == {at_13}
-    without = {"Choose a later moment, or restore a backup."}
-    assert hints(["b.1", "b.2", "b.3"], "b.3") == without
-    kept = Cut(NOON, kept=frozenset([key("a.1")]))
-    assert hints(["b.1", "b.2", "b.3"], "b.2", cut=kept) == without
+
+def next_that_works(time: str) -> set[str]:
+    return {f'Choose a later moment: the next that works is "2024-05-01 {time}+00:00". Or restore a backup.'}
+
+
+def hints(
+    late: Mapping[str, str],
+    *irreversible: str,
+    graph: Sequence[Migration] = (),
+    ghosts: Sequence[str] = (),
+    **options: Any,
+) -> set[str]:
+    """late: migration -> when it was applied. The others of the graph were applied before the moment."""
+    graph = graph or [made("a.1"), made("b.1", "a.1"), made("b.2", "b.1"), made("b.3", "b.2")]
+    for migration in graph:
+        if str(migration) in irreversible:
+            migration.operations = [*migration.operations, RunSQL("SELECT 1")]
+    early = [str(migration) for migration in graph if str(migration) not in late]
+    rows = [Record(number, key(name), NOON - timedelta(hours=9 - number)) for number, name in enumerate(early)]
+    for number, (name, time) in enumerate(late.items(), len(rows)):
+        rows.append(Record(number, key(name), datetime.fromisoformat(f"2024-05-01T{time}+00:00")))
+    found_here = found(graph, rows, **options)
+    return {each.hint.split(" To leave")[0] for each in found_here if each.id == "rollback.E001"}
+
+
+B = {"b.1": "12:00:00", "b.2": "13:00:00", "b.3": "14:00:00"}
+
+
+def test_the_next_moment_that_works_is_named_as_one_would_type_it() -> None:
+    assert hints(B, "b.2") == next_that_works("14:00:00")
+    assert hints(B, "b.1", "b.2") == next_that_works("14:00:00")
+    assert hints(B, "b.1") == next_that_works("13:00:00")
+    assert hints({**B, "b.3": "14:00:00.750000"}, "b.2") == next_that_works("14:00:00")
+    close = {**B, "b.2": "14:00:00.250000", "b.3": "14:00:00.750000"}
+    assert hints(close, "b.2", choices=Choices(gap=timedelta(0))) == next_that_works("14:00:00.750000")
+
+
+def test_where_no_moment_works_none_is_named() -> None:
+    assert hints(B, "b.3") == WITHOUT
+    assert hints(B, "b.2", cut=Cut(NOON, kept=frozenset([key("a.1")]))) == WITHOUT
+    assert hints(B, "b.2", facts=Facts(why_read_only="It is a standby.")) == WITHOUT
+    assert hints({**B, "c.9": "15:00:00"}, "b.1") == WITHOUT  # which this code does not have
+
+
+def test_the_next_moment_is_not_one_that_something_else_blocks() -> None:
+    y = AddField("T", "y", models.IntegerField(null=True))
+    view = Object("view", "v", Fate.STOPS)
+    for column, expected in [("b_t.y", WITHOUT), ("b_t.x", next_that_works("14:00:00"))]:
+        graph = [made("b.1", operations=[T]), made("b.2", "b.1", operations=[X]), made("b.3", "b.2", operations=[y])]
+        assert hints(B, "b.1", graph=graph, facts=Facts(hanging={column: view})) == expected
+
+
+def test_the_next_moment_leaves_nothing_that_needs_what_is_undone() -> None:
+    # b.3 was applied before b.2, and could not stay without it.
+    late = {"b.1": "12:00:00", "b.3": "13:00:00", "b.2": "14:00:00"}
+    assert hints(late, "b.1") == next_that_works("13:00:00")
+    assert hints(late, "b.1", choices=Choices(cascade=True)) == next_that_works("13:00:00")
+    late = {"a.2": "12:00:00", "b.3": "13:00:00", "b.2": "14:00:00"}
+    graph = [made("a.1"), made("a.2", "a.1"), made("b.2", "a.1"), made("b.3", "b.2")]
+    assert hints(late, "a.2", "b.3", graph=graph) == WITHOUT
     # b.1 is undone only because a.1 is, which was applied again.
-    at_12 = f'Choose a later moment: the next that works is "2024-05-01 12:00:00.000001+00:00". {end}'
-    assert hints(["a.1", "b.3"], "b.1", choices=Choices(cascade=True)) == {at_12}
+    again = {"a.1": "12:00:00", "b.3": "13:00:00"}
+    assert hints(again, "b.1", choices=Choices(cascade=True)) == next_that_works("13:00:00")
+    pulls = {"b.1": "12:00:00", "a.1": "13:00:00"}
+    assert hints(pulls, "b.1", choices=Choices(cascade=True)) == WITHOUT
 
 
 def test_what_comes_back_empty() -> None:

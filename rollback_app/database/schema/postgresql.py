@@ -1,0 +1,86 @@
+"""The tables of PostgreSQL, from its catalog."""
+
+from __future__ import annotations
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from rollback_app.compatibility import Column, Constraint, Fills, ForeignKey, Relation, Rule, of_words
+
+from .rows import Rows, Tables, fetch, grouped
+
+_T = "SELECT oid FROM pg_class WHERE relname = ANY (%s) AND relkind IN ('r', 'p', 'v', 'm', 'f') AND pg_table_is_visible(oid)"
+_RELATIONS = f"""
+SELECT relname::text, CASE relkind WHEN 'v' THEN 'view' WHEN 'm' THEN 'materialized view' WHEN 'f' THEN 'foreign table'
+    ELSE 'table' END, pg_relation_is_updatable(oid, true)
+FROM pg_class WHERE oid IN ({_T})
+"""
+_COLUMNS = f"""
+SELECT c.relname::text, a.attname::text,
+    CASE WHEN y.typtype = 'd' THEN format_type(y.typbasetype, y.typtypmod) ELSE format_type(a.atttypid, a.atttypmod) END,
+    NOT (a.attnotnull OR y.typnotnull),
+    CASE WHEN a.attgenerated <> '' THEN 'generated' WHEN a.attidentity = 'a' THEN 'always' WHEN a.attidentity = 'd' THEN 'number'
+        WHEN e.words LIKE 'nextval(%%' THEN 'number' WHEN coalesce(e.words, y.typdefault, 'NULL') NOT LIKE 'NULL%%' THEN 'default'
+        ELSE 'nothing' END
+FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+JOIN pg_type y ON y.oid = a.atttypid
+LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
+LEFT JOIN LATERAL (SELECT pg_get_expr(d.adbin, d.adrelid) AS words) e ON true
+WHERE c.oid IN ({_T})
+"""
+_NAMES = "ARRAY(SELECT attname::text FROM pg_attribute WHERE attrelid = {} AND attnum = ANY ({}) ORDER BY attnum)"
+_CONSTRAINTS = f"""
+SELECT conrelid, conname::text, CASE contype WHEN 'c' THEN 'check' ELSE 'exclusion' END,
+    {_NAMES.format("conrelid", "conkey")}, true, true
+FROM pg_constraint WHERE contype IN ('c', 'x') AND conrelid IN ({_T})
+UNION ALL
+SELECT i.indrelid, x.relname::text, 'unique',
+    CASE WHEN i.indexprs IS NULL AND i.indpred IS NULL
+        THEN {_NAMES.format("i.indrelid", "(i.indkey::int2[])[0:i.indnkeyatts - 1]")}
+        ELSE ARRAY(SELECT attname::text FROM pg_depend d JOIN pg_attribute a ON a.attrelid = d.refobjid
+            AND a.attnum = d.refobjsubid WHERE d.objid = i.indexrelid AND d.refobjid = i.indrelid AND d.refobjsubid > 0) END,
+    i.indexprs IS NULL AND i.indpred IS NULL, NOT coalesce((to_jsonb(i) ->> 'indnullsnotdistinct')::boolean, false)
+FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid
+WHERE i.indisunique AND i.indisready AND i.indrelid IN ({_T})
+"""
+_NAMED = """
+SELECT CASE WHEN pg_table_is_visible(oid) THEN '' ELSE relnamespace::regnamespace || '.' END || relname AS name
+FROM pg_class WHERE oid = {}
+"""
+_FOREIGN_KEYS = f"""
+SELECT a.name, {_NAMES.format("conrelid", "conkey")}, b.name,
+    CASE confdeltype WHEN 'c' THEN 'CASCADE' WHEN 'n' THEN 'SET NULL' WHEN 'd' THEN 'SET DEFAULT' ELSE '' END
+FROM pg_constraint
+CROSS JOIN LATERAL ({_NAMED.format("conrelid")}) a CROSS JOIN LATERAL ({_NAMED.format("confrelid")}) b
+WHERE contype = 'f' AND conparentid = 0 AND (conrelid IN ({_T}) OR confrelid IN ({_T}))
+"""
+_TRIGGERS = f"""
+SELECT c.relname::text, t.tgname::text, e.event
+FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
+JOIN (VALUES ('INSERT', 4), ('DELETE', 8), ('UPDATE', 16)) e(event, bit) ON t.tgtype::int & e.bit <> 0
+WHERE NOT t.tgisinternal AND t.tgenabled <> 'D' AND t.tgrelid IN ({_T})
+"""
+_TAKES = {"UPDATE": 4, "INSERT": 8, "DELETE": 16}  # of pg_relation_is_updatable
+
+
+def read(connection: BaseDatabaseWrapper, tables: Tables) -> Rows:
+    names = list(tables)
+    named = f"SELECT c.relname::text, f.* FROM ({_CONSTRAINTS}) f(relation) JOIN pg_class c ON c.oid = f.relation"
+    return Rows(
+        relations=[
+            Relation(name, kind, frozenset(each for each, bit in _TAKES.items() if takes & bit))
+            for name, kind, takes in fetch(connection, _RELATIONS, [names])
+        ],
+        columns=[
+            (table, Column(name, of_words(words), null, Fills(fills)))
+            for table, name, words, null, fills in fetch(connection, _COLUMNS, [names])
+        ],
+        constraints=[
+            (table, Constraint(Rule(rule), name, frozenset(columns), plain, distinct), "")
+            for table, _, name, rule, columns, plain, distinct in fetch(connection, named, [names] * 2)
+        ],
+        triggers=grouped([(table, name, event) for table, name, event in fetch(connection, _TRIGGERS, [names])]),
+        foreign_keys=[
+            ForeignKey(table, tuple(columns), target, on_delete)
+            for table, columns, target, on_delete in fetch(connection, _FOREIGN_KEYS, [names] * 2)
+        ],
+    )

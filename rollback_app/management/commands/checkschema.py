@@ -1,0 +1,45 @@
+"""For entry points: can the code that runs here work on this database as it is?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import CommandParser, no_translations
+from django.db import DEFAULT_DB_ALIAS
+
+from rollback_app import reports, workflow
+from rollback_app.compatibility import Outcome
+from rollback_app.management.base import RollbackCommand
+from rollback_app.safety import Refused
+
+
+class Command(RollbackCommand):
+    help = (
+        "Can the code that runs here work on this database as it is? Compares its models with the live schema, and says which "
+        "tables it can read, insert into, update and delete from. Changes nothing. Exits with 0 if it can, with 3 if it cannot."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument(
+            "--database",
+            default=DEFAULT_DB_ALIAS,
+            metavar="ALIAS",
+            help=f"The alias of the database in DATABASES. Default: {DEFAULT_DB_ALIAS}.",
+        )
+        parser.add_argument(
+            "--format", choices=["json", "text"], default="text", help="text for people, json for programs."
+        )
+
+    @no_translations
+    def handle(self, *args: Any, **options: Any) -> None:
+        found = workflow.check_schema(options["database"])
+        report = reports.of_schema_check(found.alias, found.title, found.verdict)
+        self.object = report.data
+        fails = found.verdict.outcome is Outcome.FAILS
+        if options["verbosity"] and not (fails and options["format"] == "json"):
+            self.show(report, options["format"])
+        if fails:
+            raise Refused(
+                f"This code cannot work on {found.title} as it is.",
+                hint="Migrate it, or start the release that it was migrated for.",
+            )
