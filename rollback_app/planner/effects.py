@@ -58,7 +58,8 @@ class Effect:
     from 0. twin_waits: what waits for the plain twin of a concurrent operation, as "writes to a_t". ends_transaction,
     refuses_transaction: the words of an SQL statement that does so. touches: the table that is changed in another way.
     requirements: what must be true before, or it fails. frees: the name of the index or constraint that is dropped. remakes:
-    does SQLite make the table anew, of the columns that the model has? sql: what RunSQL runs.
+    does SQLite make the table anew, of the columns that the model has? sql: what RunSQL runs. own: is it the
+    project's own reverse, for an operation that has none?
     """
 
     kind: Kind
@@ -76,6 +77,7 @@ class Effect:
     refuses_transaction: str = ""
     remakes: bool = False
     sql: str = ""
+    own: bool = False
 
 
 def effects(undo: Undo, app_label: str, names: Names) -> list[Effect]:
@@ -109,9 +111,10 @@ def _judge(undo: Undo, app_label: str, names: Names) -> list[Effect]:
     for kind, judge in _JUDGES.items():
         if isinstance(operation, kind):
             first, *others = judge(undo, app_label, names)
-            own = " (the project's own reverse, of ROLLBACK['REVERSES'])" if hasattr(operation, "own") else ""
+            is_own = hasattr(operation, "own")
+            own = " (the project's own reverse, of ROLLBACK['REVERSES'])" if is_own else ""
             wants, drops = requirements(undo, app_label, names), freed(undo)
-            first = replace(first, requirements=wants, frees=drops, words=f"{first.words}{own}")
+            first = replace(first, requirements=wants, frees=drops, words=f"{first.words}{own}", own=is_own)
             return [first, *others, *_ways_of_its_own(undo)]
     if isinstance(operation, django_operations.SeparateDatabaseAndState):
         inner = [_judge(nested, app_label, names) for nested in inner_operations(undo, app_label)]

@@ -90,6 +90,9 @@ def test_noop_restores_nothing_and_says_so(database: Database, project: Project,
     assert (said.status, "without a reverse" in said.error) == (3, True)
     assert roll_back(database, DAY_2).status == 0
     assert values(database) == [3]
+    assert "UTC; the project's own reverse" in call("showrollbacks", database=database.alias).out
+    data = call("showrollbacks", database=database.alias, format="json").json
+    assert data["rollbacks"][0]["own_reverses"] == ["a.0002_x"]
 
 
 def test_one_for_each_operation(database: Database, project: Project, settings: Settings) -> None:
