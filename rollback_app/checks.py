@@ -7,14 +7,17 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
+from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations.recorder import MigrationRecorder
 from django.utils import timezone as django_timezone
 
-from . import conf, database
+from . import conf, database, project
 from .bookkeeping import Catalogue
+from .errors import RollbackError
 from .safety import Size
+from .states import reverse_problems
 
 ALLOWED = timedelta(minutes=1)
 
@@ -136,8 +139,22 @@ def settings(**kwargs: Any) -> list[CheckMessage]:
     return found
 
 
+def reverses(**kwargs: Any) -> list[CheckMessage]:
+    """Loads the migrations only if there are any."""
+    if conf.problems():
+        return []  # E101 says so
+    try:
+        found = conf.reverses()
+        said = list(reverse_problems(project.code(), found, project.digest)) if found else []
+    except (ImproperlyConfigured, RollbackError) as error:
+        said = [str(error)]
+    hint = "See the page about migrations that cannot be undone in the documentation."
+    return [Warning(each, hint=hint, id="rollback.W105") for each in said]
+
+
 def connect() -> None:
     register(settings, "rollback")
+    register(reverses, "rollback")
     register(clocks, Tags.database)
     register(future_records, Tags.database)
     register(kept_for_long, Tags.database)

@@ -10,12 +10,15 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
-KEYS = ("HOLD", "KEEP_AT_MOST", "KEEP_DAYS", "MIGRATE", "PUT_BACK", "RECORD", "RELEASE")
+KEYS = ("HOLD", "KEEP_AT_MOST", "KEEP_DAYS", "MIGRATE", "PUT_BACK", "RECORD", "RELEASE", "REVERSES")
 _SWITCHES = ("HOLD", "MIGRATE", "PUT_BACK", "RECORD")
 LONGEST_RELEASE = 200
 KEEP_DAYS: float = 30
 _MOST_DAYS = 365_000  # which dates can be reckoned with
 _PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
+
+
+_DIGEST = re.compile("[0-9a-f]{12}")
 
 
 def _settings() -> dict[str, Any]:
@@ -30,6 +33,7 @@ def problems() -> list[str]:
         return [f"ROLLBACK must be a dict, not {type(found).__name__}."]
     said = [f"ROLLBACK has an unknown key: {key!r:.80}." for key in found if key not in KEYS]
     wrong = [key for key in _SWITCHES if not isinstance(found.get(key, True), bool)]
+    said += _reverse_problems(found.get("REVERSES", {}))
     said += [f"ROLLBACK['{key}'] must be True or False, not {type(found[key]).__name__}." for key in wrong]
     if not _are_days(found.get("KEEP_DAYS", KEEP_DAYS)):
         said.append(f"ROLLBACK['KEEP_DAYS'] must be a number of days from 0 on, not {found['KEEP_DAYS']!r:.80}.")
@@ -80,6 +84,51 @@ def switched_off() -> str:
     if os.environ.get("RUN_MIGRATIONS", "").strip().lower() in ("false", "0", "no", "off"):
         return "environment"
     return "" if _settings().get("MIGRATE", True) else "setting"
+
+
+def reverses() -> dict[str, tuple[tuple[Any, ...], str]]:
+    """What to run in place of operations without a reverse: by app.name (a function, SQL statements or None for each, digest).
+
+    Errors: ImproperlyConfigured.
+    """
+    found = _settings().get("REVERSES", {})
+    if problems := _reverse_problems(found):
+        raise ImproperlyConfigured(problems[0])
+    return {name: _reverse(name, value) for name, value in found.items()}
+
+
+def _reverse_problems(found: Any) -> list[str]:
+    if not isinstance(found, dict):
+        return [f"ROLLBACK['REVERSES'] must be a dict, not {type(found).__name__}."]
+    wrong = [name for name in found if not isinstance(name, str)]
+    return [f"ROLLBACK['REVERSES'] must have names of migrations for keys, not {name!r}." for name in wrong]
+
+
+def _reverse(name: str, value: Any) -> tuple[tuple[Any, ...], str]:
+    digest = ""
+    if isinstance(value, tuple) and len(value) == 2 and _DIGEST.fullmatch(str(value[1])):
+        value, digest = value
+    is_list = isinstance(value, list) and not all(_is_sql(each) for each in value)
+    return tuple(_part(name, each) for each in (value if is_list else [value])), digest
+
+
+def _is_sql(value: Any) -> bool:
+    return isinstance(value, str) and value != "noop" and not _PATH.fullmatch(value)
+
+
+def _part(name: str, value: Any) -> Any:
+    if value == "noop":
+        return None
+    if isinstance(value, list) and all(map(_is_sql, value)):
+        return tuple(value)
+    if callable(value):
+        return value
+    try:
+        return import_string(value)
+    # The module is the project's, and may raise anything.
+    except Exception as error:
+        words = f"ROLLBACK['REVERSES'][{name!r}] is no function, list of SQL statements, or 'noop'"
+        raise ImproperlyConfigured(f"{words}: {type(error).__name__}: {error}") from error
 
 
 def release() -> str:

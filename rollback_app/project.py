@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import pkgutil
 import sys
 from collections.abc import Iterable, Mapping
@@ -40,6 +41,12 @@ def _check(migration: Migration) -> None:
             raise TypeError(f"{attribute} of {name} must be a list of (app, name)")
     if not all(isinstance(operation, Operation) for operation in migration.operations):
         raise TypeError(f"operations of {name} must be a list of operations")
+
+
+def digest(migration: Migration) -> str:
+    """The SHA-256 of the migration's file."""
+    file = sys.modules[type(migration).__module__].__file__
+    return hashlib.sha256(Path(str(file)).read_bytes()).hexdigest()
 
 
 def text_of(name: str) -> str:

@@ -30,10 +30,10 @@ HISTORY = MigrationRecorder.Migration._meta.db_table
 
 
 class RunEntry(models.Model):
-    """A run. moment: in UTC, if there is one. one_transaction: did it run as one? Null if it was written by a release that did
-    not say. history: which table `django_migrations` was (`Database.made`). steps: JSON,
-    [[app, name, applied, [ids of its rows]], …] in the order of the plan. The columns from `inside` on tell how far a step
-    has come that is not one transaction (`Position`); `inside` is empty between steps."""
+    """A run. moment: in UTC, if there is one. one_transaction: did it run as one? Null if it was written by a release that
+    did not say. history: which table `django_migrations` was (`Database.made`). steps: JSON, [[app, name, applied, [ids of
+    its rows]], …] in the order of the plan. own_reverses: JSON, [[app, name], …], or empty. The columns from `inside` on
+    tell how far a step has come that is not one transaction (`Position`); `inside` is empty between steps."""
 
     started = models.CharField(max_length=40)
     finished = models.CharField(max_length=40, default="")
@@ -56,6 +56,7 @@ class RunEntry(models.Model):
     statements_done = models.IntegerField(default=0)
     doubtful = models.BooleanField(default=True)
     reason = models.TextField(default="")
+    own_reverses = models.TextField(default="")
 
     class Meta:
         apps = Apps()
@@ -87,6 +88,7 @@ class Journal:
     ) -> None:
         """Note that a run starts. moment: None for a set of migrations, which is no time."""
         steps = [[*step.key, step.applied.isoformat(), [row.id for row in step.records]] for step in plan.steps]
+        own = [list(step.key) for step in plan.steps if any(effect.own for effect in step.effects)]
         self.number = self.runs.add(
             started=now(),
             operator=operator(),
@@ -99,6 +101,7 @@ class Journal:
             steps=json.dumps(steps),
             one_transaction=one_transaction,
             reason=reason,
+            own_reverses=json.dumps(own) if own else "",
         )
         self.began = time.monotonic()
 
@@ -199,6 +202,7 @@ def _record(run: Any) -> Run:
         one_transaction=run.one_transaction,
         inside=bool(run.inside),
         reason=run.reason,
+        own_reverses=frozenset(Key(*name) for name in json.loads(run.own_reverses or "[]")),
     )
 
 

@@ -6,10 +6,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
-
-from django.db.migrations import Migration
+from typing import TYPE_CHECKING
 
 from .records import Key
+
+if TYPE_CHECKING:  # moments, which reads histories, has to work where there is no Django
+    from django.db.migrations import Migration
 
 
 class Source(str, Enum):

@@ -46,7 +46,8 @@ class Run:
     """A run, as it was noted. started, finished, moment: aware, in UTC. steps: the plan's, each with the moment at which it
     had been applied. steps_done: how many of them were unapplied and committed. seconds: of the whole run. one_transaction:
     did it run as one? None if that was not noted. inside: did it not come to the end of the step behind the last one done,
-    of which a part may be done? reason: why it was done. again: the steps that were applied again since."""
+    of which a part may be done? reason: why it was done. own_reverses: the steps that were
+    undone by reverses of the project's own. again: the steps that were applied again since."""
 
     number: int
     started: datetime
@@ -65,6 +66,7 @@ class Run:
     one_transaction: bool | None = None
     inside: bool = False
     reason: str = ""
+    own_reverses: frozenset[Key] = frozenset()
     again: frozenset[Key] = frozenset()
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from rollback_app.history import Key
 
@@ -30,7 +31,7 @@ def migrate_commands(plan: Plan) -> Commands:
     if apart := sorted(str(key) for key in plan.basis.history.apart if key.app in plan.stays.targets):
         return Commands((), f"migrate cannot stop between the migrations that {', '.join(apart)} replaces")
     if stuck := [
-        str(step.key) for step in plan.steps if not all(each.reversible for each in step.migration.operations)
+        str(step.key) for step in plan.steps if not all(_has_reverse(each) for each in step.migration.operations)
     ]:
         return Commands((), f"migrate unapplies no operation without a reverse, as in {', '.join(stuck)}")
     left = [step.key for step in plan.steps]
@@ -47,6 +48,12 @@ def migrate_commands(plan: Plan) -> Commands:
         found.append((app, target))
         left = [key for key in left if key not in undone]
     return Commands(tuple(found))
+
+
+def _has_reverse(operation: Any) -> bool:
+    """One of its own, which `migrate` knows."""
+    inner = getattr(operation, "database_operations", ())
+    return operation.reversible and not hasattr(operation, "own") and all(map(_has_reverse, inner))
 
 
 def _candidates(plan: Plan, left: set[Key], order: list[Key]) -> Iterator[tuple[tuple[int, int], str, str, set[Key]]]:

@@ -46,7 +46,8 @@ class Effect:
     from 0. twin_waits: what waits for the plain twin of a concurrent operation, as "writes to a_t". ends_transaction,
     refuses_transaction: the words of an SQL statement that does so. touches: the table that is changed in another way.
     requirements: what must be true before, or it fails. frees: the name of the index or constraint that is dropped. remakes:
-    does SQLite make the table anew, of the columns that the model has? sql: what RunSQL runs.
+    does SQLite make the table anew, of the columns that the model has? sql: what RunSQL runs. own: is it the project's own
+    reverse, for an operation that has none?
     """
 
     kind: Kind
@@ -64,3 +65,4 @@ class Effect:
     refuses_transaction: str = ""
     remakes: bool = False
     sql: str = ""
+    own: bool = False

@@ -39,7 +39,8 @@ def _irreversible(undo: Undo) -> Effect:
         what = f"its code {name_of_code(operation.code)} has no reverse"
     elif isinstance(operation, django_operations.RunSQL):
         what = "its SQL has no reverse"
-    return Effect(Kind.IRREVERSIBLE, f"cannot be undone: {what}", undo.index)
+    why_not = f" ({operation.no_reverse})" if hasattr(operation, "no_reverse") else ""
+    return Effect(Kind.IRREVERSIBLE, f"cannot be undone: {what}{why_not}", undo.index)
 
 
 def _judge(undo: Undo, app_label: str, names: Names) -> list[Effect]:
@@ -53,7 +54,10 @@ def _judge(undo: Undo, app_label: str, names: Names) -> list[Effect]:
     for kind, judge in _JUDGES.items():
         if isinstance(operation, kind):
             first, *others = judge(undo, app_label, names)
-            first = replace(first, requirements=requirements(undo, app_label, names), frees=freed(undo))
+            is_own = hasattr(operation, "own")
+            own = " (the project's own reverse, of ROLLBACK['REVERSES'])" if is_own else ""
+            wants, drops = requirements(undo, app_label, names), freed(undo)
+            first = replace(first, requirements=wants, frees=drops, words=f"{first.words}{own}", own=is_own)
             return [first, *others, *_ways_of_its_own(undo)]
     if isinstance(operation, django_operations.SeparateDatabaseAndState):
         inner = [_judge(nested, app_label, names) for nested in inner_operations(undo, app_label)]

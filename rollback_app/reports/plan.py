@@ -177,7 +177,10 @@ def _data(preview: Preview) -> dict[str, Any]:
                 "applied": stamp(step.applied),
                 "because": [str(key) for key in step.because],
                 "fake": step.fake,
-                "effects": [{"kind": effect.kind.value, "words": effect.words} for effect in step.effects],
+                "effects": [
+                    {"kind": effect.kind.value, "words": effect.words, "own_reverse": effect.own}
+                    for effect in step.effects
+                ],
             }
             for step in plan.steps
         ],

@@ -212,8 +212,9 @@ def _record(record: Run) -> Iterator[Line]:
     yield Line(f"   digest   {record.digest}" + (f", took {seconds(record.seconds)}" if record.finished else ""))
     for index, (key, applied) in enumerate(record.steps, start=1):
         mark = "undone" if index <= record.steps_done else "left"
+        own = "; the project's own reverse" if key in record.own_reverses else ""
         again = "; applied again since" if key in record.again else ""
-        yield Line(f"   {mark:<7}  {key}, applied {utc(applied)}{again}", indent=12)
+        yield Line(f"   {mark:<7}  {key}, applied {utc(applied)}{own}{again}", indent=12)
     if record.error:
         yield Line("   error")
         yield from said(record.error, indent=5)
@@ -236,6 +237,7 @@ def _record_data(record: Run) -> dict[str, Any]:
         "steps_done": record.steps_done,
         "one_transaction": record.one_transaction,
         "again": sorted(map(str, record.again)),
+        "own_reverses": sorted(map(str, record.own_reverses)),
         "seconds": record.seconds,
         "error": record.error,
     }

@@ -25,8 +25,10 @@ from .neighbourhood import what_it_sees
 from .operation_kinds import acts_as
 from .relations import Model, Relations, key_of, targets_of
 from .rendering import Asked, State, is_whole
+from .reverses import Reverses, reverse_problems, with_reverses
 
 __all__ = [
+    "Reverses",
     "State",
     "States",
     "Undo",
@@ -36,7 +38,9 @@ __all__ = [
     "inner_operations",
     "leaves",
     "number_of_leaves",
+    "reverse_problems",
     "targets_of",
+    "with_reverses",
 ]
 
 

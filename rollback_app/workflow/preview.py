@@ -8,7 +8,7 @@ from datetime import datetime, timedelta, timezone
 from django.db import DEFAULT_DB_ALIAS
 
 from rollback_app import database as databases
-from rollback_app import moments, planner, project, safety
+from rollback_app import moments, planner, safety
 from rollback_app.bookkeeping import (
     Journal,
     recorded_deployments,
@@ -20,6 +20,7 @@ from rollback_app.moments import Moment
 from rollback_app.planner import Choices
 from rollback_app.safety import Keeping, Listed, Listing, Preview, marks, rolled_back
 
+from .reading import code as read_code
 from .reading import finder, plan_for, reading, zone_name
 from .verdict import verdict_of
 
@@ -82,7 +83,7 @@ def deployments(
     now = datetime.now(timezone.utc)
     local = moments.zone_named(zone_name(zone))
     after = moments.parse(since, default_zone=zone_name(zone), now=now).at if since is not None else None
-    database, code = databases.get(alias), project.code()
+    database, code = databases.get(alias), read_code()
     with reading(database):
         rows, recorded, precision = database.records(), recorded_deployments(database), database.precision()
         groups, position = grouped(rows, gap, recorded, precision), Journal(database).position()

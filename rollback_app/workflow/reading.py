@@ -8,19 +8,31 @@ from datetime import datetime, timedelta
 from functools import cache
 
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 from django.db.utils import DatabaseError, InterfaceError
 
-from rollback_app import moments, planner, project
+from rollback_app import conf, moments, planner, project
 from rollback_app.bookkeeping import (
     Journal,
     recorded_deployments,
 )
 from rollback_app.database import Database, first_line
-from rollback_app.errors import DatabaseUnusable, Locked
-from rollback_app.history import Cut, Key, Outcome, Record
+from rollback_app.errors import CodeUnusable, DatabaseUnusable, Locked
+from rollback_app.history import Code, Cut, Key, Outcome, Record
 from rollback_app.history import deployments as grouped
 from rollback_app.moments import Moment, kinds
 from rollback_app.planner import Choices, Plan
+from rollback_app.states import with_reverses
+
+
+def code() -> Code:
+    """The migrations on disk, with the project's own reverses. Errors: CodeUnusable."""
+    found = project.code()
+    try:
+        reverses = conf.reverses()
+    except ImproperlyConfigured as error:
+        raise CodeUnusable(str(error), hint="Fix it in the settings.") from error
+    return with_reverses(found, reverses, project.digest)
 
 
 @contextmanager
@@ -88,7 +100,7 @@ def finder(moment: str | Moment, zone: str | None, now: datetime, gap: timedelta
         precision = database.precision()
         groups = grouped(rows, gap, recorded, precision)
         broke_off = _broke_off(database, rows)
-        known = kinds.Known(moment, rows, project.code(), groups, recorded, precision, local, now, open_once, broke_off)
+        known = kinds.Known(moment, rows, code(), groups, recorded, precision, local, now, open_once, broke_off)
         return find(argument, known)
 
     return look_up
@@ -109,4 +121,4 @@ def plan_for(database: Database, moment: Moment, choices: Choices) -> Plan:
     kept = None if moment.kept is None else frozenset(Key(*name) for name in moment.kept)
     cut = Cut(moment.at, database.precision(), kept, moment.zero)
     position, recorded = Journal(database).position(), recorded_deployments(database)
-    return planner.plan(project.code(), rows, cut, choices, database.names(), position, recorded)
+    return planner.plan(code(), rows, cut, choices, database.names(), position, recorded)

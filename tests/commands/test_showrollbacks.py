@@ -99,6 +99,7 @@ def test_a_run_that_is_done(shop: Database) -> None:
             "steps_done": 1,
             "one_transaction": shop.vendor != "mariadb",
             "again": [],
+            "own_reverses": [],
             "seconds": record.seconds,
             "error": "",
             "reason": "",

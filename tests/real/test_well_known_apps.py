@@ -60,14 +60,28 @@ def test_every_boundary_is_as_it_was(database: Database, project: str) -> None:
     assert sum(len(statements) for boundary in newest for statements in boundary["ours"].values()) > 40
 
 
-def _told(database: Database, project: str) -> Any:
-    """What tests/real/roundtrip.py tells. It is a project of its own, and so a process of its own."""
+@pytest.mark.databases("sqlite", "postgresql")
+def test_a_reverse_for_wagtail(database: Database) -> None:
+    """The worked example of docs/howto/irreversible.md."""
+    told = _told(database, "publishing", "reverses")
+    name = "wagtailcore.0008_populate_latest_revision_created_at"
+    assert told["refused"] == [["rollback.E001", name]]
+    assert len(told["effects"]) == 1
+    assert told["effects"][0].startswith("reverses nothing: ")
+    assert "the project's own reverse" in told["effects"][0]
+    assert told["difference"] == []
+    assert told["history"]
+    assert f'"{name}": "noop"' in (ROOT / "docs" / "howto" / "irreversible.md").read_text()
+
+
+def _told(database: Database, project: str, script: str = "roundtrip") -> Any:
+    """What a script of tests/real tells. It is a project of its own, and so a process of its own."""
     environment = {
         "DJANGO_SETTINGS_MODULE": "tests.real.settings",
         "TEST_REAL_PROJECT": project,
         "TEST_REAL_DATABASE": database.alias,
     }
-    command = [sys.executable, "-m", "tests.real.roundtrip"]
+    command = [sys.executable, "-m", f"tests.real.{script}"]
     done = subprocess.run(
         command, cwd=ROOT, env={**os.environ, **environment}, check=False, capture_output=True, text=True
     )
