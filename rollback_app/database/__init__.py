@@ -13,7 +13,8 @@ from django.utils.connection import ConnectionDoesNotExist
 
 from rollback_app.errors import DatabaseUnusable, UsageError, shown
 
-from .base import Database, Timeouts, details, first_line, sqlstate
+from .base import Database, Timeouts
+from .errors import details, first_line, sqlstate
 from .mysql import MySQL
 from .postgresql import PostgreSQL
 from .spelling import normal

@@ -14,8 +14,9 @@ from rollback_app.planner import Known, Right, TableChange
 from rollback_app.safety import ListedObject, Object
 
 from . import objects_postgresql
-from .base import COUNTED_ROWS, Database, sqlstate, whole_number
+from .base import COUNTED_ROWS, Database, whole_number
 from .blockers import Blockers
+from .errors import sqlstate
 
 # The upper half of an advisory lock's key; the lower half is the history table, of which each schema may have one.
 _OURS = 1_919_118_435
