@@ -184,6 +184,20 @@ FROM t JOIN pg_index i ON i.indrelid = t.oid JOIN pg_class c ON c.oid = i.indexr
 WHERE NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = i.indexrelid AND k.contype <> 'f')
 ) listed
 """
+# What keeps a column from being dropped otherwise. The rest goes by itself.
+_NEED_CASCADE = (
+    *(
+        "view",
+        "materialized view",
+        "rule",
+        "policy",
+        "trigger",
+        "function",
+        "generated column",
+        "default",
+        "foreign key",
+    ),
+)
 _NAMED_BY_MODELS = ("index", "check", "unique constraint", "exclusion constraint", "foreign key", "primary key")
 
 
@@ -206,11 +220,15 @@ def objects(
     """See `safety.Inspector`. limit: of the rows of an inheriting table that are counted."""
     drops = [each for each in changes if each.change in (Change.DROPS_TABLE, Change.DROPS_COLUMN)]
     types = [each for each in changes if each.change is Change.CHANGES_TYPE and type_changes(connection, each)]
+    # Since 6.0, Django drops a column without CASCADE.
+    cascades = "CASCADE" in connection.SchemaEditorClass.sql_delete_column
     found = []
     for change, row in _rows(connection, drops, _GONE + _DESCRIBED + _NAMED):
         if not _is_known(row, known, change):
             rows = _count(connection, row.relation, limit) if row.relation else None
-            found.append((change, Object(row.kind, row.name, Fate.GOES, row.definition, rows)))
+            goes = cascades or change.change is Change.DROPS_TABLE or row.kind not in _NEED_CASCADE
+            fate = Fate.GOES if goes else Fate.STOPS
+            found.append((change, Object(row.kind, row.name, fate, row.definition, rows)))
     for change, row in _rows(connection, types, _STOPS + _DESCRIBED):
         found.append((change, Object(row.kind, row.name, Fate.STOPS, row.definition)))
     return found
