@@ -738,7 +738,9 @@ HANGING = {
 }
 
 
-def test_what_goes_after_the_step_that_is_gone_on_with_is_named(database: Database, project: Project) -> None:
+def test_what_goes_after_the_step_that_is_gone_on_with_is_named(
+    database: Database, project: Project, cascading: None
+) -> None:
     sql, name = HANGING[database.vendor]
     stopped(database, project, MORE, WIDE.format("T"), sql)
     (preview,) = workflow.preview(DAY_2.isoformat(), using=[database.alias], step_by_step=True)
@@ -755,7 +757,7 @@ LOST = {
 
 
 def test_what_goes_unnamed_after_the_step_that_is_gone_on_with_fails_the_run(
-    database: Database, project: Project
+    database: Database, project: Project, cascading: None
 ) -> None:
     sql, name = LOST[database.vendor]
     stopped(database, project, f'{MORE}, migrations.CreateModel("Q", [{ID}])')
@@ -767,7 +769,7 @@ def test_what_goes_unnamed_after_the_step_that_is_gone_on_with_fails_the_run(
 
 
 def test_where_names_change_in_the_rest_of_a_step_nothing_is_said_of_what_comes_after_it(
-    database: Database, project: Project
+    database: Database, project: Project, cascading: None
 ) -> None:
     """What hangs there is not known by the names of today."""
     sql, _ = HANGING[database.vendor]
