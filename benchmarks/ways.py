@@ -199,7 +199,9 @@ def facts() -> None:
     connection = _setup()
     lines = []
     with connection.cursor() as cursor:
-        for table in sorted(set(connection.introspection.table_names(cursor)) - {"rollback_app_run"}):
+        for table in sorted(
+            set(connection.introspection.table_names(cursor)) - {"rollback_app_run", "rollback_app_hold"}
+        ):
             columns = connection.introspection.get_table_description(cursor, table)
             lines += sorted(f"{table}.{column.name} {column.type_code} {column.null_ok}" for column in columns)
             constraints = connection.introspection.get_constraints(cursor, table).values()

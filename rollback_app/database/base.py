@@ -9,7 +9,6 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
-from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.db import router, transaction
@@ -19,11 +18,11 @@ from django.db.migrations.recorder import MigrationRecorder
 from django.db.utils import DatabaseError, InterfaceError
 
 from rollback_app.errors import CodeUnusable, DatabaseUnusable, Locked
-from rollback_app.history import Key, Record
+from rollback_app.history import Record
 from rollback_app.planner import Known, Names, Requirement, Right, TableChange
 from rollback_app.safety import Count, ListedObject, Object, Violations
 
-from . import shapes, sizes, violations
+from . import history_table, shapes, sizes, violations
 from .errors import first_line
 from .given import given
 
@@ -163,21 +162,7 @@ class Database(ABC):
 
         Errors: DatabaseUnusable, if there is no such table, or not as Django makes it; those of Django's database layer.
         """
-        recorder = MigrationRecorder(self.connection)
-        if not recorder.has_table():
-            raise DatabaseUnusable(
-                f"{self.title} has no table django_migrations: Django has never migrated it.",
-                hint="It is probably the wrong database. Check DATABASES in the settings, or name another with --database.",
-            )
-        found = recorder.migration_qs.order_by("id").values_list("id", "app", "name", "applied")
-        try:
-            return tuple(Record(id, Key(app, name), _in_utc(applied)) for id, app, name, applied in found)
-        except DatabaseError as error:
-            if not self.is_missing(error):
-                raise
-            raise _other_records(self, f"{first_line(error)}.") from error
-        except (AttributeError, TypeError, ValueError) as error:
-            raise _other_records(self, f"a time in its column applied cannot be read ({first_line(error)}).") from error
+        return history_table.read(self.connection, self.title, self.is_missing)
 
     def precision(self) -> dt.timedelta:
         """What the column `applied` can tell apart."""
@@ -432,19 +417,3 @@ class Database(ABC):
 def whole_number(row: tuple[Any]) -> int | None:
     """The number in a row of statistics; None, if it is not known, as of a table that was never analysed."""
     return int(row[0]) if row[0] else None
-
-
-def _other_records(database: Database, why: str) -> DatabaseUnusable:
-    return DatabaseUnusable(
-        f"The table django_migrations of {database.title} is not as Django makes it: {why}",
-        hint="Fix that, or restore the table from a backup. `showmigrations --list` must work again.",
-    )
-
-
-def _in_utc(stored: dt.datetime | None) -> dt.datetime:
-    """A stored time is aware with USE_TZ, and else in the project's zone (django.utils.timezone.now)."""
-    if stored is None:
-        raise ValueError("there is none")
-    if stored.tzinfo is None:
-        stored = stored.replace(tzinfo=ZoneInfo(settings.TIME_ZONE))
-    return stored.astimezone(dt.timezone.utc)

@@ -12,8 +12,8 @@ from django.db.utils import DatabaseError
 
 from rollback_app.safety import Count, Violations
 
-from .casts import base_of, is_text, type_of
 from .search import Search
+from .value_types import base_of, is_text, type_of
 
 LISTED_VALUES = 20  # that a query names one by one, where no condition tells them
 _DECIMALS = ("DecimalField", "FloatField")

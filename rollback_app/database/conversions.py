@@ -10,11 +10,11 @@ from collections.abc import Callable, Mapping
 
 from rollback_app.safety import Count, Violations
 
-from .casts import base_of, becomes
 from .column_types import NOTHING, Outcome, types
 from .conversions_by_servers import mysql, postgresql
 from .conversions_by_sqlite import UNREADABLE, sqlite
 from .search import Search
+from .value_types import base_of, becomes
 
 
 def is_about_types(search: Search) -> bool:

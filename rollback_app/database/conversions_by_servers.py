@@ -5,7 +5,6 @@ from __future__ import annotations
 from django.db.utils import DataError, NotSupportedError, OperationalError, ProgrammingError
 
 from . import column_types
-from .casts import base_of, is_text, is_whole, mysql_cast
 from .column_types import (
     NOTHING,
     Outcome,
@@ -20,6 +19,7 @@ from .column_types import (
     types,
 )
 from .search import Search
+from .value_types import base_of, is_text, is_whole, mysql_cast
 
 # PostgreSQL: a cast that fails ends the statement, so that rows are asked one by one, but only if one of them does.
 

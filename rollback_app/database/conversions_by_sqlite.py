@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from .casts import affinity
 from .column_types import NOTHING, Outcome, types
 from .search import Search
+from .value_types import affinity
 
 # SQLite: a type is only an inclination. What can be read as a number becomes one in a column that is inclined to numbers; the
 # rest stays as it is.

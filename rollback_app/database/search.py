@@ -12,7 +12,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from rollback_app.planner import Requirement
 from rollback_app.safety import Count, Violations
 
-from .casts import passed_through, type_of
+from .value_types import passed_through, type_of
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
+from typing import Any
 
 import pytest
-from django.db.utils import OperationalError
+from django.db import connections
+from django.db.utils import DatabaseError, OperationalError
 
 from rollback_app import workflow
 from rollback_app.executor import StepFailed
@@ -143,9 +145,33 @@ def cascades(database: Database) -> bool:
     return "CASCADE" in database.connection.SchemaEditorClass.sql_delete_column  # type: ignore[attr-defined]
 
 
+@pytest.fixture
+def cascading(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Django before 6.0 drops a column so."""
+    for alias in set(connections.settings) & {"postgresql"}:
+        editor: Any = connections[alias].SchemaEditorClass
+        monkeypatch.setattr(editor, "sql_delete_column", "ALTER TABLE %(table)s DROP COLUMN %(column)s CASCADE")
+
+
+@pytest.mark.databases("postgresql")
+@pytest.mark.parametrize("name", [*(name for name in POSTGRESQL if "a_t.y" in POSTGRESQL[name][1].values())])
+def test_what_keeps_a_column_without_cascade(
+    database: Database, project: Project, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """As Django drops it since 6.0."""
+    editor: Any = database.connection.SchemaEditorClass
+    monkeypatch.setattr(editor, "sql_delete_column", "ALTER TABLE %(table)s DROP COLUMN %(column)s")
+    deployed(database, project, sql=POSTGRESQL[name][0])
+    blocked = "rollback.E020" in {each.id for each in found(database).values()}
+    assert roll_back(database, DAY_2).status == (3 if blocked else 0)
+    if blocked:
+        with pytest.raises(DatabaseError):
+            execute(database, "ALTER TABLE a_t DROP COLUMN y")
+
+
 @pytest.mark.databases("postgresql")
 @pytest.mark.parametrize("name", POSTGRESQL)
-def test_what_cascade_takes_along(database: Database, project: Project, name: str) -> None:
+def test_what_cascade_takes_along(database: Database, project: Project, cascading: None, name: str) -> None:
     sql, expected = POSTGRESQL[name]
     deployed(database, project, sql=sql)
     findings = found(database)
@@ -543,7 +569,9 @@ GONE = {
 
 
 @pytest.mark.parametrize("step_by_step", [False, True])
-def test_what_the_plan_does_not_name_may_not_go(database: Database, project: Project, step_by_step: bool) -> None:
+def test_what_the_plan_does_not_name_may_not_go(
+    database: Database, project: Project, cascading: None, step_by_step: bool
+) -> None:
     deployed(database, project, f"{COLUMN}, {TABLE}", early=SMALL)
     previews = workflow.preview(DAY_2.isoformat(), using=[database.alias], step_by_step=step_by_step)
     execute(database, *SILENT[database.vendor])
@@ -730,7 +758,9 @@ HANGING = {
 }
 
 
-def test_what_goes_after_the_step_that_is_gone_on_with_is_named(database: Database, project: Project) -> None:
+def test_what_goes_after_the_step_that_is_gone_on_with_is_named(
+    database: Database, project: Project, cascading: None
+) -> None:
     sql, name = HANGING[database.vendor]
     stopped(database, project, MORE, WIDE.format("T"), sql)
     (preview,) = workflow.preview(DAY_2.isoformat(), using=[database.alias], step_by_step=True)
@@ -747,7 +777,7 @@ LOST = {
 
 
 def test_what_goes_unnamed_after_the_step_that_is_gone_on_with_fails_the_run(
-    database: Database, project: Project
+    database: Database, project: Project, cascading: None
 ) -> None:
     sql, name = LOST[database.vendor]
     stopped(database, project, f'{MORE}, migrations.CreateModel("Q", [{ID}])')
@@ -759,7 +789,7 @@ def test_what_goes_unnamed_after_the_step_that_is_gone_on_with_fails_the_run(
 
 
 def test_where_names_change_in_the_rest_of_a_step_nothing_is_said_of_what_comes_after_it(
-    database: Database, project: Project
+    database: Database, project: Project, cascading: None
 ) -> None:
     """What hangs there is not known by the names of today."""
     sql, _ = HANGING[database.vendor]
