@@ -11,7 +11,7 @@ from django.db.utils import OperationalError
 
 from rollback_app.bookkeeping import KEPT_TABLE, Catalogue, table_of
 from rollback_app.database import get
-from rollback_app.safety import Kept, KeptState
+from rollback_app.safety import Kept, KeptKind, KeptState
 from tests.support.commands import Said, roll_back
 from tests.support.databases import Database
 from tests.support.history import deploy, migrate
@@ -506,3 +506,48 @@ def test_what_is_locked(shop: Database, statements: list[str], locks: bool) -> N
         assert ask(shop, "SELECT count(*) FROM a_n") == [(3,)]
     locked = [sql for sql in seen if sql.startswith("LOCK TABLES")]
     assert locked == (["LOCK TABLES `a_n` WRITE, `a_t` WRITE"] if locks and shop.vendor == "mariadb" else [])
+
+
+# What earlier runs have left
+
+
+def test_half_a_copy_is_never_adopted(shop: Database) -> None:
+    """A run was killed before it had counted the rows."""
+    catalogue = Catalogue(get(shop.alias))
+    values = {"table": "a_n", "about": "a.0003_n", "names": [("a_n", "")], "columns": [("id", "integer")]}
+    number = catalogue.add(kind=KeptKind.TABLE, state=KeptState.COPIED, **values)
+    ask(shop, f"CREATE TABLE {table_of(number)} AS SELECT id FROM a_n WHERE id < 3")
+    assert [entry.state for entry in catalogue.entries()] == [KeptState.COPIED]
+    assert go(shop).status == 0
+    assert number not in [entry.number for entry in open_copies(shop)]
+    assert kept(shop) == WHOLE
+
+
+def test_the_next_run_notes_what_was_dropped(shop: Database) -> None:
+    assert go(shop, steps=1).status == 0
+    catalogue = Catalogue(get(shop.alias))
+    (entry,) = catalogue.entries()
+    catalogue.change(entry.number, state=KeptState.COPIED)
+    assert go(shop).status == 0
+    assert {entry.state for entry in catalogue.noted()} == {KeptState.KEPT}
+    assert kept(shop) == WHOLE
+
+
+def test_what_is_copied_already_is_kept_without_keeping(broken: Database) -> None:
+    assert go(broken, keep=False, destroy_data=True).status == 0
+    assert [entry.number for entry in open_copies(broken)] == [1, 2]
+    assert kept(broken) == WHOLE
+
+
+def test_a_run_that_drops_less_leaves_the_other_copy(broken: Database) -> None:
+    assert roll_back(broken, DAY_2, destroy_data=False, steps=2).status == 0
+    assert {entry.source: entry.state for entry in open_copies(broken)} == {
+        "a_n": KeptState.KEPT,
+        "a_t.x": KeptState.COPIED,
+    }
+
+
+def test_a_table_that_is_not_there(shop: Database) -> None:
+    ask(shop, "DROP TABLE a_n")
+    assert go(shop, count=False).status == 1
+    assert [entry.source for entry in open_copies(shop)] == ["a_t.x"]
