@@ -17,14 +17,17 @@ from django.db import connections, transaction
 from pytest_django import DjangoDbBlocker
 
 from rollback_app import workflow
+from rollback_app.bookkeeping import table_of
 from rollback_app.database import Timeouts
 from rollback_app.errors import Locked, RollbackError
 from rollback_app.executor import StepFailed
 from tests.database.test_locks import AT_DAY_1, LOOKS, look_during_a_run, says_what_is_there_afterwards
+from tests.kept.test_unfinished import copied, written
 from tests.servers import POOLED_SESSIONS
 from tests.support.commands import roll_back
 from tests.support.databases import Database, empty
 from tests.support.history import deploy, keys
+from tests.support.kept import open_copies
 from tests.support.projects import Project, migration
 from tests.support.schema import everything
 
@@ -214,3 +217,15 @@ def test_who_looks_during_a_run_waits_and_sees_what_came_of_it(shop: Database, n
     said = look_during_a_run(shop, DIRECT, name)
     assert says_what_is_there_afterwards(said), said.out
     assert keys(shop.alias) == AT_DAY_1
+
+
+def test_what_is_kept_step_by_step_is_compared(shop: Database) -> None:
+    with written(shop, "UPDATE a_t SET x = 9", when=copied(1)):
+        said = roll_back(shop, DAY_2, step_by_step=True, destroy_data=False)
+    assert said.status == 1
+    assert "Somebody wrote to a_t.x after it was copied, so a.0002_x did not drop it" in said.error
+    assert roll_back(shop, DAY_2, step_by_step=True, destroy_data=False).status == 0
+    (entry,) = open_copies(shop)
+    with shop.connection.cursor() as cursor:
+        cursor.execute(f"SELECT x FROM {table_of(entry.number)}")
+        assert cursor.fetchall() == [(9,)]

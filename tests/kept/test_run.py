@@ -193,7 +193,7 @@ RIGHTS = {
         GRANT SELECT, INSERT, UPDATE, DELETE, DROP, ALTER, INDEX, REFERENCES ON {name}.* TO no_tables
         """,
         "DROP USER no_tables",
-        "no_tables@% has no right to CREATE table rollback_kept_1",
+        "no_tables@% has no right to create table rollback_kept_1",
     ),
 }
 

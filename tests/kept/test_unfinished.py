@@ -11,7 +11,7 @@ from django.db.utils import OperationalError
 
 from rollback_app.bookkeeping import KEPT_TABLE, Catalogue, table_of
 from rollback_app.database import get
-from rollback_app.safety import Kept, KeptState
+from rollback_app.safety import Kept, KeptKind, KeptState
 from tests.support.commands import Said, roll_back
 from tests.support.databases import Database
 from tests.support.history import deploy, migrate
@@ -446,3 +446,108 @@ def test_a_lock_in_the_way_of_a_copy_is_waited_for(shop: Database, monkeypatch: 
     with failing(shop, OperationalError(*LOCKED[shop.vendor]), times=2):
         assert go(shop, retries=2).status == 0
     assert kept(shop) == WHOLE
+
+
+# Locks of MariaDB
+
+RIGHTS = "SELECT, INSERT, UPDATE, DELETE, CREATE, DROP, ALTER, INDEX, REFERENCES"
+
+
+@mariadb
+def test_without_the_right_to_lock_tables(shop: Database) -> None:
+    settings = shop.connection.settings_dict
+    owner = {name: settings[name] for name in ("USER", "PASSWORD")}
+    grant = f"GRANT {RIGHTS} ON {settings['NAME']}.* TO no_locks"
+    ask(shop, "CREATE USER no_locks IDENTIFIED BY 'few'", grant)
+    shop.connection.close()
+    settings.update(USER="no_locks", PASSWORD="few")
+    said = go(shop)
+    shop.connection.close()
+    settings.update(owner)
+    ask(shop, "DROP USER no_locks")
+    assert said.status == 0, said.all
+    assert kept(shop) == WHOLE
+
+
+@mariadb
+def test_a_lock_that_cannot_be_had_stops_the_step(shop: Database) -> None:
+    def wrapper(execute: Any, sql: str, *args: Any) -> Any:
+        if sql.startswith("LOCK TABLES"):
+            raise OperationalError(1205, "Lock wait timeout exceeded")
+        return execute(sql, *args)
+
+    with shop.connection.execute_wrapper(wrapper):
+        said = go(shop)
+    assert said.status == 4
+    assert "Lock wait timeout exceeded" in said.error
+    assert go(shop).status == 0
+    assert kept(shop) == WHOLE
+
+
+@pytest.mark.parametrize(
+    ("statements", "locks"),
+    [
+        (["ALTER TABLE `a_t` DROP COLUMN `x`", "DROP TABLE `a_n` CASCADE"], True),
+        (["ALTER TABLE `a_t` DROP COLUMN `x`", "UPDATE a_n SET t_id = 1"], False),
+        (["ALTER TABLE `a_t` ADD CONSTRAINT c FOREIGN KEY (x) REFERENCES `a_n` (id)"], False),
+        (["DROP TABLE `nowhere`"], False),
+    ],
+)
+def test_what_is_locked(shop: Database, statements: list[str], locks: bool) -> None:
+    """Only where nothing else is used meanwhile; and only where such a lock exists."""
+    seen: list[str] = []
+
+    def wrapper(execute: Any, sql: str, *args: Any) -> Any:
+        seen.append(sql)
+        return execute(sql, *args)
+
+    database = get(shop.alias)
+    with shop.connection.execute_wrapper(wrapper), database.locked_for(statements, "a_n", "nowhere"):
+        assert ask(shop, "SELECT count(*) FROM a_n") == [(3,)]
+    locked = [sql for sql in seen if sql.startswith("LOCK TABLES")]
+    assert locked == (["LOCK TABLES `a_n` WRITE, `a_t` WRITE"] if locks and shop.vendor == "mariadb" else [])
+
+
+# What earlier runs have left
+
+
+def test_half_a_copy_is_never_adopted(shop: Database) -> None:
+    """A run was killed before it had counted the rows."""
+    catalogue = Catalogue(get(shop.alias))
+    values = {"table": "a_n", "about": "a.0003_n", "names": [("a_n", "")], "columns": [("id", "integer")]}
+    number = catalogue.add(kind=KeptKind.TABLE, state=KeptState.COPIED, **values)
+    ask(shop, f"CREATE TABLE {table_of(number)} AS SELECT id FROM a_n WHERE id < 3")
+    assert [entry.state for entry in catalogue.entries()] == [KeptState.COPIED]
+    assert go(shop).status == 0
+    assert number not in [entry.number for entry in open_copies(shop)]
+    assert kept(shop) == WHOLE
+
+
+def test_the_next_run_notes_what_was_dropped(shop: Database) -> None:
+    assert go(shop, steps=1).status == 0
+    catalogue = Catalogue(get(shop.alias))
+    (entry,) = catalogue.entries()
+    catalogue.change(entry.number, state=KeptState.COPIED)
+    assert go(shop).status == 0
+    assert {entry.state for entry in catalogue.noted()} == {KeptState.KEPT}
+    assert kept(shop) == WHOLE
+
+
+def test_what_is_copied_already_is_kept_without_keeping(broken: Database) -> None:
+    assert go(broken, keep=False, destroy_data=True).status == 0
+    assert [entry.number for entry in open_copies(broken)] == [1, 2]
+    assert kept(broken) == WHOLE
+
+
+def test_a_run_that_drops_less_leaves_the_other_copy(broken: Database) -> None:
+    assert roll_back(broken, DAY_2, destroy_data=False, steps=2).status == 0
+    assert {entry.source: entry.state for entry in open_copies(broken)} == {
+        "a_n": KeptState.KEPT,
+        "a_t.x": KeptState.COPIED,
+    }
+
+
+def test_a_table_that_is_not_there(shop: Database) -> None:
+    ask(shop, "DROP TABLE a_n")
+    assert go(shop, count=False).status == 1
+    assert [entry.source for entry in open_copies(shop)] == ["a_t.x"]
