@@ -91,7 +91,7 @@ class AfterMigrate:
         made_now = [entry.number for entry in ready if begun.types.get(entry.number) is None]
         before = {entry.number: entry.left for entry in ready}
         for entry in put_back(database, ready[::-1], made_now=made_now, apps=apps):
-            if back := before[entry.number] - entry.left:
+            if back := before.get(entry.number, entry.left) - entry.left:
                 tell(f"Put back what a rollback had kept of {entry.source}: {back} row{'s' if back > 1 else ''}.")
             if entry.kind is KeptKind.OBJECT and entry.open and _waiting(database):
                 catalogue.change(entry.number, tried=False)  # what it needs may come with a later `migrate`
