@@ -80,7 +80,7 @@ class AfterMigrate:
                 catalogue.change(entry.number, why=((entry.left, why),), tried=True)
         ready = [entry for entry in ready if entry.number not in older]
         if not wanted:
-            for entry in ready:
+            for entry in ready[::-1]:
                 catalogue.change(entry.number, tried=True)
                 _warn(
                     database,

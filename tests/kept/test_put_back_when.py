@@ -230,24 +230,24 @@ def test_it_comes_after_all_other_receivers(database: Database, project: Project
 
 
 @pytest.mark.databases("mariadb")
-def test_a_lock_of_somebody_else(database: Database, project: Project, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_lock_of_somebody_else(database: Database, project: Project, settings: Any) -> None:
     """It is waited for once, and not for each row."""
     table = model("N", ID, '("t", models.ForeignKey("a.T", models.CASCADE))')
     late(database, project, table, rows=("INSERT INTO a_n (id, t_id) VALUES (1, 1), (2, 2)",))
+    settings.ROLLBACK = {"PUT_BACK": False}
+    migrate(database.alias)
     ask(database, "SET innodb_lock_wait_timeout = 1")
     other = connections[database.alias].copy()
     other.set_autocommit(False)
-    with other.cursor() as cursor:
-        cursor.execute("UPDATE a_t SET id = id WHERE id = 2")
-        cursor.execute("SELECT * FROM a_t FOR UPDATE")
     try:
-        migrate(database.alias)
+        with other.cursor() as cursor:
+            cursor.execute("SELECT * FROM a_t FOR UPDATE")
+        (entry,) = workflow.put_back(database.alias)
     finally:
         other.rollback()
         other.close()
-    ((_, state, why),) = [(each.source, each.state, each.why) for each in entries(database)]
-    assert state is KeptState.KEPT
-    assert "Lock wait timeout" in why[0][1]
+    assert (entry.state, entry.left) == (KeptState.KEPT, 2)
+    assert "Lock wait timeout" in entry.why[0][1]
 
 
 @pytest.mark.parametrize("wins", [False, True])
