@@ -80,7 +80,7 @@ class AfterMigrate:
                 catalogue.change(entry.number, why=((entry.left, why),), tried=True)
         ready = [entry for entry in ready if entry.number not in older]
         if not wanted:
-            for entry in ready:
+            for entry in ready[::-1]:
                 catalogue.change(entry.number, tried=True)
                 what = f"{entry.source} is there again. Its rows were not"
                 what = f"{entry.source} was not" if entry.kind is KeptKind.OBJECT else what
@@ -90,7 +90,7 @@ class AfterMigrate:
         made_now = [entry.number for entry in ready if begun.types.get(entry.number) is None]
         before = {entry.number: entry.left for entry in ready}
         for entry in put_back(database, ready[::-1], made_now=made_now, apps=apps):
-            if back := before[entry.number] - entry.left:
+            if back := before.get(entry.number, entry.left) - entry.left:
                 tell(f"Put back what a rollback had kept of {entry.source}: {back} row{'s' if back > 1 else ''}.")
             if entry.kind is KeptKind.OBJECT and not entry.open:
                 tell(f"Put back {entry.source}.")

@@ -34,7 +34,7 @@ def move_rows(connection: BaseDatabaseWrapper, move: Move, only: str = "1 = 1", 
 
 def is_refusal(database: Database, error: DatabaseError) -> bool:
     """Is it about the rows? Else the connection is lost, or somebody else has a lock, and other rows fare no better."""
-    return database.is_answer(error) and not database.is_lock_timeout(error)
+    return isinstance(error, _Lost) or (database.is_answer(error) and not database.is_lock_timeout(error))
 
 
 class Halves:

@@ -21,15 +21,15 @@ def in_order(moves: Sequence[Move]) -> list[list[Move]]:
     # Who reaches more comes later; those of a circle reach the same.
     for number in sorted(range(len(moves)), key=lambda each: (len(reached[each] | {each}), each)):
         if number not in done:
-            circle = {other for other in reached[number] if number in reached[other]} | {number}
+            circle = {other for other in reached[number] if number in reached[other]}
             done |= circle
             found.append([moves[each] for each in sorted(circle)])
     return found
 
 
 def _reached(start: int, pointed: Sequence[set[int]]) -> set[int]:
-    """What can be reached from there, itself only if by a circle."""
-    found: set[int] = set()
+    """What can be reached from there, itself too."""
+    found = {start}
     waiting = [start]
     while waiting:
         new = pointed[waiting.pop()] - found

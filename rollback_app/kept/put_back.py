@@ -13,7 +13,8 @@ from rollback_app.bookkeeping import Catalogue, table_of
 from rollback_app.database import Database, Shape, first_line, shape
 from rollback_app.safety import Kept, KeptKind, KeptState
 
-from .moves import MOVES, Move
+from .left_out import keep_columns
+from .moves import MOVES, Move, RowsMove
 from .objects import make_again
 from .order import in_order
 from .together import Together
@@ -27,7 +28,8 @@ def put_back(
     overwrite: bool = False,
     apps: Any = installed_apps,
 ) -> list[Kept]:
-    """Put these entries back as far as possible, and return them as they are afterwards.
+    """Put these entries back as far as possible, and return them as they are afterwards, with new ones for columns that their
+    tables have not got.
 
     made_now: numbers of those whose table or column this very `migrate` has made. overwrite: kept values win over whatever the
     rows hold. Of several entries of one source, the newest goes first, and the others never replace what is there. apps: the
@@ -51,6 +53,7 @@ class _PuttingBack:
         done: dict[int, Kept] = {}
         newest: set[tuple[KeptKind, str]] = set()
         waves: list[list[Kept]] = [[], []]
+        new: list[Kept] = []
         for entry in sorted(entries, key=lambda each: -each.number):
             known = (entry.kind, entry.source) in newest
             newest.add((entry.kind, entry.source))
@@ -59,12 +62,15 @@ class _PuttingBack:
             for kind in MOVES:
                 of_kind = [entry for entry in wave if entry.kind is kind and entry.open]
                 moves = [move for entry in of_kind if (move := self._move(entry, done, older=bool(number)))]
+                new += [
+                    each for move in moves if isinstance(move, RowsMove) for each in keep_columns(self._database, move)
+                ]
                 for group in in_order(moves):
                     done.update(Together(self._database, group).go())
         objects = [entry for entry in entries if entry.kind is KeptKind.OBJECT and entry.open]
         if objects:
             done |= {entry.number: entry for entry in make_again(self._database, objects)}
-        return [done.get(entry.number, entry) for entry in entries]
+        return [done.get(entry.number, entry) for entry in entries] + new
 
     def _move(self, entry: Kept, done: dict[int, Kept], *, older: bool) -> Move | None:
         """None, if there is nothing to try: `done` then has what it is."""
