@@ -72,7 +72,11 @@ def main() -> None:
     say("2.1 runs again, and Grace orders tea. What has been kept meanwhile?")
     history.order_of_2_1()
     manage("python manage.py showkept")
-    say("2.2 is fixed and deployed again: Django's own migrate, which puts back what was kept.")
+    say(
+        "The rollback holds migrate, so that no container of 2.2 undoes it. Once 2.2 is fixed, the hold is lifted, and Django's "
+        "own migrate puts back what was kept."
+    )
+    manage("python manage.py migratehold --off")
     manage("python manage.py migrate")
     say(
         "The database as if nobody had ever rolled back: notes, the invoice and the loyalty points are there, and so is "

@@ -475,7 +475,7 @@ def test_k22_killed_half_way(database: Database, project: Project) -> None:
     deploy(database.alias, DAY_2)
     before = everything(database.connection)
     connections.close_all()
-    for number in range(1, 200):
+    for number in range(1, 400):
         status = forked(database.alias, number, lambda: roll_back(database, DAY_2))
         assert status in (0, -9)
         _wait_until_alone(database)

@@ -21,7 +21,7 @@ from .given import default
 from .moving import NUMBER, WHY, Reference, inserting, nowhere, numbering, references, same, updating
 from .mysql import MySQL
 from .postgresql import PostgreSQL
-from .shapes import Column, Shape, is_there, parameter, shape
+from .shapes import Column, Shape, is_there, parameter, shape, typed
 from .spelling import normal
 from .sqlite import SQLite
 from .transactions import Mark, mark
@@ -55,6 +55,7 @@ __all__ = [
     "same",
     "shape",
     "sqlstate",
+    "typed",
     "updating",
 ]
 

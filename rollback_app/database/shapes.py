@@ -49,7 +49,12 @@ def shape(connection: BaseDatabaseWrapper, table: str) -> Shape | None:
 
 def parameter(connection: BaseDatabaseWrapper, column: Column | None) -> str:
     """The placeholder of a value for this column, where no other thing tells PostgreSQL its type."""
-    return f"CAST(%s AS {column.type})" if column and connection.vendor == "postgresql" else "%s"
+    return typed(connection, "%s", column.type) if column else "%s"
+
+
+def typed(connection: BaseDatabaseWrapper, value: str, kind: str) -> str:
+    """A value as one of this type, on PostgreSQL, which asks for that; the others do it by themselves."""
+    return f"CAST({value} AS {kind})" if connection.vendor == "postgresql" else value
 
 
 def is_there(connection: BaseDatabaseWrapper, table: str, column: str = "") -> bool:

@@ -11,7 +11,7 @@ from django.db import transaction
 from django.db.utils import DataError, NotSupportedError, OperationalError, ProgrammingError
 
 from rollback_app.bookkeeping import table_of
-from rollback_app.database import Database, fingerprint, shape, updating
+from rollback_app.database import Database, fingerprint, shape, typed, updating
 from rollback_app.errors import RollbackError
 from rollback_app.safety import Kept, KeptKind, ToKeep
 
@@ -74,8 +74,7 @@ class Copies:
         was = dict(entry.columns)
 
         def as_before(name: str) -> str:
-            value = f"k.{self._quote(names[name])}"
-            return f"CAST({value} AS {was[name]})" if self._connection.vendor == "postgresql" else value
+            return typed(self._connection, f"k.{self._quote(names[name])}", was[name])
 
         where = " AND ".join(f"t.{self._quote(name)} = {as_before(name)}" for name in entry.key)
         kept, live = self._quote(table_of(entry.number)), self._quote(table)

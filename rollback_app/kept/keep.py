@@ -38,6 +38,8 @@ class Keeper:
         """Under the lock of the run, and in its transaction, where there is one. If it fails, what it has copied is gone again.
 
         Errors: Locked; NotKept; those of Django's database layer."""
+        if not self._things and not self._pending.is_left_of_others():
+            return
         try:
             with self._all_or_none() as undo:
                 self._keep_all(undo)

@@ -29,6 +29,10 @@ class Pending:
 
     # Before the first step
 
+    def is_left_of_others(self) -> bool:
+        """Has an earlier run copied something that it has not dropped?"""
+        return any(entry.state is KeptState.COPIED for entry in self._catalogue.noted())
+
     def replace(self, things: Sequence[ToKeep]) -> None:
         """For a run that is one transaction: drop what an earlier run has copied of these and never dropped."""
         for entry in self._unfinished():

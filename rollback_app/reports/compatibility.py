@@ -7,9 +7,8 @@ from typing import Any
 
 from rollback_app.compatibility import Answer, Does, Outcome, TableVerdict, Verdict
 
-from .base import Line, Report, number_of
+from .base import WIDTH, Line, Report, number_of
 
-SHOWN = 2  # tables and migrations that one line of the plan names
 YOU_MAY_NOT_NEED_IT = "The older release would run on the database as it is; you may not need this rollback."
 _STYLES = {Outcome.RUNS: "SUCCESS", Outcome.WITH_CARE: "WARNING", Outcome.FAILS: "ERROR"}
 
@@ -73,18 +72,26 @@ def of_older(verdict: Verdict, *, in_full: bool) -> Iterator[Line]:
         if in_full:
             yield from _tables(verdict)
         else:
-            yield _cut("; ".join(f"{table.table}: {_answers(table)}" for table in wrong[:SHOWN]), len(wrong) - SHOWN)
+            yield _shortened([f"{table.table}: {_answers(table)}" for table in wrong])
     rows = f"Rows are another matter: look at {_named(verdict.look_at, in_full=in_full)}." if verdict.look_at else ""
     more = "Reasons and a way round it: -v 2." if any(table.bridge for table in wrong) else "Reasons: -v 2."
-    if rows or (wrong and not in_full):
-        yield _cut(" ".join(filter(None, (rows, more if wrong and not in_full else ""))), 0, indent=0)
+    said = " ".join(filter(None, (rows, more if wrong and not in_full else "")))
+    if said:
+        yield Line(said if len(said) <= WIDTH else rows or more)
 
 
-def _cut(text: str, more: int, indent: int = 2) -> Line:
-    rest = f"; and {number_of(more, 'more table')}" if more > 0 else ""
-    room = 78 - indent - len(rest)
-    shown = text if len(text) <= room else f"{text[: room - 1]}…"
-    return Line(f"{' ' * indent}{shown}{rest}")
+def _shortened(tables: Sequence[str]) -> Line:
+    """As many of them as fit on a line, and how many more there are."""
+    shown, line = 0, ""
+    while shown < len(tables) and (not shown or len(_with_rest(tables, shown + 1)) <= WIDTH):
+        shown += 1
+        line = _with_rest(tables, shown)
+    return Line(line, whole=True)
+
+
+def _with_rest(tables: Sequence[str], shown: int) -> str:
+    rest = len(tables) - shown
+    return "  " + "; ".join(tables[:shown]) + (f"; and {number_of(rest, 'more table')}" if rest else "")
 
 
 def _named(migrations: Sequence[str], *, in_full: bool) -> str:

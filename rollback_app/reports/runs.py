@@ -34,8 +34,8 @@ def of_result(
     if deleted:
         lines.append(Line(f"Forgot {number_of(len(deleted), 'squash', 'squashes')}."))
     if steps and held:
-        lines.append(Line("Next: start the older release. A hold refuses a migrate of this one, which would apply"))
-        lines.append(Line("these migrations again. `python manage.py migratehold` shows it."))
+        lines.append(Line("Next: start the older release. A hold refuses a migrate of this one, which would"))
+        lines.append(Line("apply these migrations again. `python manage.py migratehold` shows it."))
     elif steps:
         lines.append(Line("Next: start the older release. Do not run migrate from this one: it would apply"))
         lines.append(Line("these migrations again."))
