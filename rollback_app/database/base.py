@@ -22,9 +22,10 @@ from rollback_app.history import Record
 from rollback_app.planner import Known, Names, Requirement, Right, TableChange
 from rollback_app.safety import Count, ListedObject, Object, Violations
 
-from . import history_table, shapes, sizes, violations
+from . import history_table, violations
 from .errors import first_line
 from .given import given
+from .keeps_rows import KeepsRows
 
 COUNTED_ROWS = 1_000_000  # a table is looked through up to here: about a second, even on a slow disk
 
@@ -37,7 +38,7 @@ class Timeouts:
     statement: float | None = None
 
 
-class Database(ABC):
+class Database(KeepsRows, ABC):
     """One database of the project, by its alias.
 
     What a kind of database can do are class attributes, and code asks these, never the name of the vendor. The README's table
@@ -236,19 +237,6 @@ class Database(ABC):
         """How many rows the database takes this table to have, without looking; None, if it has no idea."""
         return None
 
-    def key(self, table: str) -> tuple[str, ...]:
-        """See `safety.Inspector`."""
-        found = shapes.shape(self.connection, table)
-        return found.key if found else ()
-
-    def row_bytes(self, table: str, columns: Collection[str]) -> float:
-        """See `safety.Inspector`."""
-        return sizes.row_bytes(self.connection, table, columns)
-
-    def size(self, table: str) -> int | None:
-        """See `safety.Inspector`."""
-        return sizes.size(self.connection, table)
-
     def violations(self, requirement: Requirement, *, count: bool = True) -> Violations | None:
         """See `safety.Inspector`."""
         limit = COUNTED_ROWS if count else 0
@@ -320,35 +308,8 @@ class Database(ABC):
         """Keeps other rollbacks away during a run that is not one transaction. Errors: Locked."""
         return nullcontext()
 
-    def lock(self) -> None:  # noqa: B027  # MySQL has its lock already, from settings_of_run
+    def lock(self) -> None:  # MySQL has its lock already, from settings_of_run
         """Keep others from migrating until the transaction ends. Errors: Locked."""
-
-    def lock_writers(self, tables: Collection[str]) -> None:  # noqa: B027
-        """Keep others from writing to these tables until the transaction ends. Nothing, where the lock of a run does that, or
-        where no lock lasts that long. Errors: those of Django's database layer."""
-
-    def locked_for(self, statements: Sequence[str], *besides: str) -> AbstractContextManager[None]:
-        """Keeps others from writing to the tables that these statements change. besides: tables of ours that are written to."""
-        return nullcontext()
-
-    def own_rows(self, table: str) -> str:
-        """How FROM names a table for its rows alone, without those of tables that inherit from it."""
-        return str(self.connection.ops.quote_name(table))
-
-    def check_now(self) -> None:  # noqa: B027
-        """Have the database check from here on, in this transaction, what it would check at the end. Nothing, where it cannot
-        wait, or the end is soon enough."""
-
-    def without_foreign_keys(self) -> AbstractContextManager[None]:
-        """Outside of transactions: inside of this, rows may point to others that come later. Nothing, where foreign keys are
-        looked at in the end."""
-        return nullcontext()
-
-    def raise_sequences(self, table: str, columns: Collection[str]) -> None:  # noqa: B027
-        """The next number that the database gives is above all that are there. Nothing, where it sees to that itself."""
-
-    def comment(self, table: str, words: str) -> None:  # noqa: B027
-        """Say in the database what a table is for. Nothing, where there are no comments."""
 
     @abstractmethod
     def columns(self) -> frozenset[tuple[str, str]]:
@@ -396,7 +357,7 @@ class Database(ABC):
         """Does it say that what a statement makes is there already, or that what it drops is gone?"""
         return False
 
-    def drop_invalid_index(self, name: str) -> None:  # noqa: B027  # others have no such indexes
+    def drop_invalid_index(self, name: str) -> None:  # others have no such indexes
         """Drop an index that was begun concurrently and not finished, if that is what it is."""
 
     def made(self, table: str) -> str:
