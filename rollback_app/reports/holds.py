@@ -7,7 +7,7 @@ from typing import Any
 
 from rollback_app.history import Hold, HoldSource, Key
 
-from .base import Line, Report, as_text, forward_command, number_of, said, stamp, utc
+from .base import Line, Report, as_message, forward_command, number_of, said, stamp, utc
 
 _SHOWN = 3
 _WHAT = {
@@ -36,12 +36,15 @@ def hold_lines(alias: str, holds: Sequence[Hold], *, in_full: bool = False) -> I
         yield from said(_hint(alias, holds[0]))
 
 
+_BEFORE = "CommandError: "  # as Django tells it
+
+
 def refusal(alias: str, hold: Hold, keys: Sequence[Key]) -> str:
     """Why a `migrate` that would apply these is refused, and what to type."""
     more = f" and {len(keys) - _SHOWN} more" if len(keys) > _SHOWN else ""
     names = f"{', '.join(map(str, keys[:_SHOWN]))}{more}"
     text = f"{_sentence(hold)}\nIt would apply {names}. Nothing was changed.\n{_hint(alias, hold)}"
-    return as_text(Report(tuple(said(text))), lambda _, painted: painted)
+    return as_message(f"{_BEFORE}{text}").removeprefix(_BEFORE)
 
 
 def _sentence(hold: Hold) -> str:

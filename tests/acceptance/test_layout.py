@@ -29,7 +29,9 @@ def too_wide(text: str) -> list[str]:
 
 def plans(text: str) -> Iterator[list[str]]:
     """The lines of each plan, from the database to the digest."""
-    for plan in re.findall(r"^Database .*?^Digest of this plan", text, re.DOTALL | re.MULTILINE):
+    for plan in re.findall(
+        r"^Database [^\n]*\n(?:Moment|Keeps).*?^Digest of this plan", text, re.DOTALL | re.MULTILINE
+    ):
         yield [line for line in unwrapped(plan).splitlines() if line]
 
 
@@ -66,7 +68,7 @@ def test_the_demonstration(demonstration: str) -> None:
 def test_what_is_looked_for_is_found() -> None:
     assert len(list(shown())) > 20
     assert too_wide("x " * 41 + "\n  python manage.py " + "x " * 40 + "\n" + "x" * 90) == ["x " * 41]
-    assert twice("Database d\n  same\n  same\nDigest of this plan: 1\n") == ["  same"]
+    assert twice("Database d\nMoment m\n  same\n  same\nDigest of this plan: 1\n") == ["  same"]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

@@ -25,7 +25,12 @@ BEFORE_2_2 = 'python manage.py rollbackmigrationsafter "2024-05-15 11:00"'
 TRANSCRIPTS = {
     "plan": [f"{BEFORE_2_2} --plan"],
     "run": [f"{BEFORE_2_2} --no-input"],
-    "forward": [f"{BEFORE_2_2} --no-input -v 0", "python manage.py showkept", "python manage.py migrate -v 1"],
+    "forward": [
+        f"{BEFORE_2_2} --no-input -v 0",
+        "python manage.py showkept",
+        "python manage.py migratehold --off",
+        "python manage.py migrate",
+    ],
     "refused": ['python manage.py rollbackmigrationsafter "2024-04-08 11:00" --plan'],
     "json": [f"{BEFORE_2_2} --plan --format json"],
     "deployments": ["python manage.py showdeployments"],
@@ -82,7 +87,9 @@ def same_form(text: str, database: Path | None = None) -> str:
     text = re.sub(
         r"[-\d]{10} [:\d]{8} UTC: (.*\n)   by \S+ on \S+", r"2024-05-16 01:12:44 UTC: \1   by alice on web-1", text
     )
-    text = re.sub(r"(by rollback \d+ of) [-\d]{10} [:\d]{8}", r"\1 2024-05-16 01:12:44", text)
+    text = re.sub(r"(by rollback \d+ of|held since) [-\d]{10} [:\d]{8}", r"\1 2024-05-16 01:12:44", text)
+    text = re.sub(r"(held since .* UTC by) \S+ on [^\s:]+", r"\1 alice on web-1", text)
+    text = re.sub(r"kept .* ago, on [-\d]{10} [:\d]{8} UTC", "kept … ago, on 2024-05-16 01:12:44 UTC", text)
     text = re.sub(r"(digest   )[0-9a-f]{12}", r"\1…", text)
     return re.sub(r"(Digest of this plan: |\"digest\": \")[0-9a-f]{12}", r"\1…", text)
 

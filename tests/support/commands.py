@@ -46,7 +46,7 @@ def unwrapped(text: str) -> str:
     lines: list[str] = []
     width = 0  # of the last line as it was
     all_lines = text.splitlines()
-    for line, following in zip(all_lines, [*all_lines[1:], ""], strict=True):
+    for line, following in zip(all_lines, [*all_lines, ""][1:], strict=True):
         announces = line[:1].isupper() and line.endswith(":") and following.startswith("  ")
         if lines and line.strip() and not announces and width <= 80 < width + 1 + len(line.split()[0]):
             lines[-1] += f" {line.strip()}"
