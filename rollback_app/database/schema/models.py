@@ -40,7 +40,7 @@ def _parents(meta: Any) -> list[Any]:
 
 
 def _unique(meta: Any) -> list[frozenset[str]]:
-    names = [[field.name] for field in meta.local_concrete_fields if field.unique]
+    names = [[field.name] for field in meta.local_fields if field.unique]  # a composite key is not concrete
     names += [list(together) for together in meta.unique_together]
     rules = [rule for rule in meta.constraints if isinstance(rule, UniqueConstraint)]
     names += [list(rule.fields) for rule in rules if rule.fields and rule.condition is None]
