@@ -194,7 +194,10 @@ def rules(place: Place) -> Iterator[Reason]:
     for rule in place.relation.constraints:
         if not _is_known(rule, place.model, checked):
             columns = f" ({', '.join(sorted(rule.columns))})" if rule.columns else ""
-            text = f"A {rule.rule.value} rule that this code does not know may refuse rows: {rule.name}{columns}."
+            article = "An" if rule.rule.value[0] in "aeio" else "A"
+            text = (
+                f"{article} {rule.rule.value} rule that this code does not know may refuse rows: {rule.name}{columns}."
+            )
             touched = bool(rule.columns & given) or not rule.columns
             if not _lets_all_pass(rule, place):
                 yield reason(text, Answer.MAYBE, Does.INSERTS)

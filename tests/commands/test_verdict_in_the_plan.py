@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from rollback_app import workflow
 from tests.support.commands import roll_back
 from tests.support.databases import Database
 from tests.support.history import deploy, migrate
@@ -143,21 +142,6 @@ def test_models_that_have_no_table_here_are_left_out(database: Database, project
     )
     moment = deployed(database, project, f"{tables('T')}, {LEFT_OUT}", options)
     assert [table.table for table in verdict_of(database, moment).tables] == ["a_t"]
-
-
-@on_sqlite
-def test_a_router_that_fails_makes_a_maybe(database: Database, project: Project, settings: Any) -> None:
-    moment = deployed(database, project, tables("T", "Broken"), column("T"))
-    (preview,) = workflow.preview(moment, using=[database.alias])
-    settings.DATABASE_ROUTERS = [Elsewhere()]
-    from rollback_app import database as databases
-    from rollback_app.workflow.verdict import verdict_of as again
-
-    model = preview.plan.states().end().apps.get_model("a", "Broken")
-    assert model
-    verdict = again(preview.plan, databases.get(database.alias))
-    assert verdict is not None
-    assert verdict.outcome.value == "fails"
 
 
 COMPOSITE = """migrations.CreateModel("Pair", [

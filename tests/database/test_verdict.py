@@ -330,9 +330,8 @@ def test_a_trigger(database: Database, project: Project) -> None:
     assert tried(database, book, pages=-1)[Does.INSERTS]
 
 
+@pytest.mark.databases("postgresql")
 def test_a_trigger_that_is_switched_off_says_nothing(database: Database, project: Project) -> None:
-    if database.vendor != "postgresql":
-        return
     sql = [TRIGGERS["postgresql"], "ALTER TABLE a_book DISABLE TRIGGER guard"]
     table, _ = looked_at(database, project, BOOK, f"migrations.RunSQL({sql!r}, migrations.RunSQL.noop)")
     assert answers(table) == ""
@@ -395,7 +394,7 @@ def test_rules_of_exclusion(database: Database, project: Project) -> None:
     sql = "ALTER TABLE a_book ADD CONSTRAINT apart EXCLUDE USING btree (title WITH =)"
     table, book = looked_at(database, project, BOOK, BOOK_BY_SQL.format(sql=sql))
     assert answers(table) == "inserts maybe, updates maybe"
-    assert table.because == ("A exclusion rule that this code does not know may refuse rows: apart (title).",)
+    assert table.because == ("An exclusion rule that this code does not know may refuse rows: apart (title).",)
     filled(database, book, title="taken").save(using=database.alias)
     assert tried(database, book, title="taken")[Does.INSERTS]
 
