@@ -52,7 +52,7 @@ def test_three_lines_at_the_most(database: Database, project: Project) -> None:
     lines = said(database, moment)
     assert lines == [
         "Without a rollback, the older release would fail on this database:",
-        "  a_tablewithanuncommonlylongname0: inserts fail; a_tablew…; and 3 more tables",
+        "  a_tablewithanuncommonlylongname0: inserts fail; and 4 more tables",
         "Rows are another matter: look at a.0002_newer. Reasons: -v 2.",
     ]
     in_full = said(database, moment, verbosity=2)
