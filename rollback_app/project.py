@@ -91,12 +91,12 @@ def _originals(key: Key, replaced: Mapping[Key, list[Key]]) -> Iterable[Key]:
 
 def _files() -> dict[Key, str]:
     """The migrations on disk, with the names of their modules."""
-    found = {}
+    found: dict[Key, str] = {}
     for config in apps.get_app_configs():
         name, _ = MigrationLoader.migrations_module(config.label)
-        for _, file, is_package in pkgutil.iter_modules(getattr(_loaded(name), "__path__", ())):
-            if not is_package and file[0] not in "_~":
-                found[Key(config.label, file)] = f"{name}.{file}"
+        modules = pkgutil.iter_modules(getattr(_loaded(name), "__path__", ()))
+        files = [file for _, file, is_package in modules if not is_package and file[0] not in "_~"]
+        found |= {Key(config.label, file): f"{name}.{file}" for file in files}
     return found
 
 

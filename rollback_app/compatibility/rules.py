@@ -242,14 +242,11 @@ def rows_that_point_here(place: Place) -> Iterator[Reason]:
         if wanted is not None and wanted.on_delete != "DATABASE":
             continue
         name = f"{key.table} ({', '.join(key.columns)})"
-        if key.on_delete:
-            if wanted is None:
-                yield reason(
-                    f"{key.on_delete} of rows in {name}, when the row that they point to is deleted.", Answer.YES
-                )
-        else:
-            text = f"A row to which {name} points cannot be deleted; this code knows nothing of it."
-            yield reason(text, Answer.MAYBE, Does.DELETES)
+        if wanted is None and key.on_delete:
+            yield reason(f"{key.on_delete} of rows in {name}, when the row that they point to is deleted.", Answer.YES)
+        answers = [] if key.on_delete else [Does.DELETES]
+        text = f"A row to which {name} points cannot be deleted; this code knows nothing of it."
+        yield from (reason(text, Answer.MAYBE, does) for does in answers)
 
 
 def _field_of(key: ForeignKey, known: Known) -> Wanted | None:

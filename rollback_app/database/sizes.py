@@ -23,9 +23,7 @@ def row_bytes(connection: BaseDatabaseWrapper, table: str, columns: Collection[s
     without columns, those of a whole row."""
     quote, length = connection.ops.quote_name, _LENGTH[connection.vendor]
     there = shape(connection, table)
-    names = [quote(name) for name in columns or (there.stored if there else ())]
-    if not names:
-        return 0
+    names = [quote(name) for name in columns or (there.stored if there else ["1"])]
     has_value = f" WHERE {names[-1]} IS NOT NULL" if columns else ""
     summed = " + ".join(f"coalesce({length.format(name)}, 0)" for name in names)
     listed = ", ".join(names)

@@ -98,9 +98,9 @@ class Copies:
         """Of a table, or of a column of it; empty, if there is none."""
         there = shape(self._connection, table)
         columns = [*there.key, column] if there and column else there.stored if there else ()
-        if there is None or not set(columns) <= set(there.stored):
-            return ""
-        return fingerprint(self._connection, self._from(table, column), [c for c in there.columns if c.name in columns])
+        here = there is not None and set(columns) <= set(there.stored)
+        known = [each for each in there.columns if each.name in columns] if there else []
+        return fingerprint(self._connection, self._from(table, column), known) if here else ""
 
     def _rows(self, thing: ToKeep) -> tuple[str, Sequence[Any]]:
         """FROM and WHERE of the rows that are kept."""

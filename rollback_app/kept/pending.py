@@ -66,12 +66,12 @@ class Pending:
                 # by hand.
                 self._in_doubt[entry.number] = found
                 yield replace(thing, about="", put_back=False, everything=True)
-            return
-        if entry.put_back:
-            self._forget(entry)
-        else:  # of another run, for all that is known
-            self._catalogue.change(entry.number, state=KeptState.KEPT)
-        yield thing
+        else:
+            if entry.put_back:
+                self._forget(entry)
+            else:  # of another run, for all that is known
+                self._catalogue.change(entry.number, state=KeptState.KEPT)
+            yield thing
 
     def copied(self) -> None:
         """All that was to be copied is complete."""

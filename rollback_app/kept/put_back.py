@@ -7,10 +7,9 @@ from dataclasses import replace
 from typing import Any
 
 from django.apps import apps as installed_apps
-from django.db.utils import DatabaseError
 
 from rollback_app.bookkeeping import Catalogue, table_of
-from rollback_app.database import Database, Shape, first_line, shape
+from rollback_app.database import Database, Shape, shape
 from rollback_app.safety import Kept, KeptKind, KeptState
 
 from .left_out import keep_columns
@@ -85,13 +84,7 @@ class _PuttingBack:
             return None
         made_now = entry.number in self._made_now and entry.kind is not KeptKind.VALUES
         wins = (made_now or self._overwrite) and not older
-        try:
-            return MOVES[entry.kind](self._database, entry, live, wins=wins, field_of=self._field_of)
-        except DatabaseError as error:
-            if not self._database.is_answer(error):
-                raise
-            done[entry.number] = self._note(entry, why=((entry.left, first_line(error)),), tried=True)
-            return None
+        return MOVES[entry.kind](self._database, entry, live, wins=wins, field_of=self._field_of)
 
     def _note(self, entry: Kept, **values: Any) -> Kept:
         self._catalogue.change(entry.number, **values)

@@ -20,7 +20,7 @@ def summary(preview: Preview) -> Iterator[Line]:
     yield Line()
     yield Line(" ".join([*_undoes(preview.plan), *keeps(preview.kept), *_loses(losses)]))
     yield from _nearly_kept(preview)
-    if preview.verdict and preview.verdict.outcome is Outcome.RUNS:
+    if preview.plan.steps and preview.verdict and preview.verdict.outcome is Outcome.RUNS:
         yield Line(YOU_MAY_NOT_NEED_IT)
     consent = "Needs your consent. " if losses else ""
     if blockers:

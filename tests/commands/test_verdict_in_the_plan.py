@@ -7,6 +7,9 @@ from typing import Any
 
 import pytest
 
+from rollback_app import workflow
+from rollback_app.database import get
+from rollback_app.workflow.verdict import verdict_of as verdict_of_plan
 from tests.support.commands import roll_back
 from tests.support.databases import Database
 from tests.support.history import deploy, migrate
@@ -142,6 +145,20 @@ def test_models_that_have_no_table_here_are_left_out(database: Database, project
     )
     moment = deployed(database, project, f"{tables('T')}, {LEFT_OUT}", options)
     assert [table.table for table in verdict_of(database, moment).tables] == ["a_t"]
+
+
+@on_sqlite
+def test_a_router_that_fails_makes_a_maybe(database: Database, project: Project, settings: Any) -> None:
+    moment = deployed(database, project, tables("T", "Broken"), f"{column('T')}, {column('Broken')}")
+    (preview,) = workflow.preview(moment, using=[database.alias])
+    settings.DATABASE_ROUTERS = [Elsewhere()]
+    verdict = verdict_of_plan(preview.plan, get(database.alias))
+    assert verdict is not None
+    unclear = {table.table: table.because for table in verdict.tables if any("no idea" in why for why in table.because)}
+    assert len(unclear) == 1
+    assert all(
+        why.startswith("The model ") and "RuntimeError: no idea" in why for whys in unclear.values() for why in whys
+    )
 
 
 COMPOSITE = """migrations.CreateModel("Pair", [

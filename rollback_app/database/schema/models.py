@@ -21,11 +21,12 @@ from rollback_app.database.given import given
 def wanted(connection: BaseDatabaseWrapper, model: Any, canonical: Callable[[str], str]) -> ModelTable:
     """What a model asks of its table. canonical: the name of a table as the catalog has it."""
     meta = model._meta
-    columns = (_column(connection, field, canonical) for field in meta.local_concrete_fields)
+    # A field may have no column, as a composite key.
+    fields = [field for field in meta.local_concrete_fields if field.db_type(connection) is not None]
     return ModelTable(
         label=meta.label,
         table=canonical(meta.db_table),
-        columns=tuple(column for column in columns if column is not None),
+        columns=tuple(_column(connection, field, canonical) for field in fields),
         unique=frozenset(_unique(meta)),
         constraints=frozenset(constraint.name for constraint in meta.constraints),
         parents=tuple(canonical(parent._meta.db_table) for parent in _parents(meta)),
@@ -51,10 +52,8 @@ def _columns_of(field: Any) -> list[str]:
     return [part.column for part in getattr(field, "fields", ())] or [field.column]  # a composite key has several
 
 
-def _column(connection: BaseDatabaseWrapper, field: Any, canonical: Callable[[str], str]) -> Wanted | None:
+def _column(connection: BaseDatabaseWrapper, field: Any, canonical: Callable[[str], str]) -> Wanted:
     words = field.db_type(connection)
-    if words is None:  # a composite key
-        return None
     target = field.target_field if field.is_relation else field
     kind = of_words(words)
     if isinstance(target, JSONField) and kind.family in ("text", "JSON"):
@@ -82,9 +81,8 @@ def _has_db_default(field: Any) -> bool:
 
 def _on_delete(field: Any) -> str:
     on_delete = field.remote_field.on_delete
-    if hasattr(on_delete, "on_delete_sql"):  # Django 6.1 and later
-        return "DATABASE"
-    return "NOBODY" if on_delete is DO_NOTHING else "DJANGO"
+    by_django = "NOBODY" if on_delete is DO_NOTHING else "DJANGO"
+    return "DATABASE" if hasattr(on_delete, "on_delete_sql") else by_django  # Django 6.1 and later
 
 
 # What the drivers give for values of each family.

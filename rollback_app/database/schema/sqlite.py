@@ -91,12 +91,11 @@ def _checks(sql: str, columns: Collection[str]) -> Iterator[tuple[Constraint, st
 
 def _group(words: list[str], start: int) -> Iterator[str]:
     """What is between the parenthesis at `start` and the one that closes it."""
-    depth = 0
-    for word in words[start:]:
-        depth += (word == "(") - (word == ")")
-        if not depth:
-            return
-        yield word
+    depth, place = 1, start
+    while depth:
+        yield words[place]
+        place += 1
+        depth += (words[place] == "(") - (words[place] == ")")
 
 
 def _event(sql: str) -> str:

@@ -76,6 +76,13 @@ SWAPPED = migrations.CreateModel("User", [ID], options={"swappable": "AUTH_USER_
             [migrations.AddField("Book", "by", models.ManyToManyField("a.Tag", through="a.Other", related_name="+"))],
             ["nothing in the database: Add field by to Book"],
         ),
+        (
+            [
+                migrations.AddField("Book", "more", models.ManyToManyField("a.Tag", db_table="joined")),
+                migrations.RenameField("Book", "more", "others"),
+            ],
+            ["nothing in the database: Rename field more on Book to others", "drops table joined"],
+        ),
         ([migrations.RemoveField("Book", "title")], ["adds column a_book.name again, without its values"]),
         ([migrations.RemoveField("Book", "tags")], ["makes table a_book_tags again, empty"]),
         (

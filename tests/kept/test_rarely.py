@@ -1,0 +1,128 @@
+"""What happens rarely while data is kept or put back."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import pytest
+from django.db.utils import OperationalError
+
+from rollback_app import workflow
+from rollback_app.bookkeeping import Catalogue
+from rollback_app.bookkeeping.kept import KeptEntry
+from rollback_app.database import get
+from rollback_app.errors import DatabaseUnusable
+from rollback_app.executor import Keeper, StepFailed
+from rollback_app.kept import AfterMigrate
+from rollback_app.safety import KeptKind, KeptState
+from tests.kept.test_keep import DAY_2, ask, shop
+from tests.kept.test_put_back_rows import ID, N, forward, late, model, whys
+from tests.kept.test_unfinished import written
+from tests.support.commands import roll_back
+from tests.support.databases import Database
+from tests.support.history import migrate
+from tests.support.projects import Project
+
+__all__ = ["shop"]
+
+
+def test_an_entry_tells_its_number_and_state() -> None:
+    assert str(KeptEntry(pk=3, state="kept")) == "3: kept"
+
+
+def test_who_keeps_nothing_surrounds_statements_with_nothing(shop: Database) -> None:
+    (preview,) = workflow.preview(DAY_2.isoformat(), using=[shop.alias])
+    with Keeper().dropping(preview.plan.steps[0], ["DROP TABLE a_n"]):
+        assert len(ask(shop, "SELECT * FROM a_n")) == 3
+
+
+@pytest.mark.databases("postgresql")
+def test_a_connection_that_is_lost_while_reading(shop: Database) -> None:
+    with pytest.raises(DatabaseUnusable, match="cannot be read: terminating connection"), get(shop.alias).reading():
+        ask(shop, "SELECT pg_terminate_backend(pg_backend_pid())")
+
+
+@pytest.mark.databases("sqlite")
+def test_a_catalogue_that_cannot_be_written_is_a_warning(shop: Database, caplog: pytest.LogCaptureFixture) -> None:
+    Catalogue(get(shop.alias)).add(
+        kind=KeptKind.TABLE, table="gone", state=KeptState.COPIED, rows=1, left=1, bytes=9, about="a.0009_gone"
+    )
+    ask(shop, "CREATE TABLE rollback_kept_1 AS SELECT 1 AS id")
+    ask(shop, "PRAGMA query_only = 1")
+    try:
+        with caplog.at_level(logging.WARNING):
+            assert not AfterMigrate().begin(shop.alias, [])
+    finally:
+        ask(shop, "PRAGMA query_only = 0")
+    assert "readonly" in caplog.text
+
+
+@pytest.mark.databases("mariadb")
+def test_a_write_in_the_middle_of_a_copy(shop: Database) -> None:
+    when = "SELECT count(*) FROM `rollback_kept_1`"
+    with written(shop, "INSERT INTO a_n (t_id) VALUES (1)", when=lambda sql: sql == when):
+        said = roll_back(shop, DAY_2, destroy_data=False)
+    assert said.status == 1
+    assert "Somebody wrote to a_n while it was copied: 3 of 4 rows" in said.error
+    assert Catalogue(get(shop.alias)).entries() == []
+
+
+@pytest.mark.databases("postgresql")
+def test_a_connection_that_is_lost_while_rows_go_back_one_by_one(
+    shop: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    (preview,) = workflow.preview(DAY_2.isoformat(), using=[shop.alias])
+    workflow.roll_back([preview])
+    ask(shop, "DELETE FROM a_t WHERE id = 1")
+
+    def lost(execute: Any, sql: str, params: Any, many: bool, context: dict[str, Any]) -> Any:
+        if "BETWEEN" in sql:
+            raise OperationalError("the connection is lost")
+        return execute(sql, params, many, context)
+
+    with shop.connection.execute_wrapper(lost), caplog.at_level(logging.WARNING):
+        migrate(shop.alias)
+    assert "the connection is lost" in caplog.text
+    table, _ = reversed(Catalogue(get(shop.alias)).entries())
+    assert (table.state, table.left) == (KeptState.KEPT, 3)
+    assert workflow.put_back(shop.alias)[0].left == 1
+
+
+@pytest.mark.databases("sqlite")
+def test_a_column_that_somebody_has_dropped_is_not_kept(shop: Database) -> None:
+    ask(shop, "ALTER TABLE a_t DROP COLUMN x")
+    (preview,) = workflow.preview(DAY_2.isoformat(), using=[shop.alias], count=False)
+    with pytest.raises(StepFailed):
+        workflow.roll_back([preview])
+    assert Catalogue(get(shop.alias)).entries() == []
+
+
+def test_a_column_that_is_not_made_again_and_held_nothing(database: Database, project: Project) -> None:
+    late(database, project, N, rows=("INSERT INTO a_n (id, x) VALUES (1, NULL)",))
+    forward(database, project, model("N", ID))
+    assert [state for _, state, _ in whys(database)] == [KeptState.PUT_BACK]
+
+
+@pytest.mark.databases("postgresql", "mariadb")
+def test_fewer_digits_than_before(database: Database, project: Project) -> None:
+    price = '("price", models.DecimalField(max_digits=9, decimal_places={}, null=True))'
+    late(
+        database,
+        project,
+        model("N", ID, price.format(2)),
+        rows=("INSERT INTO a_n (id, price) VALUES (1, 1.25), (2, 1.50)",),
+    )
+    forward(database, project, model("N", ID, price.format(1)))
+    assert [(number, str(value)) for number, value in ask(database, "SELECT id, price FROM a_n")] == [(2, "1.5")]  # type: ignore[misc]
+    assert [state for _, state, _ in whys(database)] == [KeptState.PARTLY]
+
+
+@pytest.mark.databases("sqlite")
+def test_a_size_in_the_settings_that_is_none(shop: Database, settings: Any) -> None:
+    settings.ROLLBACK = {"KEEP_AT_MOST": "much", "HOLD": False}
+    said = roll_back(shop, DAY_2)
+    assert said.status == 2
+    assert "ROLLBACK['KEEP_AT_MOST'] is wrong: 'much' is not a size." in said.error
+    settings.ROLLBACK = {"HOLD": False}
+    assert "--keep-at-most is wrong: '1' is not a size." in roll_back(shop, DAY_2, keep_at_most="1").error
