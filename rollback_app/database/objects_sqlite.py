@@ -136,8 +136,9 @@ class _Catalog:
                 continue
             goes = not column or (rule.kind == "CHECK" and rule.column == column)
             what = "" if goes else f"SQLite drops no column that it uses, as {column}"
-            # Without a definition: no statement adds a rule to a table that is there.
-            yield Object("constraint", f"{rule} of table {table}", Fate.GOES if goes else Fate.STOPS, what=what)
+            yield Object(
+                "constraint", f"{rule} of table {table}", Fate.GOES if goes else Fate.STOPS, rule.text, what=what
+            )
 
 
 # A literal, a quoted name or a comment, which may hold anything; or a single character.

@@ -163,10 +163,10 @@ class PostgreSQL(Database):
 
     def lock_writers(self, tables: Collection[str]) -> None:
         # The lock that the run needs in the end, at once: two that read and then wait for each other would be a deadlock.
-        if tables:
-            listed = ", ".join(map(self.connection.ops.quote_name, sorted(tables)))
-            with self.connection.cursor() as cursor:
-                cursor.execute(f"LOCK TABLE {listed} IN ACCESS EXCLUSIVE MODE")
+        listed = ", ".join(map(self.connection.ops.quote_name, sorted(tables)))
+        with self.connection.cursor() as cursor:
+            # A statement is nothing where there is nothing to lock.
+            cursor.execute(f"LOCK TABLE {listed} IN ACCESS EXCLUSIVE MODE" if tables else "SELECT")
 
     def own_rows(self, table: str) -> str:
         name = super().own_rows(table)

@@ -38,7 +38,7 @@ class Keeper:
         """Under the lock of the run, and in its transaction, where there is one. If it fails, what it has copied is gone again.
 
         Errors: Locked; NotKept; those of Django's database layer."""
-        if not self._things and not self._pending.is_left_of_others():
+        if not (self._things or self._objects or self._pending.is_left_of_others()):
             return
         try:
             with self._all_or_none() as undo:
@@ -108,10 +108,9 @@ class Keeper:
         self._numbers += keep_objects(self._catalogue, self._objects, self.run)
 
     def _keep(self, thing: ToKeep, there: Shape, undo: ExitStack) -> None:
-        if thing.column and there.column(thing.column) is None:
-            return  # it is gone already
         columns = list(dict.fromkeys([*there.key, thing.column])) if thing.column else list(there.stored)
-        if not self._copies.has_rows(thing):
+        gone = thing.column and there.column(thing.column) is None
+        if gone or not self._copies.has_rows(thing):
             return
         if thing.column and len(columns) < 2:
             raise NotKept(

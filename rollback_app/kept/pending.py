@@ -67,10 +67,8 @@ class Pending:
                 self._in_doubt[entry.number] = found
                 yield replace(thing, about="", put_back=False, everything=True)
         else:
-            if entry.put_back:
-                self._forget(entry)
-            else:  # of another run, for all that is known
-                self._catalogue.change(entry.number, state=KeptState.KEPT)
+            # What goes back only by hand is of another run, for all that is known.
+            (self._forget if entry.put_back else self._settle)(entry)
             yield thing
 
     def copied(self) -> None:
@@ -87,7 +85,7 @@ class Pending:
                 self._forget(entry)
             elif entry.state is KeptState.COPIED and entry.kind is not KeptKind.OBJECT:
                 if entry.number in kept and entry.put_back:
-                    self._catalogue.change(entry.number, state=KeptState.KEPT)
+                    self._settle(entry)
                 else:
                     found.append(entry)
         return found
@@ -96,6 +94,9 @@ class Pending:
         """What the source is called now, as far as that can be told from what is there."""
         names = reversed(entry.names)
         return next((name for name in names if is_there(self._database.connection, *name)), None)
+
+    def _settle(self, entry: Kept) -> None:
+        self._catalogue.change(entry.number, state=KeptState.KEPT)
 
     def _forget(self, entry: Kept) -> None:
         self._catalogue.drop_table(entry.number)

@@ -355,7 +355,7 @@ def test_rules_of_a_table_that_is_remade(database: Database, project: Project) -
     assert {each.facts["name"]: each.id for each in found(database).values()} == {
         f"{rule} of table a_t": "rollback.W020" for rule in GOES
     }
-    assert roll_back(database, DAY_2, destroy_data=False).status == 3
+    assert roll_back(database, DAY_2, destroy_data=False, keep=False).status == 3
     assert roll_back(database, DAY_2).status == 0
     assert "CHECK" not in table_of(database, "a_t")
 
