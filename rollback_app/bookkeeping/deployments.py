@@ -7,7 +7,6 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from django.apps.registry import Apps
 from django.conf import settings
 from django.db import DatabaseError, connections, models
 from django.db.migrations import Migration
@@ -16,7 +15,7 @@ from django.utils.timezone import get_default_timezone, make_aware, make_naive
 from rollback_app.database import Database, Timeouts, kind_of
 from rollback_app.history import RecordedDeployment
 
-from .tables import Table
+from .tables import OwnMeta, Table
 
 TABLE = "rollback_app_deployment"
 LONGEST = 200
@@ -24,17 +23,14 @@ _LOGGER = logging.getLogger(__name__)
 
 
 class Deployment(models.Model):
-    """In a registry of its own, so that no migration is made for it and none unmakes it."""
+    """What is remembered of one."""
 
     release = models.CharField(max_length=LONGEST, default="")
     start = models.DateTimeField()
     end = models.DateTimeField()
 
-    class Meta:
-        apps = Apps()
-        app_label = "rollback_app"
+    class Meta(OwnMeta):
         db_table = TABLE
-        auto_created = True  # Django sends no signals for such models; receivers of any model know nothing of this one
 
     def __str__(self) -> str:
         return f"{self.release or '?'} from {self.start} to {self.end}"

@@ -8,14 +8,13 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from django.apps.registry import Apps
 from django.db import models
 
 from rollback_app.database import Database
 from rollback_app.history import Hold, HoldSource, Key
 
 from .runs import now, operator
-from .tables import Table
+from .tables import OwnMeta, Table
 
 TABLE = "rollback_app_hold"
 
@@ -31,11 +30,8 @@ class HoldEntry(models.Model):
     migrations = models.TextField()
     lifted = models.CharField(max_length=40, default="")
 
-    class Meta:
-        apps = Apps()
-        app_label = "rollback_app"
+    class Meta(OwnMeta):
         db_table = TABLE
-        auto_created = True  # Django sends no signals for such models; receivers of any model know nothing of this one
 
     def __str__(self) -> str:
         return f"{self.pk}: {self.source} since {self.since}"

@@ -12,13 +12,12 @@ from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Any
 
-from django.apps.registry import Apps
 from django.db import models
 
 from rollback_app.database import Database, is_there
 from rollback_app.safety import KEPT_PREFIX, Kept, KeptKind, KeptState, table_of
 
-from .tables import Table
+from .tables import OwnMeta, Table
 
 TABLE = "rollback_app_kept"
 _NUMBERED = re.compile(f"{KEPT_PREFIX}([1-9][0-9]*)")
@@ -48,11 +47,8 @@ class KeptEntry(models.Model):
     fingerprint = models.TextField(default="")
     changing = models.BooleanField(default=False)
 
-    class Meta:
-        apps = Apps()
-        app_label = "rollback_app"
+    class Meta(OwnMeta):
         db_table = TABLE
-        auto_created = True  # Django sends no signals for such models; receivers of any model know nothing of this one
 
     def __str__(self) -> str:
         return f"{self.pk}: {self.state}"

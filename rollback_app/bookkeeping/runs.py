@@ -15,7 +15,6 @@ from datetime import datetime, timezone
 from functools import partial
 from typing import Any
 
-from django.apps.registry import Apps
 from django.db import models
 from django.db.migrations.recorder import MigrationRecorder
 
@@ -23,7 +22,7 @@ from rollback_app.database import Database
 from rollback_app.history import Key, Outcome, Position, Run
 from rollback_app.planner import Plan
 
-from .tables import Table
+from .tables import OwnMeta, Table
 
 TABLE = "rollback_app_run"
 HISTORY = MigrationRecorder.Migration._meta.db_table
@@ -58,11 +57,8 @@ class RunEntry(models.Model):
     reason = models.TextField(default="")
     own_reverses = models.TextField(default="")
 
-    class Meta:
-        apps = Apps()
-        app_label = "rollback_app"
+    class Meta(OwnMeta):
         db_table = TABLE
-        auto_created = True  # Django sends no signals for such models; receivers of any model know nothing of this one
 
     def __str__(self) -> str:
         return f"{self.pk}: {self.outcome}"

@@ -15,6 +15,7 @@ from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import Any, TypeVar
 
+from django.apps.registry import Apps
 from django.db import models, transaction
 from django.db.utils import DatabaseError, InterfaceError
 
@@ -23,6 +24,15 @@ from rollback_app.database import Database, first_line
 _LOGGER = logging.getLogger("rollback_app.bookkeeping")
 _T = TypeVar("_T")
 _told: set[tuple[str, str]] = set()  # (alias, table) of those that could not be read when last tried
+
+
+class OwnMeta:
+    """What the models of our tables have in common. They are in a registry of their own, so that no migration is made for them
+    and none unmakes them."""
+
+    apps = Apps()
+    app_label = "rollback_app"
+    auto_created = True  # Django sends no signals for such models; receivers of any model know nothing of these
 
 
 class Unreadable(DatabaseError):

@@ -135,8 +135,11 @@ class Database(KeepsRows, ABC):
                 ) from error
             raise DatabaseUnusable(
                 f"{self.title} cannot be read: {first_line(error)}",
-                hint="Check DATABASES in the settings, the rights of its user, and that the server is running.",
+                hint=self._hint_for_reading(error),
             ) from error
+
+    def _hint_for_reading(self, error: BaseException) -> str:
+        return "Check DATABASES in the settings, the rights of its user, and that the server is running."
 
     def _connect(self) -> None:
         """Errors: DatabaseUnusable, if the settings are such that none can be tried; those of Django's database layer."""

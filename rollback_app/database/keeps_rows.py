@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
@@ -31,6 +31,11 @@ class KeepsRows:
     def lock_writers(self, tables: Collection[str]) -> None:
         """Keep others from writing to these tables until the transaction ends. Nothing, where the lock of a run does that, or
         where no lock lasts that long. Errors: those of Django's database layer."""
+
+    @contextmanager
+    def seeing_all_rows(self) -> Iterator[None]:
+        """Inside, and in a transaction, rows that are hidden from this user are an error, and not left out in silence."""
+        yield
 
     def locked_for(self, statements: Sequence[str], *besides: str) -> AbstractContextManager[None]:
         """Keeps others from writing to the tables that these statements change. besides: tables of ours that are written to."""

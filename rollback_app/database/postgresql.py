@@ -73,12 +73,18 @@ class PostgreSQL(Database):
                     self._set_timeouts()
                     if not during_a_rollback:
                         self._check_no_rollback()  # one that goes step by step, and is between two of them
-                    yield
+                    with self.seeing_all_rows():
+                        yield
             except OperationalError as error:
                 if not self.is_lock_timeout(error):
                     raise
                 self._check_no_rollback()
                 raise self.held(self._with_locks("mode = 'AccessExclusiveLock' AND locktype = 'relation'")) from error
+
+    def _hint_for_reading(self, error: BaseException) -> str:
+        if "row-level security" not in str(error):
+            return super()._hint_for_reading(error)
+        return "Some rows are hidden from this user. Run it as one that sees all of them, as with BYPASSRLS."
 
     def _wait_for_a_rollback(self) -> None:
         # The first statement that reads anything, a SELECT without a table included, decides what the transaction sees. So
@@ -167,6 +173,16 @@ class PostgreSQL(Database):
         with self.connection.cursor() as cursor:
             # A statement is nothing where there is nothing to lock.
             cursor.execute(f"LOCK TABLE {listed} IN ACCESS EXCLUSIVE MODE" if tables else "SELECT")
+
+    @contextmanager
+    def seeing_all_rows(self) -> Iterator[None]:
+        # https://www.postgresql.org/docs/current/ddl-rowsecurity.html
+        with self.connection.cursor() as cursor:
+            cursor.execute("SELECT current_setting('row_security')")
+            (before,) = cursor.fetchone()
+            cursor.execute("SET LOCAL row_security = off")
+            yield
+            cursor.execute("SELECT set_config('row_security', %s, true)", [before])
 
     def own_rows(self, table: str) -> str:
         name = super().own_rows(table)

@@ -67,6 +67,10 @@ class Copies:
             )
         return copied
 
+    def size(self, number: int, rows: int) -> int:
+        """Bytes that so many rows of a copy take, about."""
+        return round(rows * self._database.row_bytes(table_of(number), ()))
+
     def note_what_became(self, entry: Kept, names: Mapping[str, str], table: str) -> None:
         """Note beside each kept value what the run has made of it, as it will be when it has its old type again. Where the server
         knows no way back, it stays what it was, so that no row is taken for one that nobody has changed since. names: the

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, suppre
 from django.db import transaction
 from django.db.utils import DatabaseError, InterfaceError
 
-from rollback_app.bookkeeping import Catalogue, table_of
+from rollback_app.bookkeeping import Catalogue
 from rollback_app.database import Database, Shape, shape
 from rollback_app.planner import Step
 from rollback_app.safety import Kept, KeptKind, KeptState, ToKeep
@@ -41,7 +41,7 @@ class Keeper:
         if not (self._things or self._objects or self._pending.is_left_of_others()):
             return
         try:
-            with self._all_or_none() as undo:
+            with self._all_or_none() as undo, self._database.seeing_all_rows():
                 self._keep_all(undo)
         except (DatabaseError, InterfaceError) as error:
             if self._one_transaction or not self._database.is_lock_timeout(error):
@@ -137,8 +137,7 @@ class Keeper:
         if not self._database.can_undo_ddl:
             undo.callback(self._take_back, number)
         copied = self._copies.make(number, thing, columns)
-        size = round(copied * self._database.row_bytes(table_of(number), ()))
-        self._catalogue.change(number, rows=copied, left=copied, bytes=size)
+        self._catalogue.change(number, rows=copied, left=copied, bytes=self._copies.size(number, copied))
         self._numbers.append(number)
         if not self._one_transaction:
             self._pending.add(number, thing)

@@ -33,6 +33,5 @@ def keep_columns(database: Database, move: RowsMove) -> Iterator[Kept]:
             state=KeptState.KEPT,
         )
         rows, why = copies.make(number, thing, columns), f"column {name} of table {entry.table} is not there"
-        size = database.size(table_of(number))
-        catalogue.change(number, rows=rows, left=rows, bytes=size, why=((rows, why),))
+        catalogue.change(number, rows=rows, left=rows, bytes=copies.size(number, rows), why=((rows, why),))
         yield next(each for each in catalogue.entries() if each.number == number)

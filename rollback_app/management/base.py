@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import re
 import sys
-from argparse import ArgumentTypeError
+from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Iterable
 from typing import Any, TextIO
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import DEFAULT_DB_ALIAS
 
 from rollback_app.errors import RollbackError, UsageError, shown, without_value
 from rollback_app.reports import FORMATS, Report, as_message, of_error
@@ -53,6 +54,21 @@ def size(text: str) -> int:
         return Size.parse(text).bytes
     except ValueError as error:
         raise ArgumentTypeError(str(error)) from error
+
+
+def add_database(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--database",
+        default=DEFAULT_DB_ALIAS,
+        metavar="ALIAS",
+        help=f"The alias of the database in DATABASES. Default: {DEFAULT_DB_ALIAS}.",
+    )
+
+
+def add_format(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--format", choices=["json", "text"], default="text", help="text for people, json for programs."
+    )
 
 
 class _Parser(CommandParser):

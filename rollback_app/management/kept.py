@@ -5,23 +5,14 @@ from __future__ import annotations
 from argparse import ArgumentParser
 from typing import Any
 
-from django.db import DEFAULT_DB_ALIAS
-
 from rollback_app.errors import UsageError
-from rollback_app.management.base import positive
+from rollback_app.management.base import add_database, add_format, positive
 from rollback_app.safety import Refused
 
 
 def add(parser: ArgumentParser) -> None:
-    parser.add_argument(
-        "--database",
-        default=DEFAULT_DB_ALIAS,
-        metavar="ALIAS",
-        help=f"The alias of the database in DATABASES. Default: {DEFAULT_DB_ALIAS}.",
-    )
-    parser.add_argument(
-        "--format", choices=["json", "text"], default="text", help="text for people, json for programs."
-    )
+    add_database(parser)
+    add_format(parser)
 
 
 def add_numbers(parser: ArgumentParser) -> None:

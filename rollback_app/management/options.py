@@ -188,7 +188,7 @@ def _keep(group: _ArgumentGroup) -> None:
         "--no-keep",
         action="store_false",
         dest="keep",
-        help="Keep no copy of what is dropped. Every drop of rows then counts as a loss.",
+        help="Keep no copy of what is dropped, but for --keep-table. Every drop of rows then counts as a loss.",
     )
     group.add_argument(
         "--keep-at-most",

@@ -62,15 +62,15 @@ def _numbers(kinds: Sequence[KeptKind]) -> str:
     return " and ".join([", ".join(found[:-1]), found[-1]] if len(found) > 1 else found)
 
 
-def kept_lines(entries: Sequence[Kept], alias: str) -> Iterator[Line]:
-    """The last lines of a run: what it has kept, and what may be done with it."""
+def kept_lines(entries: Sequence[Kept], alias: str, *, puts_back: bool) -> Iterator[Line]:
+    """The last lines of a run: what it has kept, and what may be done with it. puts_back: does `migrate` put it back?"""
     if not entries:
         return
     rows, size = sum(each.rows for each in entries), Size(sum(each.bytes or 0 for each in entries))
     about = f" ({number_of(rows, 'row')}, {size})" if rows else ""
     yield Line(f"Kept {_numbers([each.kind for each in entries])}{about}.", "SUCCESS")
     suffix = "" if alias == "default" else f" --database {shlex.quote(alias)}"
-    if back := [str(each.number) for each in entries if each.put_back]:
+    if back := [str(each.number) for each in entries if each.put_back and puts_back]:
         yield Line(
             "The next migrate that makes this again puts it back. If it is wrong and must not come back, drop it:"
         )
@@ -79,14 +79,15 @@ def kept_lines(entries: Sequence[Kept], alias: str) -> Iterator[Line]:
     yield Line(f"  python manage.py putback {' '.join(str(each.number) for each in entries)}{suffix}", whole=True)
 
 
-def of_kept_data(found: KeptData, *, in_full: bool = False) -> Report:
-    """What is kept in a database, newest first. in_full: with its columns, and what may be done with it."""
+def of_kept_data(found: KeptData, *, puts_back: bool, in_full: bool = False) -> Report:
+    """What is kept in a database, newest first. puts_back: does `migrate` put it back? in_full: with its columns, and what may
+    be done with it."""
     lines = [Line(f"Database {found.title}", "MIGRATE_HEADING", whole=True)]
     if not found.numbers:
         lines.append(Line("Nothing is kept here."))
     for each in found.entries:
         lines.append(Line())
-        lines += _entry(each, found, in_full=in_full)
+        lines += _entry(each, found, puts_back=puts_back, in_full=in_full)
     for number in found.without_entry:
         lines.append(Line())
         lines += _without_entry(number, found.alias)
@@ -100,7 +101,7 @@ def of_kept_data(found: KeptData, *, in_full: bool = False) -> Report:
     )
 
 
-def _entry(each: Kept, found: KeptData, *, in_full: bool) -> Iterator[Line]:
+def _entry(each: Kept, found: KeptData, *, puts_back: bool, in_full: bool) -> Iterator[Line]:
     is_gone = each.number in found.without_table
     yield Line(f"{each.number}. {title(each)}", "MIGRATE_LABEL" if each.open else "", 3)
     by = f", by rollback {each.run}" if each.run else ""
@@ -109,7 +110,7 @@ def _entry(each: Kept, found: KeptData, *, in_full: bool) -> Iterator[Line]:
         yield Line(f"   Its table {table_of(each.number)} is gone: somebody dropped it.", "WARNING", 3)
     yield from _why(each)
     if each.open:
-        yield from _next(each)
+        yield from _next(each, puts_back=puts_back)
         if in_full:
             yield from _in_full(each, found.alias)
 
@@ -143,11 +144,11 @@ _STATES = {
 }
 
 
-def _next(each: Kept) -> Iterator[Line]:
+def _next(each: Kept, *, puts_back: bool) -> Iterator[Line]:
     """What becomes of it, if nobody does anything."""
     if each.state is KeptState.COPIED:
         yield Line("   The rollback that made this copy broke off, or is still under way.", indent=3)
-    elif each.tried or not each.put_back:
+    elif each.tried or not (each.put_back and puts_back):
         yield Line(f"   Only `putback {each.number}` puts it back.", indent=3)
     else:
         again = "changes it back" if each.kind is KeptKind.VALUES else "makes it again"

@@ -22,6 +22,7 @@ def of_result(
     kept: Sequence[Kept] = (),
     *,
     held: bool = False,
+    puts_back: bool = True,
 ) -> Report:
     """What a run did to one database. done: each unapplied migration, with its seconds. release: the newest one undone.
     comparison: only for programs, since people are told as soon as it is known."""
@@ -41,7 +42,7 @@ def of_result(
         lines.append(Line("these migrations again."))
     if steps:
         lines += forward(release, alias, held=held)
-    lines += kept_lines(kept, alias)
+    lines += kept_lines(kept, alias, puts_back=puts_back)
     return Report(
         tuple(lines),
         {

@@ -24,7 +24,7 @@ def found(
             continue
         now = _as_of_now(requirement)
         violations = inspector.violations(now) if count else inspector.violations(now, count=False)
-        if violations and (count is False or violations.condition or not violations.count.lossless):
+        if violations and (not count or violations.condition or not violations.count.lossless):
             change = Change(step, requirement, violations)
             yield keeper.decide(change) if keeping.wanted else change
 

@@ -51,9 +51,8 @@ class ToKeep:
     """Something that a run will keep before its first step.
 
     about, words: the migration whose undoing drops it, and how the plan says so; empty for a table that the user named. table,
-    column: as they are called before the run. name, definition: of an object; name also of a
-    table that an object makes again. rows, bytes: as far
-    as they are known; those that there are when the run keeps it count. field: the field of a column, which
+    column: as they are called before the run. name, definition: of an object; name also of a table that an object makes again.
+    rows, bytes: as far as they are known; those that there are when the run keeps it count. field: the field of a column, which
     knows what adding the column gives. everything: keep also the rows that have just that, since code may fill the column on
     the way forward. condition: of the rows whose values are changed, in SQL; empty if only looking at each could tell, so that
     all that have a value are kept. put_back: will the next `migrate` put it back by itself?

@@ -12,13 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from django.apps import apps
 from django.core.management.base import CommandError
 from django.db import OperationalError, connections, models
-from django.db.migrations import Migration
 from django.test.utils import override_settings
 
-from rollback_app import receivers, workflow
+from rollback_app import workflow
 from rollback_app.bookkeeping import HOLDS_TABLE
 from rollback_app.bookkeeping.holds import HoldEntry
 from tests.support.commands import call, roll_back
@@ -289,13 +287,3 @@ def test_a_hold_that_cannot_be_read_does_not_stand_in_the_way(
     with caplog.at_level(logging.WARNING), shop.connection.execute_wrapper(broken):
         migrate(shop.alias)
     assert "Whether migrate is held on" in caplog.text or "is ignored" in caplog.text
-
-
-def test_a_database_of_another_kind_has_no_holds(monkeypatch: pytest.MonkeyPatch, shop: Database) -> None:
-    roll_back(shop, DAY_2)
-    first = apps.get_app_config("contenttypes")
-    plan = [(Migration("0002_x", "a"), False)]
-    with pytest.raises(CommandError, match="is held"):
-        receivers.gate(first, shop.alias, plan)
-    monkeypatch.setattr(shop.connection, "vendor", "oracle")
-    receivers.gate(first, shop.alias, plan)

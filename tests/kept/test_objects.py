@@ -450,18 +450,6 @@ def test_partitions(database: Database, project: Project) -> None:
     assert after.why == ((0, '"a_u" is not partitioned'),)
 
 
-def test_without_the_right_to_make_tables_nothing_is_kept(
-    database: Database, project: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    deployed(database, project, TABLE, MADE_BY_HAND[database.vendor], SMALL)
-    lacking = ["somebody may not make tables in schema public, as the run does."]
-    monkeypatch.setattr(type(get(database.alias)), "missing_rights", lambda *_: lacking)
-    for each in found(database, Keeping()).values():
-        assert each.id == "rollback.W020"
-        assert each.text.endswith("; not kept: somebody may not make tables in schema public.")
-        assert "the right to create tables" in each.hint
-
-
 def test_a_run_that_goes_on_keeps_nothing_twice(database: Database, project: Project) -> None:
     deployed(database, project, TABLE, MADE_BY_HAND[database.vendor][:1], SMALL)
     things = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ from rollback_app.safety import KeptKind, KeptState
 from tests.kept.test_keep import DAY_2, ask, shop
 from tests.kept.test_put_back_rows import ID, N, forward, late, model, whys
 from tests.kept.test_unfinished import written
-from tests.support.commands import roll_back
+from tests.support.commands import call, roll_back
 from tests.support.databases import Database
 from tests.support.history import migrate
 from tests.support.projects import Project
@@ -126,3 +127,55 @@ def test_a_size_in_the_settings_that_is_none(shop: Database, settings: Any) -> N
     assert "ROLLBACK['KEEP_AT_MOST'] is wrong: 'much' is not a size." in said.error
     settings.ROLLBACK = {"HOLD": False}
     assert "--keep-at-most is wrong: '1' is not a size." in roll_back(shop, DAY_2, keep_at_most="1").error
+
+
+@pytest.fixture
+def hidden(shop: Database) -> Iterator[Database]:
+    """Its user owns the tables, and sees only some of their rows."""
+    settings = shop.connection.settings_dict
+    owner = {name: settings[name] for name in ("USER", "PASSWORD")}
+    give = [
+        "CREATE ROLE sees_few LOGIN PASSWORD 'few'",
+        "GRANT ALL ON SCHEMA public TO sees_few",
+        *(f"ALTER TABLE {table} OWNER TO sees_few" for table in ("a_n", "a_t", "django_migrations")),
+        "ALTER TABLE a_n ENABLE ROW LEVEL SECURITY",
+        "ALTER TABLE a_n FORCE ROW LEVEL SECURITY",
+        "CREATE POLICY few ON a_n USING (id > 2)",
+    ]
+    for statement in give:
+        ask(shop, statement)
+    shop.connection.close()
+    settings.update(USER="sees_few", PASSWORD="few")
+    yield shop
+    shop.connection.close()
+    settings.update(owner)
+    for statement in (f"REASSIGN OWNED BY sees_few TO {owner['USER']}", "DROP OWNED BY sees_few", "DROP ROLE sees_few"):
+        ask(shop, statement)
+
+
+@pytest.mark.databases("postgresql")
+def test_rows_that_are_hidden_are_not_taken_for_none(hidden: Database) -> None:
+    assert len(ask(hidden, "SELECT * FROM a_n")) == 1
+    said = roll_back(hidden, DAY_2, destroy_data=False)
+    assert said.status == 1
+    assert 'query would be affected by row-level security policy for table "a_n"' in said.error
+    assert said.error.endswith("Run it as one that sees all of them, as with BYPASSRLS.")
+
+    blind = roll_back(hidden, DAY_2, destroy_data=False, count=False)
+    assert blind.status == 1
+    assert "keeping what would be lost" in blind.error
+    assert 'row-level security policy for table "a_n"' in blind.error
+    assert "Nothing was changed" in blind.error
+    assert ask(hidden, "SELECT current_setting('row_security')") == [("on",)]
+    assert Catalogue(get(hidden.alias)).entries() == []
+
+
+@pytest.mark.databases("sqlite")
+def test_where_migrate_puts_nothing_back_nothing_says_so(shop: Database, settings: Any) -> None:
+    settings.ROLLBACK = {"PUT_BACK": False, "HOLD": False}
+    said = roll_back(shop, DAY_2, destroy_data=False)
+    assert said.out.endswith("To put it back:\n  python manage.py putback 1 2\n")
+    assert "The next migrate" not in said.out
+    shown = call("showkept", database=shop.alias).out
+    assert "Only `putback 1` puts it back." in shown
+    assert "The next migrate" not in shown

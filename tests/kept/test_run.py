@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 import sys
@@ -204,7 +205,7 @@ def without_the_right(shop: Database) -> Iterator[Database]:
     assert roll_back(shop, "2024-06-01").status == 0
     assert roll_back(shop, DAY_2, steps=1, keep=False).status == 0
     deploy(shop.alias, DAY_2, [("a", "0003_n")])
-    execute(shop, "INSERT INTO a_n (id, t_id) VALUES (1, 1), (2, 2), (3, 2)")
+    execute(shop, "INSERT INTO a_n (id, t_id) VALUES (1, 1), (2, 2), (3, 2)", "CREATE INDEX by_hand ON a_n (id, t_id)")
     give, take, _ = RIGHTS[shop.vendor]
     settings = shop.connection.settings_dict
     owner = {name: settings[name] for name in ("USER", "PASSWORD")}
@@ -224,6 +225,7 @@ def test_without_the_right_to_create_tables(without_the_right: Database) -> None
     assert said.status == 3, said.all
     assert f"drops table a_n: 3 rows; not kept: {RIGHTS[shop.vendor][2]} [rollback.W001]" in said.out
     assert "Keep it by granting this user the right to create tables, or lose it with --destroy-data." in said.out
+    assert re.search(r"index \S*by_hand\S* goes\s+along; not\s+kept:", said.out)
     assert len(keys(shop.alias)) == 3
     assert roll_back(shop, DAY_2, verify=False).status == 0
     assert keys(shop.alias) == [("a", "0001_t")]

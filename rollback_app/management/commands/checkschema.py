@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from django.core.management.base import CommandParser, no_translations
-from django.db import DEFAULT_DB_ALIAS
 
 from rollback_app import reports, workflow
 from rollback_app.compatibility import Outcome
-from rollback_app.management.base import RollbackCommand
+from rollback_app.management.base import RollbackCommand, add_database, add_format
 from rollback_app.safety import Refused
 
 
@@ -20,15 +19,8 @@ class Command(RollbackCommand):
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument(
-            "--database",
-            default=DEFAULT_DB_ALIAS,
-            metavar="ALIAS",
-            help=f"The alias of the database in DATABASES. Default: {DEFAULT_DB_ALIAS}.",
-        )
-        parser.add_argument(
-            "--format", choices=["json", "text"], default="text", help="text for people, json for programs."
-        )
+        add_database(parser)
+        add_format(parser)
 
     @no_translations
     def handle(self, *args: Any, **options: Any) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from rollback_app import reports, workflow
+from rollback_app import conf, reports, workflow
 from rollback_app.management import kept as given
 from rollback_app.management.base import RollbackCommand, whole
 from rollback_app.safety import KeptData, Refused
@@ -44,5 +44,7 @@ class Command(RollbackCommand):
                 "What is kept is dropped for good, and nobody can be asked here. Nothing was dropped.",
                 hint="Add --no-input to drop it without a question.",
             )
-        self.stderr.write(reports.as_text(reports.of_kept_data(found), self.paint), style_func=str)
+        self.stderr.write(
+            reports.as_text(reports.of_kept_data(found, puts_back=conf.puts_back()), self.paint), style_func=str
+        )
         given.ask("Drop this for good? [y/N] ", "Nothing was dropped.")

@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from django.core.management.base import CommandParser, no_translations
-from django.db import DEFAULT_DB_ALIAS
 
 from rollback_app import reports, workflow
 from rollback_app.errors import UsageError
-from rollback_app.management.base import RollbackCommand
+from rollback_app.management.base import RollbackCommand, add_database, add_format
 from rollback_app.safety import Refused
 
 
@@ -20,18 +19,11 @@ class Command(RollbackCommand):
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument(
-            "--database",
-            default=DEFAULT_DB_ALIAS,
-            metavar="ALIAS",
-            help=f"The alias of the database in DATABASES. Default: {DEFAULT_DB_ALIAS}.",
-        )
+        add_database(parser)
         parser.add_argument("--off", action="store_true", help="Lift the hold, so that migrate can go forward again.")
         parser.add_argument("--on", action="store_true", help="Hold every migration.")
         parser.add_argument("--reason", default="", metavar="TEXT", help="With --on: why. Shown to whom it stops.")
-        parser.add_argument(
-            "--format", choices=["json", "text"], default="text", help="text for people, json for programs."
-        )
+        add_format(parser)
 
     @no_translations
     def handle(self, *args: Any, **options: Any) -> None:

@@ -180,6 +180,7 @@ class Command(RollbackCommand):
                 result.comparison,
                 result.kept,
                 held=result.held,
+                puts_back=conf.puts_back(),
             )
             for result in results
         ]

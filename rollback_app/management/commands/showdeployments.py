@@ -6,10 +6,9 @@ from datetime import timedelta
 from typing import Any
 
 from django.core.management.base import CommandParser, no_translations
-from django.db import DEFAULT_DB_ALIAS
 
 from rollback_app import reports, workflow
-from rollback_app.management.base import RollbackCommand, amount, positive
+from rollback_app.management.base import RollbackCommand, add_database, add_format, amount, positive
 
 
 class Command(RollbackCommand):
@@ -19,12 +18,7 @@ class Command(RollbackCommand):
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument(
-            "--database",
-            default=DEFAULT_DB_ALIAS,
-            metavar="ALIAS",
-            help=f"The alias of the database in DATABASES. Default: {DEFAULT_DB_ALIAS}.",
-        )
+        add_database(parser)
         parser.add_argument(
             "--limit",
             type=positive,
@@ -54,9 +48,7 @@ class Command(RollbackCommand):
             metavar="ZONE",
             help="The time zone of the output, and of --since without an offset. Default: the project's TIME_ZONE.",
         )
-        parser.add_argument(
-            "--format", choices=["json", "text"], default="text", help="text for people, json for programs."
-        )
+        add_format(parser)
 
     @no_translations
     def handle(self, *args: Any, **options: Any) -> None:

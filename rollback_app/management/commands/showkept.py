@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from rollback_app import reports, workflow
+from rollback_app import conf, reports, workflow
 from rollback_app.management import kept as given
 from rollback_app.management.base import RollbackCommand, positive
 
@@ -30,4 +30,6 @@ class Command(RollbackCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         number = options["number"]
         found = workflow.kept_data(options["database"], None if number is None else [number])
-        self.show(reports.of_kept_data(found, in_full=number is not None), options["format"])
+        self.show(
+            reports.of_kept_data(found, puts_back=conf.puts_back(), in_full=number is not None), options["format"]
+        )

@@ -5,28 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 from django.core.management.base import CommandParser
-from django.db import DEFAULT_DB_ALIAS
 
 from rollback_app import reports, workflow
-from rollback_app.management.base import RollbackCommand, positive
+from rollback_app.management.base import RollbackCommand, add_database, add_format, positive
 
 
 class Command(RollbackCommand):
     help = "Shows the rollbacks that were run on a database, newest first: when, by whom, to which moment, and how they ended."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument(
-            "--database",
-            default=DEFAULT_DB_ALIAS,
-            metavar="ALIAS",
-            help=f"The alias of the database in DATABASES. Default: {DEFAULT_DB_ALIAS}.",
-        )
+        add_database(parser)
         parser.add_argument(
             "--limit", type=positive, metavar="NUMBER", help="Show only this many of the newest. Default: all."
         )
-        parser.add_argument(
-            "--format", choices=["json", "text"], default="text", help="text for people, json for programs."
-        )
+        add_format(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
         title, records = workflow.rollbacks(options["database"])
