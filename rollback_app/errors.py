@@ -7,6 +7,7 @@ Anything else that is raised is a bug, and is left to show itself.
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterable
 from itertools import takewhile
 
@@ -26,6 +27,11 @@ def without_value(words: Iterable[str]) -> str:
     options = takewhile(lambda word: word != "--", words)
     found = next((word for word in options if _WITHOUT_VALUE.fullmatch(word)), "")
     return found[:-2].removesuffix("=")
+
+
+def database_option(alias: str) -> str:
+    """What a command to type needs, so that it is about this database; empty for the one that it takes by itself."""
+    return "" if alias == "default" else f" --database {shlex.quote(alias)}"
 
 
 class RollbackError(Exception):

@@ -13,12 +13,13 @@ from django.db.utils import DatabaseError, InterfaceError
 
 from rollback_app.bookkeeping import Catalogue
 from rollback_app.database import Database, Timeouts, first_line, kind_of, shape
+from rollback_app.errors import database_option
 from rollback_app.safety import Kept, KeptKind, KeptState
 
 from .put_back import put_back
 
 _LOGGER = logging.getLogger("rollback_app.kept")
-_BY_HAND = "`python manage.py showkept {0}` shows them, and `putback {0}` tries again."
+_BY_HAND = "`python manage.py showkept {0}{1}` shows them, and `putback {0}{1}` tries again."
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ class AfterMigrate:
                 catalogue.change(entry.number, tried=True)
                 what = f"{entry.source} is there again. Its rows were not"
                 what = f"{entry.source} was not" if entry.kind is KeptKind.OBJECT else what
-                by_hand = f"`python manage.py putback {entry.number}` does it."
+                by_hand = f"`python manage.py putback {entry.number}{database_option(database.alias)}` does it."
                 _warn(database, f"{what} put back, since ROLLBACK['PUT_BACK'] is False: {by_hand}")
             return
         made_now = [entry.number for entry in ready if begun.types.get(entry.number) is None]
@@ -108,8 +109,12 @@ def _say(database: Database, entry: Kept) -> None:
         reasons = "; ".join(
             f"{number}: {why}" if entry.kind is not KeptKind.OBJECT else why for number, why in entry.why
         )
+        by_hand = _BY_HAND.format(entry.number, database_option(database.alias))
         what = f"{entry.left} of {entry.rows} rows" if entry.kind is not KeptKind.OBJECT else "it"
-        _warn(database, f"{entry.source}: {what} could not be put back ({reasons}). {_BY_HAND.format(entry.number)}")
+        _warn(
+            database,
+            f"{entry.source}: {what} could not be put back ({reasons}). {by_hand}",
+        )
 
 
 def _warn(database: Database, words: str) -> None:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-import shlex
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone, tzinfo
 from typing import Any
 
-from rollback_app.errors import RollbackError
+from rollback_app.errors import RollbackError, database_option
 from rollback_app.safety import Refused
 
 from .blocks import Block
@@ -136,7 +135,7 @@ def utc(at: datetime) -> str:
 
 def forward_command(alias: str, *, held: bool) -> str:
     """What goes forward again. held: is there a hold to lift?"""
-    suffix = "" if alias == "default" else f" --database {shlex.quote(alias)}"
+    suffix = database_option(alias)
     lift = f"python manage.py migratehold --off{suffix} && " if held else ""
     return f"{lift}python manage.py migrate{suffix}"
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import shlex
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from rollback_app.errors import database_option
 from rollback_app.history import Deployment, Hold, held_of
 from rollback_app.moments import ago
 from rollback_app.planner import DEFAULT_GAP
@@ -86,7 +86,7 @@ def _what(group: Deployment, listing: Listing) -> Iterator[Line]:
 
 def _back_before(listed: Listed, listing: Listing) -> str:
     start = listed.start.astimezone(listing.zone).isoformat(sep=" ")
-    suffix = "" if listing.alias == "default" else f" --database {shlex.quote(listing.alias)}"
+    suffix = database_option(listing.alias)
     if listing.gap != DEFAULT_GAP:  # by another gap it might seem to be cut in two
         suffix += f" --gap {listing.gap.total_seconds() / 60:g}"
     return f'python manage.py rollbackmigrationsafter "{start}"{suffix} --plan'

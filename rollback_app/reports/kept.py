@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from rollback_app.errors import database_option
 from rollback_app.moments import ago
 from rollback_app.safety import Count, Kept, KeptData, KeptKind, KeptState, Refused, Size, ToKeep, table_of
 
@@ -69,7 +69,7 @@ def kept_lines(entries: Sequence[Kept], alias: str, *, puts_back: bool) -> Itera
     rows, size = sum(each.rows for each in entries), Size(sum(each.bytes or 0 for each in entries))
     about = f" ({number_of(rows, 'row')}, {size})" if rows else ""
     yield Line(f"Kept {_numbers([each.kind for each in entries])}{about}.", "SUCCESS")
-    suffix = "" if alias == "default" else f" --database {shlex.quote(alias)}"
+    suffix = database_option(alias)
     if back := [str(each.number) for each in entries if each.put_back and puts_back]:
         yield Line(
             "The next migrate that makes this again puts it back. If it is wrong and must not come back, drop it:"
@@ -156,7 +156,7 @@ def _next(each: Kept, *, puts_back: bool) -> Iterator[Line]:
 
 
 def _in_full(each: Kept, alias: str) -> Iterator[Line]:
-    suffix = "" if alias == "default" else f" --database {shlex.quote(alias)}"
+    suffix = database_option(alias)
     if each.kind is KeptKind.OBJECT:
         yield Line("   its definition:")
         yield from (Line(f"     {line}", whole=True) for line in each.definition.splitlines())
@@ -173,7 +173,7 @@ def _in_full(each: Kept, alias: str) -> Iterator[Line]:
 
 
 def _without_entry(number: int, alias: str) -> Iterator[Line]:
-    suffix = "" if alias == "default" else f" --database {shlex.quote(alias)}"
+    suffix = database_option(alias)
     yield Line(f"{number}. table {table_of(number)}, of which the catalogue knows nothing", "WARNING", 3)
     yield Line("   to drop it for good:")
     yield Line(f"     python manage.py dropkept {number}{suffix}", whole=True)
@@ -196,7 +196,7 @@ def still_kept(entries: Sequence[Kept], alias: str) -> Refused | None:
     rows = sum(each.left for each in left if each.kind is not KeptKind.OBJECT)
     what = number_of(rows, "row") if rows else number_of(len(left), "definition")
     are = "is" if (rows or len(left)) == 1 else "are"
-    suffix = "" if alias == "default" else f" --database {shlex.quote(alias)}"
+    suffix = database_option(alias)
     return Refused(
         f"{what} could not be put back and {are} still kept.",
         hint=f"`showkept {left[0].number}{suffix}` shows where. When you have fixed the reason, run the same command again.",

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from rollback_app.errors import database_option
 from rollback_app.history import Deployment
 from rollback_app.moments import Moment
 from rollback_app.planner import Kind, Plan, migrate_commands
@@ -30,7 +31,7 @@ def of_preview(preview: Preview, *, all_steps: bool = False) -> Report:
 def of_commands(preview: Preview) -> Report:
     """The `migrate` commands that do what the plan for one database does."""
     commands = migrate_commands(preview.plan)
-    suffix = "" if preview.alias == "default" else f" --database {shlex.quote(preview.alias)}"
+    suffix = database_option(preview.alias)
     return Report(
         lines=(),
         commands=tuple(

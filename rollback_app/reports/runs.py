@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from rollback_app.errors import database_option
 from rollback_app.history import Hold, Key, Outcome, Record, Run, held_of
 from rollback_app.safety import Comparison, Difference, Kept, in_words
 
@@ -35,8 +36,9 @@ def of_result(
     if deleted:
         lines.append(Line(f"Forgot {number_of(len(deleted), 'squash', 'squashes')}."))
     if steps and held:
+        shows = f"`python manage.py migratehold{database_option(alias)}` shows it."
         lines.append(Line("Next: start the older release. A hold refuses a migrate of this one, which would"))
-        lines.append(Line("apply these migrations again. `python manage.py migratehold` shows it."))
+        lines.append(Line(f"apply these migrations again. {shows}"))
     elif steps:
         lines.append(Line("Next: start the older release. Do not run migrate from this one: it would apply"))
         lines.append(Line("these migrations again."))

@@ -8,7 +8,7 @@ from django.db import DEFAULT_DB_ALIAS
 
 from rollback_app import database as databases
 from rollback_app import kept
-from rollback_app.errors import UsageError
+from rollback_app.errors import UsageError, database_option
 from rollback_app.safety import Kept, KeptData, KeptState, Refused, table_of
 
 from .kept import kept_data
@@ -45,10 +45,11 @@ def put_back(
 
 def _not_to_put_back(found: KeptData, copies: Collection[int]) -> Iterator[UsageError | Refused]:
     """What is wrong with numbers that were given."""
+    option = database_option(found.alias)
     for number in found.without_entry:
         yield UsageError(
             f"The catalogue knows nothing of table {table_of(number)}, so nobody knows where its rows belong.",
-            hint=f"Copy them by SQL of your own, or drop them: python manage.py dropkept {number}",
+            hint=f"Copy them by SQL of your own, or drop them: python manage.py dropkept {number}{option}",
         )
     for each in found.entries:
         if each.state is KeptState.DROPPED:
@@ -64,5 +65,5 @@ def _not_to_put_back(found: KeptData, copies: Collection[int]) -> Iterator[Usage
             yield Refused(
                 f"{each.number} is a copy of {each.source}, which is still there: the rollback broke off before it dropped that.",
                 hint="Finish that rollback first: run the same command again. Or drop the copy: "
-                f"python manage.py dropkept {each.number}",
+                f"python manage.py dropkept {each.number}{option}",
             )

@@ -352,6 +352,7 @@ def test_what_cannot_be_put_back_at_all(shop: Database) -> None:
     assert said.error == (
         "The catalogue knows nothing of table rollback_kept_7, so nobody knows where its rows belong.\n"
         "Copy them by SQL of your own, or drop them: python manage.py dropkept 7"
+        f"{here(shop)}"
     )
     execute(shop, "DROP TABLE rollback_kept_1")
     said = put_back(shop, "1")
@@ -373,6 +374,7 @@ def test_a_copy_of_what_is_still_there_is_not_put_back(shop: Database) -> None:
     assert said.error == (
         "2 is a copy of a_t.x, which is still there: the rollback broke off before it dropped that.\n"
         "Finish that rollback first: run the same command again. Or drop the copy: python manage.py dropkept 2"
+        f"{here(shop)}"
     )
     assert put_back(shop, all=True).out == "There is nothing to put back.\n"
 

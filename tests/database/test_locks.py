@@ -485,8 +485,14 @@ WAITING = {
     "mariadb": "SELECT count(*) FROM information_schema.processlist WHERE state = 'User lock'",
 }
 LOOKS = {
-    "a plan": ("rollbackmigrationsafter", DAY_2.isoformat(), "--plan"),
-    "a plan for programs": ("rollbackmigrationsafter", DAY_2.isoformat(), "--plan", "--format=json"),
+    "a plan": ("rollbackmigrationsafter", DAY_2.isoformat(), "--plan", "--lock-timeout=60"),
+    "a plan for programs": (
+        "rollbackmigrationsafter",
+        DAY_2.isoformat(),
+        "--plan",
+        "--format=json",
+        "--lock-timeout=60",
+    ),
     "the deployments": ("showdeployments", "--limit=9"),
 }
 

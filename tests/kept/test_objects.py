@@ -11,6 +11,7 @@ from django.core.management import call_command
 from rollback_app import kept, workflow
 from rollback_app.bookkeeping import Catalogue
 from rollback_app.database import get
+from rollback_app.errors import database_option
 from rollback_app.kept.objects import keep_objects
 from rollback_app.safety import Keeping, Kept, KeptKind, KeptState
 from tests.database.test_objects import (
@@ -537,7 +538,7 @@ def test_nothing_is_made_again_where_the_settings_say_so(
     (entry,) = objects(database)
     assert entry.open
     words = f"{entry.name} was not put back, since ROLLBACK['PUT_BACK'] is False: "
-    by_hand = f"`python manage.py putback {entry.number}` does it."
+    by_hand = f"`python manage.py putback {entry.number}{database_option(database.alias)}` does it."
     assert caplog.messages == [f"Kept data of {database.alias}: {words}{by_hand}"]
     assert call("putback", entry.number, database=database.alias).status == 0
     assert objects(database)[0].state is KeptState.PUT_BACK

@@ -9,6 +9,7 @@ import pytest
 from rollback_app import workflow
 from rollback_app.bookkeeping import Catalogue
 from rollback_app.database import get
+from rollback_app.errors import database_option
 from rollback_app.history import Key
 from rollback_app.safety import Kept, KeptState
 from tests.support.databases import Database
@@ -42,8 +43,9 @@ def entries(database: Database) -> list[Kept]:
     return Catalogue(get(database.alias)).entries()[::-1]
 
 
-def warning(entry: Kept, words: str) -> str:
-    hint = f"`python manage.py showkept {entry.number}` shows them, and `putback {entry.number}` tries again."
+def warning(database: Database, entry: Kept, words: str) -> str:
+    which = f"{entry.number}{database_option(database.alias)}"
+    hint = f"`python manage.py showkept {which}` shows them, and `putback {which}` tries again."
     return f"{entry.source}: {words} {hint}"
 
 
@@ -85,8 +87,8 @@ def test_what_the_older_release_writes_stays_and_what_it_deletes_is_named(
     assert (column.state, column.left, column.why) == (KeptState.KEPT, 1, ((1, "the row is not there"),))
     assert len(tables(shop)) == 2
     assert [record.getMessage().split(": ", 1)[1] for record in caplog.records] == [
-        warning(table, "2 of 3 rows could not be put back (2: t_id points to no row of a_t)."),
-        warning(column, "1 of 1 rows could not be put back (1: the row is not there)."),
+        warning(shop, table, "2 of 3 rows could not be put back (2: t_id points to no row of a_t)."),
+        warning(shop, column, "1 of 1 rows could not be put back (1: the row is not there)."),
     ]
 
     ask(shop, "INSERT INTO a_t (id) VALUES (2)")

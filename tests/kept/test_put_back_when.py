@@ -13,7 +13,7 @@ from django.db.models.signals import post_migrate
 from rollback_app import workflow
 from rollback_app.bookkeeping import KEPT_TABLE, Catalogue, table_of
 from rollback_app.database import get
-from rollback_app.errors import UsageError
+from rollback_app.errors import UsageError, database_option
 from rollback_app.history import Key
 from rollback_app.safety import KeptKind, KeptState
 from tests.kept.test_put_back import DAY_1, DAY_2, EARLY, ID, ask, entries, roll_back
@@ -88,7 +88,7 @@ def test_put_back_false(database: Database, project: Project, settings: Any, cap
     table, column = entries(database)
     assert said(caplog) == [
         f"Kept data of {database.alias}: {each.source} is there again. Its rows were not put back, since "
-        f"ROLLBACK['PUT_BACK'] is False: `python manage.py putback {each.number}` does it."
+        f"ROLLBACK['PUT_BACK'] is False: `python manage.py putback {each.number}{database_option(database.alias)}` does it."
         for each in (table, column)
     ]
     settings.ROLLBACK = {}

@@ -179,3 +179,17 @@ def test_where_migrate_puts_nothing_back_nothing_says_so(shop: Database, setting
     shown = call("showkept", database=shop.alias).out
     assert "Only `putback 1` puts it back." in shown
     assert "The next migrate" not in shown
+
+
+@pytest.mark.databases("sqlite")
+def test_values_that_come_after_the_plan_into_a_table_without_a_key(shop: Database) -> None:
+    without_a_key = "CREATE TABLE a_t (id integer, x integer)"
+    for statement in ("DELETE FROM a_n", "DROP TABLE a_t", without_a_key, "INSERT INTO a_t (id) VALUES (1)"):
+        ask(shop, statement)
+    (preview,) = workflow.preview(DAY_2.isoformat(), using=[shop.alias])
+    assert not any(finding.id == "rollback.W001" for finding in preview.findings)
+    ask(shop, "UPDATE a_t SET x = 7")
+    with pytest.raises(StepFailed, match=r"a_t\.x has got values meanwhile, and cannot be kept without a primary key"):
+        workflow.roll_back([preview])
+    assert ask(shop, "SELECT id, x FROM a_t") == [(1, 7)]
+    assert Catalogue(get(shop.alias)).entries() == []

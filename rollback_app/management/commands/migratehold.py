@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management.base import CommandParser, no_translations
 
 from rollback_app import reports, workflow
-from rollback_app.errors import UsageError
+from rollback_app.errors import UsageError, database_option
 from rollback_app.management.base import RollbackCommand, add_database, add_format
 from rollback_app.safety import Refused
 
@@ -43,4 +43,5 @@ class Command(RollbackCommand):
         if options["verbosity"] and not (refuses and options["format"] == "json"):
             self.show(report, options["format"])
         if refuses:
-            raise Refused("migrate is held.", hint="`python manage.py migratehold --off` lifts what a rollback holds.")
+            lifts = f"`python manage.py migratehold --off{database_option(alias)}`"
+            raise Refused("migrate is held.", hint=f"{lifts} lifts what a rollback holds.")
