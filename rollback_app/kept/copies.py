@@ -56,11 +56,13 @@ class Copies:
             names, listed = f"{listed}, {BECAME}", f"{listed}, {self._quote(thing.column)} AS {BECAME}"
         if params or thing.condition:  # which not every driver can send with CREATE TABLE, or which may fail
             self._execute(f"CREATE TABLE {made} AS SELECT {listed} {rows.partition(' WHERE ')[0]} WHERE 1 = 0")
-            rows = self._fill(f"INSERT INTO {made} ({names}) SELECT {listed}", thing)
+            rows, copied = self._fill(f"INSERT INTO {made} ({names}) SELECT {listed}", thing)
         else:
-            self._execute(f"CREATE TABLE {made} AS SELECT {listed} {rows}")
+            copied = self._execute(f"CREATE TABLE {made} AS SELECT {listed} {rows}")
+        if copied < 0:  # SQLite does not tell of a table that it makes
+            copied = self._fetch(f"SELECT count(*) FROM {made}")
         self._database.comment(table_of(number), _COMMENT.format(number, number))
-        copied, wanted = self._fetch(f"SELECT count(*) FROM {made}"), self._fetch(f"SELECT count(*) {rows}", params)
+        wanted = self._fetch(f"SELECT count(*) {rows}", params)
         if copied != wanted:
             raise NotKept(
                 f"Somebody wrote to {thing.source} while it was copied: {copied} of {wanted} rows", hint=_AGAIN
@@ -86,17 +88,15 @@ class Copies:
         with suppress(*_ABOUT_VALUES), transaction.atomic(using=self._connection.alias):
             self._execute(statement)
 
-    def _fill(self, insert: str, thing: ToKeep) -> str:
-        """Copy the rows. FROM and WHERE of them."""
+    def _fill(self, insert: str, thing: ToKeep) -> tuple[str, int]:
+        """Copy the rows. FROM and WHERE of them, and how many they are."""
         if thing.condition:
             rows, _ = self._rows(thing)
             with suppress(*_ABOUT_VALUES), transaction.atomic(using=self._connection.alias):
-                self._execute(f"{insert} {rows}")
-                return rows
+                return rows, self._execute(f"{insert} {rows}")
             thing = replace(thing, condition="")  # all, since it cannot be asked of each
         rows, params = self._rows(thing)
-        self._execute(f"{insert} {rows}", params)
-        return rows
+        return rows, self._execute(f"{insert} {rows}", params)
 
     def fingerprint(self, table: str, column: str) -> str:
         """Of a table, or of a column of it; empty, if there is none."""
@@ -121,9 +121,11 @@ class Copies:
     def _quote(self, name: str) -> str:
         return str(self._connection.ops.quote_name(name))
 
-    def _execute(self, sql: str, params: Sequence[Any] = ()) -> None:
+    def _execute(self, sql: str, params: Sequence[Any] = ()) -> int:
+        """How many rows were written, as far as the database tells."""
         with self._connection.cursor() as cursor:
             cursor.execute(sql, params or None)
+            return int(cursor.rowcount)
 
     def _fetch(self, sql: str, params: Sequence[Any] = ()) -> int:
         with self._connection.cursor() as cursor:

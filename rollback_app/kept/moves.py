@@ -140,7 +140,8 @@ class RowsMove(Move):
 
     def statements(self, only: str, params: Sequence[Any] = ()) -> list[Statement]:
         found = []
-        if self.key and self.wins:
+        # Where there are none, the server need not look for each, which it may do by reading again all that it has just inserted.
+        if self.key and self.wins and self._has_rows():
             changed = [name for name in self.names if name not in self.key] or self.key
             values = {self._quote(name): self._casts[name].expression for name in changed}
             where = f"{self._matching()} AND {only}"
@@ -165,6 +166,11 @@ class RowsMove(Move):
                 yield Obstacle("1 = 1", f"{name} is new, takes no null and has no default")
         for name in () if self.key else self.left_out:
             yield Obstacle(f"k.{self._quote(name)} IS NOT NULL", f"column {name} is not there")
+
+    def _has_rows(self) -> bool:
+        with self._connection.cursor() as cursor:
+            cursor.execute(f"SELECT EXISTS (SELECT 1 FROM {self.table})")
+            return bool(cursor.fetchone()[0])
 
     def _new(self) -> list[str]:
         return [name for name in self.live.stored if name not in self._types]
