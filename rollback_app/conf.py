@@ -10,8 +10,8 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
-KEYS = ("HOLD", "KEEP_AT_MOST", "KEEP_DAYS", "MIGRATE", "PUT_BACK", "RECORD", "RELEASE", "REVERSES")
-_SWITCHES = ("HOLD", "MIGRATE", "PUT_BACK", "RECORD")
+KEYS = ("HOLD", "KEEP_AT_MOST", "KEEP_DAYS", "MIGRATE", "OBJECTS", "PUT_BACK", "RECORD", "RELEASE", "REVERSES")
+_SWITCHES = ("HOLD", "MIGRATE", "OBJECTS", "PUT_BACK", "RECORD")
 LONGEST_RELEASE = 200
 KEEP_DAYS: float = 30
 _MOST_DAYS = 365_000  # which dates can be reckoned with
@@ -72,6 +72,11 @@ def records() -> bool:
 def puts_back() -> bool:
     """Does `migrate` put back what rollbacks have kept?"""
     return bool(_settings().get("PUT_BACK", True))
+
+
+def records_objects() -> bool:
+    """Does `migrate` record views, functions and triggers, and a rollback bring them back?"""
+    return bool(_settings().get("OBJECTS", False))
 
 
 def holds() -> bool:

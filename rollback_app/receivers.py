@@ -89,18 +89,35 @@ def ended(using: str, **kwargs: Any) -> None:
 
 
 def will_put_back(using: str, plan: Sequence[Any] = (), **kwargs: Any) -> None:
+    # Behind all that others have connected by now: rows may point to what their receivers make.
     if _AFTER_MIGRATE.begin(using, plan):
-        # Behind all that others have connected by now: rows may point to what their receivers make.
-        post_migrate.disconnect(dispatch_uid="rollback_app.put_back")
-        post_migrate.connect(put_back, dispatch_uid="rollback_app.put_back")
+        _connect_last(put_back, "rollback_app.put_back")
+    if conf.records_objects():
+        _connect_last(objects_are_there, "rollback_app.objects_are_there")
+
+
+def _connect_last(receiver: Any, uid: str) -> None:
+    post_migrate.disconnect(dispatch_uid=uid)
+    post_migrate.connect(receiver, dispatch_uid=uid)
 
 
 def put_back(sender: Any, using: str, **kwargs: Any) -> None:
-    """The signal comes once for each app: the last one counts."""
-    last = [each for each in apps.get_app_configs() if each.models_module is not None][-1]
-    if sender is last:
+    if _is_last(sender):
         tell = kwargs["stdout"].write if kwargs.get("stdout") and kwargs.get("verbosity") else lambda line: None
         _AFTER_MIGRATE.end(using, kwargs.get("apps", apps), tell, wanted=conf.puts_back())
+
+
+def objects_are_there(sender: Any, using: str, plan: Sequence[Any] = (), **kwargs: Any) -> None:
+    """Also of a `migrate` that had nothing to apply: it may have made a view anew."""
+    if _is_last(sender) and conf.records_objects() and not any(backwards for _, backwards in plan):
+        from .workflow import record_objects  # noqa: PLC0415  # which every start of Django would have to wait for
+
+        record_objects(using)
+
+
+def _is_last(sender: Any) -> bool:
+    """The signal comes once for each app: the last one counts."""
+    return bool(sender is [each for each in apps.get_app_configs() if each.models_module is not None][-1])
 
 
 def connect() -> None:
@@ -109,3 +126,4 @@ def connect() -> None:
     post_migrate.connect(ended, dispatch_uid="rollback_app.ended")
     pre_migrate.connect(will_put_back, dispatch_uid="rollback_app.will_put_back")
     post_migrate.connect(put_back, dispatch_uid="rollback_app.put_back")
+    post_migrate.connect(objects_are_there, dispatch_uid="rollback_app.objects_are_there")

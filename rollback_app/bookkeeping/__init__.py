@@ -1,5 +1,5 @@
 """Our own tables, in the database that they are about: the journal of rollbacks, the recorded deployments, the catalogue of
-kept data, and the holds.
+kept data, the holds, and the recorded views, functions and triggers.
 
 They are made on first need, as Django makes `django_migrations`: without migrations, so that no rollback unmakes them.
 """
@@ -12,6 +12,9 @@ from .holds import TABLE as HOLDS_TABLE
 from .holds import add_hold, holds, lift_holds
 from .kept import TABLE as KEPT_TABLE
 from .kept import Catalogue
+from .objects import OBJECTS as OBJECTS_TABLE
+from .objects import SNAPSHOTS as SNAPSHOTS_TABLE
+from .objects import record_objects, recorded_objects
 from .runs import TABLE as RUNS_TABLE
 from .runs import Journal
 from .tables import Unreadable
@@ -21,7 +24,9 @@ __all__ = [
     "HOLDS_TABLE",
     "KEPT_TABLE",
     "LONGEST",
+    "OBJECTS_TABLE",
     "RUNS_TABLE",
+    "SNAPSHOTS_TABLE",
     "Catalogue",
     "Journal",
     "Recorder",
@@ -30,6 +35,8 @@ __all__ = [
     "add_hold",
     "holds",
     "lift_holds",
+    "record_objects",
     "recorded_deployments",
+    "recorded_objects",
     "table_of",
 ]

@@ -10,7 +10,7 @@ Nothing here sends a signal of a model or asks a router.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import Any, TypeVar
@@ -127,6 +127,13 @@ class Table:
             number = int(row.pk or self._all.latest("pk").pk)
             self._all.filter(pk=number).update(**values)
             return number
+
+    def add_all(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Write these rows, in a statement or a few."""
+        if rows:
+            self._bring_up_to_date()
+            with transaction.atomic(using=self._alias):
+                self._all.bulk_create([self.model(**values) for values in rows])
 
     def change(self, number: int, only: Mapping[str, Any], **values: Any) -> None:
         """Change the row of this number, if it has those values."""

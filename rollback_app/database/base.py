@@ -26,6 +26,7 @@ from . import history_table, violations
 from .errors import first_line
 from .given import given
 from .keeps_rows import KeepsRows
+from .programmable import Programmable
 
 COUNTED_ROWS = 1_000_000  # a table is looked through up to here: about a second, even on a slow disk
 
@@ -38,7 +39,7 @@ class Timeouts:
     statement: float | None = None
 
 
-class Database(KeepsRows, ABC):
+class Database(KeepsRows, Programmable, ABC):
     """One database of the project, by its alias.
 
     What a kind of database can do are class attributes, and code asks these, never the name of the vendor. The README's table

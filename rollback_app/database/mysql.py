@@ -13,7 +13,7 @@ from django.db.utils import DatabaseError, InterfaceError
 
 from rollback_app.errors import DatabaseUnusable
 from rollback_app.planner import Known, Right, TableChange
-from rollback_app.safety import ListedObject, Object
+from rollback_app.safety import Defined, ListedObject, Object
 
 from . import objects_mysql
 from .base import Database, whole_number
@@ -116,6 +116,13 @@ class MySQL(Database):
 
     def object_names(self) -> Collection[str]:
         return objects_mysql.names(self.connection)
+
+    def defined(self) -> Sequence[Defined]:
+        return objects_mysql.defined(self.connection)
+
+    @property
+    def replaces_objects(self) -> bool:
+        return bool(self.connection.mysql_is_mariadb)  # type: ignore[attr-defined]
 
     def read_only(self) -> str:
         with self.connection.cursor() as cursor:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from rollback_app.planner import Change, Known, TableChange
-from rollback_app.safety import Fate, ListedObject, Object
+from rollback_app.safety import Defined, Fate, ListedObject, Object
 
 from .objects_by_text import Written, of, type_changes, users, uses
 
@@ -139,20 +139,21 @@ class _Definitions:
 
     def of(self, each: Object) -> str:
         if each.kind in ("view", "trigger"):
-            return self._shown(each.kind.upper(), each.name, 1 if each.kind == "view" else 2)
+            return self.shown(each.kind, each.name)
         table, _, name = each.name.partition(".")
         if table not in self._lines:
-            self._lines[table] = self._shown("TABLE", table, 1).splitlines()
+            self._lines[table] = self.shown("table", table).splitlines()
         begins = _BEGINS[each.kind].format(re.escape(self._quote(name)))
         # A check that stands with its column is in no line of its own.
         checks = [f"CONSTRAINT {self._quote(name)} CHECK ({each.definition})"] if each.kind == "check" else []
         lines = [line for line in self._lines[table] if re.match(begins, line)] or checks
         return "".join(f"ALTER TABLE {self._quote(table)} ADD {line.strip().rstrip(',')}" for line in lines)
 
-    def _shown(self, kind: str, name: str, place: int) -> str:
+    def shown(self, kind: str, name: str) -> str:
+        """Empty for a routine that this user may not look into."""
         with self._connection.cursor() as cursor:
-            cursor.execute(f"SHOW CREATE {kind} {self._quote(name)}")
-            return str(cursor.fetchone()[place])
+            cursor.execute(f"SHOW CREATE {kind.upper()} {self._quote(name)}")
+            return str(cursor.fetchone()[1 if kind in ("table", "view") else 2] or "")
 
     def _quote(self, name: str) -> str:
         return f"`{name.replace('`', '``')}`"  # Django's own takes a name with quotes in it to be quoted
@@ -221,3 +222,26 @@ def listing(connection: BaseDatabaseWrapper, known: Known) -> list[ListedObject]
         name = f"{key.table}.{key.name}"
         found.append(ListedObject(f"{key.kind} {name}", key.kind, name, key.table))
     return found
+
+
+_DEFINED = """
+SELECT 1, lower(routine_type), routine_name FROM information_schema.routines
+WHERE routine_schema = database() AND routine_type IN ('FUNCTION', 'PROCEDURE')
+UNION ALL
+SELECT 2, 'view', table_name FROM information_schema.views WHERE table_schema = database()
+UNION ALL
+SELECT 3, 'trigger', trigger_name FROM information_schema.triggers WHERE trigger_schema = database()
+ORDER BY 1, 3
+"""
+
+
+def defined(connection: BaseDatabaseWrapper) -> list[Defined]:
+    """See `Database.defined`. What this user may not look into is left out."""
+    with connection.cursor() as cursor:
+        cursor.execute(_DEFINED)
+        found = cursor.fetchall()
+    made = _Definitions(connection)
+    # MariaDB replaces at once, and what was granted on a routine stays.
+    verb = "CREATE OR REPLACE " if connection.mysql_is_mariadb else "CREATE "  # type: ignore[attr-defined]
+    shown = [(kind, name, made.shown(kind, name)) for _, kind, name in found]
+    return [Defined(kind, name, verb + sql.removeprefix("CREATE ")) for kind, name, sql in shown if sql]

@@ -14,7 +14,7 @@ from typing import Any
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from rollback_app.planner import Change, Known, TableChange
-from rollback_app.safety import Fate, ListedObject, Object
+from rollback_app.safety import Defined, Fate, ListedObject, Object
 
 from . import rules_sqlite
 from .objects_by_text import Written, of, users, uses, words
@@ -211,3 +211,8 @@ def listing(connection: BaseDatabaseWrapper, known: Known) -> list[ListedObject]
         for kind, name, table, sql in _master(connection)
         if not (kind == "table" and table in known.tables) and not (kind == "index" and known.has_name(name, table, ()))
     ]
+
+
+def defined(connection: BaseDatabaseWrapper) -> list[Defined]:
+    """See `Database.defined`."""
+    return [Defined(kind, name, sql) for kind, name, _, sql in _master(connection) if kind in ("view", "trigger")]

@@ -11,9 +11,9 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.utils import OperationalError, ProgrammingError
 
 from rollback_app.planner import Known, Right, TableChange
-from rollback_app.safety import ListedObject, Object
+from rollback_app.safety import Defined, ListedObject, Object
 
-from . import objects_postgresql
+from . import defined_postgresql, objects_postgresql
 from .base import COUNTED_ROWS, Database, whole_number
 from .blockers import Blockers
 from .errors import sqlstate
@@ -120,6 +120,15 @@ class PostgreSQL(Database):
 
     def object_names(self) -> Collection[str]:
         return objects_postgresql.names(self.connection)
+
+    def defined(self) -> Sequence[Defined]:
+        return defined_postgresql.defined(self.connection, self._history_table)
+
+    def with_users(self, objects: Collection[str]) -> Collection[str]:
+        return defined_postgresql.with_users(self.connection, self._history_table, objects)
+
+    def _in_a_statement(self, each: Defined) -> str:
+        return each.name  # as the server has written it: with its schema, and in quotes where it needs them
 
     def read_only(self) -> str:
         with self.connection.cursor() as cursor:

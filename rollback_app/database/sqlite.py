@@ -12,7 +12,7 @@ from django.db.utils import OperationalError
 
 from rollback_app.errors import DatabaseUnusable
 from rollback_app.planner import Known, TableChange
-from rollback_app.safety import ListedObject, Object
+from rollback_app.safety import Defined, ListedObject, Object
 
 from . import objects_sqlite
 from .base import Database
@@ -45,6 +45,9 @@ class SQLite(Database):
 
     def object_names(self) -> Collection[str]:
         return objects_sqlite.names(self.connection)
+
+    def defined(self) -> Sequence[Defined]:
+        return objects_sqlite.defined(self.connection)
 
     def read_only(self) -> str:
         name = str(self.connection.settings_dict["NAME"])

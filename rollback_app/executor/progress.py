@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
@@ -49,8 +49,9 @@ class Bookmark:
 class Keeper:
     """Keeps what a run drops; this one keeps nothing."""
 
-    def before_steps(self) -> None:
-        """Under the lock of the run, and in its transaction, where there is one."""
+    def before_steps(self) -> Collection[str]:
+        """Under the lock of the run, and in its transaction, where there is one. The names of objects that it has dropped."""
+        return ()
 
     def before_step(self, step: Step) -> None:
         """A step of a run that is not one transaction begins. Errors: RollbackError, if what it drops is no longer what was
@@ -68,6 +69,11 @@ class Keeper:
 
     def after_steps(self) -> None:
         """All steps are done; in the transaction of the run, where there is one."""
+
+    def after_receivers(self) -> Collection[str]:
+        """The receivers of post_migrate have run; in the transaction of the run, where there is one. The names of objects that it
+        has dropped, or could not make again."""
+        return ()
 
 
 class Progress:

@@ -13,7 +13,7 @@ from django.db import transaction
 from django.db.migrations.operations.base import Operation
 from django.db.utils import InterfaceError, OperationalError, ProgrammingError
 
-from rollback_app.bookkeeping import KEPT_TABLE
+from rollback_app.bookkeeping import KEPT_TABLE, OBJECTS_TABLE, SNAPSHOTS_TABLE
 from rollback_app.database import Database, first_line
 from rollback_app.planner import Plan, Step
 from rollback_app.safety import Comparison
@@ -21,7 +21,10 @@ from rollback_app.safety import Comparison
 from .progress import Bookmark, Done, Keeper, Progress
 from .run import run
 
-BEFORE, AFTER = "before the first step", "after the last step"
+BEFORE, AFTER, RECEIVED = "before the first step", "after the last step", "after the receivers"
+
+
+_NOTES = (KEPT_TABLE, OBJECTS_TABLE, SNAPSHOTS_TABLE)
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,8 @@ class Rehearsed:
 
 @dataclass(frozen=True)
 class Around:
-    """What keeps data, before the first step or after the last one. statements: without those of the catalogue."""
+    """What keeps data, before the first step or after the last one, and what brings back views, functions and triggers, after the
+    receivers. statements: without those of the catalogue."""
 
     when: str
     seconds: float
@@ -91,7 +95,7 @@ def rehearse(
     )
     around = tuple(
         Around(when, recorder.seconds[when], tuple(statements))
-        for when in (BEFORE, AFTER)
+        for when in (BEFORE, AFTER, RECEIVED)
         if (statements := recorder.statements[when])
     )
     return Rehearsal(steps, around, traces.locks, outcome.comparison)
@@ -115,7 +119,7 @@ class _Recorder(Progress):
     def __init__(self, database: Database, inner: Progress) -> None:
         self.database, self.inner = database, inner
         self.shows_sql = inner.shows_sql
-        self.statements: dict[Step | str, list[str]] = {BEFORE: [], AFTER: []}
+        self.statements: dict[Step | str, list[str]] = {BEFORE: [], AFTER: [], RECEIVED: []}
         self.rows: dict[Step, int] = {}
         self.seconds: dict[str, float] = {}
         self.part: Step | str | None = None
@@ -132,8 +136,8 @@ class _Recorder(Progress):
         return result
 
     def _is_noted(self, sql: str) -> bool:
-        """Is it about the catalogue of kept data, which is no part of the data?"""
-        return isinstance(self.part, str) and f'"{KEPT_TABLE}"' in sql
+        """Is it about our notes of what is kept, which are no part of the data?"""
+        return isinstance(self.part, str) and any(f'"{table}"' in sql for table in _NOTES)
 
     @contextmanager
     def around(self, when: str) -> Iterator[None]:
@@ -179,13 +183,17 @@ class _Watched(Keeper):
     def __init__(self, inner: Keeper, recorder: _Recorder) -> None:
         self._inner, self._recorder = inner, recorder
 
-    def before_steps(self) -> None:
+    def before_steps(self) -> Collection[str]:
         with self._recorder.around(BEFORE):
-            self._inner.before_steps()
+            return self._inner.before_steps()
 
     def after_steps(self) -> None:
         with self._recorder.around(AFTER):
             self._inner.after_steps()
+
+    def after_receivers(self) -> Collection[str]:
+        with self._recorder.around(RECEIVED):
+            return self._inner.after_receivers()
 
 
 class _NoTraces:

@@ -97,11 +97,12 @@ def _in_one_transaction(
             with signals(database, plan, watch) as states, _no_new_orphans(database, None):
                 watch.check_transaction(None, "in the receivers of pre_migrate")
                 with watch.keeping(None):
-                    keeper.before_steps()
+                    watch.expects_gone(keeper.before_steps())
                 watch.prepare_to_verify(plan, states)
                 _undo_all(database, plan, states, watch, done)
                 with watch.keeping(None):
                     keeper.after_steps()
+            _bring_back(keeper, watch)
             watch.verify(stays=False)
             bookmark.finished()
             watch.check_transaction(None, "before the commit")
@@ -113,6 +114,11 @@ def _in_one_transaction(
         error.settle(*after_all_or_nothing(database, expected, error, watch.mark))
         raise
     return done
+
+
+def _bring_back(keeper: Keeper, watch: Watch) -> None:
+    with watch.failures(None, "bringing back views, functions and triggers"), watch.not_touching():
+        watch.expects_gone(keeper.after_receivers())
 
 
 def _undo_all(database: Database, plan: Plan, states: States, watch: Watch, done: list[Done]) -> None:
@@ -142,13 +148,14 @@ def _step_by_step(
             watch.progress.started(plan)
             with signals(database, plan, watch) as states:
                 with watch.keeping(None):
-                    keeper.before_steps()
+                    watch.expects_gone(keeper.before_steps())
                 watch.prepare_to_verify(plan, states)
                 for step, undos in _walk(plan, states):
                     done.append(_one_step(database, plan, step, undos, done, watch, bookmark, keeper))
                 with watch.keeping(None):
                     keeper.after_steps()
                 database.delete_records(plan.squashes)
+            _bring_back(keeper, watch)
             watch.verify(stays=True)
             bookmark.finished()
     except StepFailed as error:

@@ -12,7 +12,7 @@ from django.db import transaction
 from django.db.migrations.operations.base import Operation
 from django.db.utils import DatabaseError, InterfaceError
 
-from rollback_app.bookkeeping import HOLDS_TABLE, KEPT_TABLE, RUNS_TABLE
+from rollback_app.bookkeeping import HOLDS_TABLE, KEPT_TABLE, OBJECTS_TABLE, RUNS_TABLE, SNAPSHOTS_TABLE
 from rollback_app.database import Database, Mark, details, first_line, mark, sqlstate
 from rollback_app.errors import Locked, RollbackError
 from rollback_app.planner import Plan, Step, name_of_code
@@ -45,7 +45,8 @@ class Watch:
         self._failed: deque[tuple[Exception, str]] = deque(maxlen=5)
         self._wanted = verify
         self._verifier: Verifier | None = None
-        self._named = named
+        self._named = set(named)
+        self._touches = True
         self._guard: ObjectGuard | None = None
         self._inside = False  # the step in which an earlier run stopped?
         self._rest: Plan | None = None
@@ -66,6 +67,19 @@ class Watch:
             self._inside = False
             if self._wanted or self.database.remakes_tables:
                 self._guard = ObjectGuard(self.database, self._rest, self._rest.states(), self._named)
+
+    def expects_gone(self, names: Collection[str]) -> None:
+        """Objects of these names may be gone from now on."""
+        self._named |= set(names)
+
+    @contextmanager
+    def not_touching(self) -> Iterator[None]:
+        """What is sent inside names tables without changing them."""
+        self._touches = False
+        try:
+            yield
+        finally:
+            self._touches = True
 
     @contextmanager
     def operation(self, step: Step, operation: Operation) -> Iterator[None]:
@@ -181,7 +195,7 @@ class Watch:
         return next(((failed, sql) for failed, sql in reversed(self._failed) if failed in chain), (error, ""))
 
     def __call__(self, execute: Any, sql: str, params: Any, many: bool, context: dict[str, Any]) -> Any:
-        if any(table in sql for table in (RUNS_TABLE, KEPT_TABLE, HOLDS_TABLE)):
+        if any(table in sql for table in _NOTES):
             return execute(sql, params, many, context)  # our own notes
         if self._guard:
             self._guard.saw(sql)
@@ -193,7 +207,7 @@ class Watch:
             if not _is_consequence(error) and not sql.startswith(_CLEANS_UP):
                 self._failed.append((error, sql))
             raise
-        if self._verifier:
+        if self._verifier and self._touches:
             self._verifier.saw(sql, by_code=self.by_code)
         if self.progress.shows_sql:
             operations = self.database.connection.ops
@@ -213,5 +227,6 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or error.__context__
 
 
+_NOTES = (RUNS_TABLE, KEPT_TABLE, HOLDS_TABLE, OBJECTS_TABLE, SNAPSHOTS_TABLE)
 _CLEANS_UP = ("PRAGMA", "RELEASE", "ROLLBACK", "SAVEPOINT")
 _NO_ROWS = (["ALTER"], ["CREATE"], ["DROP"], ["COMMENT"], ["SET"], ["SELECT"], ["PRAGMA"])

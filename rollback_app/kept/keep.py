@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 
 from django.db import transaction
@@ -16,13 +16,21 @@ from rollback_app.safety import Kept, KeptKind, KeptState, ToKeep
 from .copies import BECAME, Copies, NotKept
 from .objects import keep_objects
 from .pending import Pending, names_during
+from .recorded import BringsBack
 
 
 class Keeper:
-    """Keeps these things before these steps, for the run of this number in the journal. kept: what it has kept, once it has."""
+    """Keeps these things before these steps, for the run of this number in the journal. objects: brings back views, functions and
+    triggers. kept: what it has kept, once it has."""
 
     def __init__(
-        self, database: Database, things: Sequence[ToKeep], steps: Sequence[Step], *, one_transaction: bool
+        self,
+        database: Database,
+        things: Sequence[ToKeep],
+        steps: Sequence[Step],
+        objects: BringsBack | None = None,
+        *,
+        one_transaction: bool,
     ) -> None:
         self._database, self._steps = database, steps
         self._things = [thing for thing in things if thing.kind is not KeptKind.OBJECT]
@@ -31,13 +39,26 @@ class Keeper:
         self._catalogue, self._copies = Catalogue(database), Copies(database)
         self._pending = Pending(database, self._catalogue, self._copies, steps)
         self._numbers: list[int] = []
+        self.objects = objects
         self.run = 0
         self.kept: tuple[Kept, ...] = ()
 
-    def before_steps(self) -> None:
+    def before_steps(self) -> Collection[str]:
         """Under the lock of the run, and in its transaction, where there is one. If it fails, what it has copied is gone again.
+        The names of objects that are gone.
 
         Errors: Locked; NotKept; those of Django's database layer."""
+        self._keep()
+        return self.objects.before_steps() if self.objects else ()
+
+    def after_receivers(self) -> Collection[str]:
+        """Those of post_migrate have run; in the transaction of the run, where there is one. The names of objects that may
+        be gone.
+
+        Errors: those of Django's database layer."""
+        return self.objects.after_receivers() if self.objects else ()
+
+    def _keep(self) -> None:
         if not (self._things or self._objects or self._pending.is_left_of_others()):
             return
         try:
@@ -103,11 +124,11 @@ class Keeper:
             self._numbers = self._pending.numbers
         for thing in things:
             if there := shapes.get(thing.table) or shape(self._database.connection, thing.table):
-                self._keep(thing, there, undo)
+                self._keep_one(thing, there, undo)
         self._pending.copied()
         self._numbers += keep_objects(self._catalogue, self._objects, self.run)
 
-    def _keep(self, thing: ToKeep, there: Shape, undo: ExitStack) -> None:
+    def _keep_one(self, thing: ToKeep, there: Shape, undo: ExitStack) -> None:
         columns = list(dict.fromkeys([*there.key, thing.column])) if thing.column else list(there.stored)
         gone = thing.column and there.column(thing.column) is None
         if gone or not self._copies.has_rows(thing):

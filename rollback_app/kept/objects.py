@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import nullcontext
 from dataclasses import replace
-
-from django.db import transaction
-from django.db.utils import DatabaseError
+from functools import partial
 
 from rollback_app.bookkeeping import Catalogue
-from rollback_app.database import Database, first_line
+from rollback_app.database import Database
 from rollback_app.safety import Kept, KeptKind, KeptState, ToKeep
+
+from .attempts import as_far_as_possible, execute, why_not
 
 
 def keep_objects(catalogue: Catalogue, things: Sequence[ToKeep], run: int) -> list[int]:
@@ -45,34 +44,23 @@ def make_again(database: Database, entries: Sequence[Kept]) -> list[Kept]:
     succeeds. Each is made as a whole or not at all.
     """
     there = set(database.object_names())
-    waiting = sorted(entries, key=lambda each: -each.number)  # of two with one name the newer
-    made, failed = list[Kept](), list[Kept]()
-    while waiting:
-        failed = []
-        for entry in waiting:
-            if why := "" if entry.name in there else _make(database, entry.definition):
-                failed.append(replace(entry, why=((0, why),), tried=True))
-            else:
-                there.add(entry.name)
-                made.append(replace(entry, state=KeptState.PUT_BACK, why=(), tried=True))
-        if len(failed) == len(waiting):
-            break
-        waiting = failed
+
+    def attempt(entry: Kept) -> str:
+        why = "" if entry.name in there else why_not(database, partial(execute, database, entry.definition))
+        if not why:
+            there.add(entry.name)
+        return why
+
+    newest_first = sorted(entries, key=lambda each: -each.number)  # of two with one name the newer is made
+    failed = {entry.number: why for entry, why in as_far_as_possible(newest_first, attempt)}
     catalogue = Catalogue(database)
-    for entry in [*made, *failed]:
+    done = [_as_it_is_now(entry, failed.get(entry.number, "")) for entry in newest_first]
+    for entry in done:
         catalogue.change(entry.number, state=entry.state, why=entry.why, tried=True)
-    return [*made, *failed]
+    return done
 
 
-def _make(database: Database, definition: str) -> str:
-    """Why it could not be made; empty if it was."""
-    can_be_undone = database.can_undo_ddl
-    try:
-        with (
-            transaction.atomic(using=database.alias) if can_be_undone else nullcontext(),
-            database.connection.cursor() as cursor,
-        ):
-            cursor.execute(definition)
-    except DatabaseError as error:
-        return first_line(error)
-    return ""
+def _as_it_is_now(entry: Kept, why: str) -> Kept:
+    if why:
+        return replace(entry, why=((0, why),), tried=True)
+    return replace(entry, state=KeptState.PUT_BACK, why=(), tried=True)

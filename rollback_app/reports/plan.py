@@ -17,6 +17,7 @@ from .compatibility import data as verdict_data
 from .compatibility import of_older
 from .findings import findings
 from .kept import something, to_keep_data
+from .recorded import plan_data, plan_lines
 from .steps import steps
 from .summary import summary
 
@@ -60,6 +61,7 @@ def _lines(preview: Preview, in_full: bool) -> Iterator[Line]:
         yield from _targets(plan, in_full)
         shown, rest = steps(preview, in_full=in_full)
         yield from shown
+        yield from plan_lines(preview, in_full=in_full)
     yield from _verdict(preview, in_full)
     if rest:
         yield Line()
@@ -200,6 +202,7 @@ def _data(preview: Preview) -> dict[str, Any]:
             }
             for finding in preview.findings
         ],
+        "recorded_objects": plan_data(preview.recorded),
         "reason": preview.reason,
         "verdict": verdict_data(preview.verdict) if preview.verdict else None,
     }

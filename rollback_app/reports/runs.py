@@ -7,11 +7,12 @@ from typing import Any
 
 from rollback_app.errors import database_option
 from rollback_app.history import Hold, Key, Outcome, Record, Run, held_of
-from rollback_app.safety import Comparison, Difference, Kept, in_words
+from rollback_app.safety import Comparison, Difference, Kept, ObjectChange, in_words
 
 from .base import Line, Report, forward, number_of, said, seconds, stamp, utc
 from .holds import hold_lines
 from .kept import kept_data, kept_lines
+from .recorded import changes_data, done_lines
 
 
 def of_result(
@@ -21,6 +22,7 @@ def of_result(
     release: str = "",
     comparison: Comparison | None = None,
     kept: Sequence[Kept] = (),
+    objects: Sequence[ObjectChange] = (),
     *,
     held: bool = False,
     puts_back: bool = True,
@@ -35,6 +37,7 @@ def of_result(
     ]
     if deleted:
         lines.append(Line(f"Forgot {number_of(len(deleted), 'squash', 'squashes')}."))
+    lines += done_lines(objects)
     if steps and held:
         shows = f"`python manage.py migratehold{database_option(alias)}` shows it."
         lines.append(Line("Next: start the older release. A hold refuses a migrate of this one, which would"))
@@ -52,6 +55,7 @@ def of_result(
             "deleted_rows": len(deleted),
             "kept": [kept_data(each) for each in kept],
             "verification": of_verdict(comparison).data if comparison else None,
+            "recorded_objects": changes_data(objects),
             "held": held,
         },
     )
@@ -122,7 +126,7 @@ def of_rehearsal(
     around: Iterable[tuple[str, float, Sequence[str]]] = (),
 ) -> Report:
     """What a rehearsal on one database tells. steps: each migration, with its seconds, changed rows and statements. locks: by
-    table the strongest that was held. around: when something else was done, with its seconds and statements."""
+    table the strongest that was held. around: when something else was done, in words, with its seconds and statements."""
     told = list(steps)
     total = sum(spent for _, spent, _, _ in told)
     number = number_of(len(told), "migration")
@@ -131,7 +135,8 @@ def of_rehearsal(
         lines.append(Line(f"  {key}: {seconds(spent)}, {number_of(rows, 'row')}", "MIGRATE_LABEL"))
         lines += _statements(statements)
     for when, spent, statements in around:
-        lines.append(Line(f"  To keep data, {when}: {seconds(spent)}", "MIGRATE_LABEL"))
+        what = "bring back views, functions and triggers" if "receivers" in when else "keep data"
+        lines.append(Line(f"  To {what}, {when}: {seconds(spent)}", "MIGRATE_LABEL"))
         lines += _statements(statements)
     if locks:
         lines.append(Line("The strongest lock on each table, held to the end of the run", "MIGRATE_LABEL"))

@@ -12,6 +12,8 @@ from .findings import Finding, Inspector, Level, Preview, Refused
 from .kept import KEPT_PREFIX, NOT_KEEPING, Keeping, Kept, KeptData, KeptKind, KeptState, Size, ToKeep, table_of
 from .listing import Listed, Listing, RolledBack, marks, rolled_back
 from .objects import Fate, ListedObject, Object, gone, named
+from .recorded import Defined, Does, ObjectChange, RecordedObjects
+from .recorded import changes as object_changes
 
 __all__ = [
     "CHECKS",
@@ -20,7 +22,9 @@ __all__ = [
     "Approved",
     "Comparison",
     "Count",
+    "Defined",
     "Difference",
+    "Does",
     "Fate",
     "Finding",
     "Inspector",
@@ -34,7 +38,9 @@ __all__ = [
     "ListedObject",
     "Listing",
     "Object",
+    "ObjectChange",
     "Preview",
+    "RecordedObjects",
     "Refused",
     "RolledBack",
     "Size",
@@ -53,6 +59,7 @@ __all__ = [
     "judge",
     "marks",
     "named",
+    "object_changes",
     "rolled_back",
     "table_of",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 from rollback_app.planner import Plan
 
@@ -10,29 +11,46 @@ from . import changes, history_checks, losses, object_checks, reverse_checks, ro
 from .findings import Finding, Inspector, Judged, Level
 from .kept import NOT_KEEPING, Keeping, ToKeep
 from .nearest import with_nearest
+from .recorded import RecordedObjects, parted
 
 Check = Callable[[Judged], Iterator[Finding]]
 
 
 def judge(
-    plan: Plan, inspector: Inspector, *, one_transaction: bool, count: bool = True, keeping: Keeping = NOT_KEEPING
-) -> tuple[tuple[Finding, ...], tuple[ToKeep, ...]]:
-    """(all findings about a plan, blockers first; what the run keeps). What several operations of a step give alike is one
-    finding."""
+    plan: Plan,
+    inspector: Inspector,
+    *,
+    one_transaction: bool,
+    count: bool = True,
+    keeping: Keeping = NOT_KEEPING,
+    recorded: RecordedObjects | None = None,
+) -> tuple[tuple[Finding, ...], tuple[ToKeep, ...], RecordedObjects | None]:
+    """(all findings about a plan, blockers first; what the run keeps; `recorded`, with what hangs on what the plan changes).
+    What several operations of a step give alike is one finding. recorded: the objects that the run brings back; None, if it
+    shall not."""
     drops = tuple(losses.found(plan, inspector, keeping, count=count))
     changed = tuple(changes.found(plan, inspector, keeping, drops, count=count, one_transaction=one_transaction))
     kept = [*(drop.keep for drop in drops if drop.keep), *changes.things(changed)]
-    hanging = tuple(losses.hanging(object_checks.found(plan, inspector), kept, inspector, keeping))
-    findings = _found(CHECKS, Judged(plan, inspector, one_transaction, count, drops, hanging, changed))
+    left, cared_for = parted(object_checks.found(plan, inspector), recorded, one_transaction=one_transaction)
+    hanging = tuple(losses.hanging(left, kept, inspector, keeping))
+    recorded = recorded and replace(recorded, hanging=cared_for)
+    findings = _found(CHECKS, Judged(plan, inspector, one_transaction, count, drops, hanging, changed, recorded))
     with_objects = [thing for each in hanging for thing in each.keep]
-    return findings, (*kept, *with_objects, *losses.named(inspector, keeping))
+    return findings, (*kept, *with_objects, *losses.named(inspector, keeping)), recorded
 
 
-def blockers(plan: Plan, inspector: Inspector, *, one_transaction: bool, count: bool = True) -> tuple[Finding, ...]:
+def blockers(
+    plan: Plan,
+    inspector: Inspector,
+    *,
+    one_transaction: bool,
+    count: bool = True,
+    recorded: RecordedObjects | None = None,
+) -> tuple[Finding, ...]:
     """The blockers among them, without counting what would be lost."""
     checks = [check for check in CHECKS if check is not row_checks.loss]
-    hanging = tuple(object_checks.found(plan, inspector))
-    found = _found(checks, Judged(plan, inspector, one_transaction, count, hanging=hanging))
+    left, _ = parted(object_checks.found(plan, inspector), recorded, one_transaction=one_transaction)
+    found = _found(checks, Judged(plan, inspector, one_transaction, count, hanging=tuple(left)))
     return tuple(finding for finding in found if finding.level is Level.BLOCKER)
 
 
@@ -61,6 +79,7 @@ CHECKS: tuple[Check, ...] = (
     history_checks.asked_for_zero,
     row_checks.loss,
     object_checks.objects,
+    object_checks.not_recorded,
     history_checks.apps_to_zero,
     reverse_checks.reverses_nothing,
     reverse_checks.brings_back_empty,

@@ -17,6 +17,7 @@ from rollback_app.planner import Known, Names, Plan, Requirement, Right, TableCh
 from .counts import Count, Violations
 from .kept import Change, Drop, Hanging, ToKeep
 from .objects import Object
+from .recorded import RecordedObjects
 
 
 class Level(str, Enum):
@@ -58,7 +59,8 @@ class Preview:
 
     alias, title: of the database. one_transaction: would all of it be one transaction? now: when it was read, aware, UTC. kept:
     what the run would keep of what it drops, in the order of the plan; also what holds nothing yet. verdict: could the older
-    code run on the database as it is? None, if there is nothing to undo. reason: why it is done.
+    code run on the database as it is? None, if there is nothing to undo. reason: why it is done. recorded: the views, functions
+    and triggers that the run brings back; None, if it shall not.
     """
 
     alias: str
@@ -71,6 +73,7 @@ class Preview:
     kept: tuple[ToKeep, ...] = ()
     verdict: Verdict | None = None
     reason: str = ""
+    recorded: RecordedObjects | None = None
 
     @property
     def nearly_kept(self) -> tuple[Deployment, datetime] | None:
@@ -135,7 +138,7 @@ class Inspector(Protocol):
 class Judged:
     """What the checks see. one_transaction: is the whole run one transaction? count: may rows be counted? drops: what the plan
     drops, and what of it is kept. hanging: what hangs on what it changes, and no migration knows. changes: values that it cuts or
-    rounds, and what of them is kept."""
+    rounds, and what of them is kept. recorded: the objects that it brings back, if it shall."""
 
     plan: Plan
     inspector: Inspector
@@ -144,3 +147,4 @@ class Judged:
     drops: tuple[Drop, ...] = ()
     hanging: tuple[Hanging, ...] = ()
     changes: tuple[Change, ...] = ()
+    recorded: RecordedObjects | None = None

@@ -53,6 +53,16 @@ def objects(judged: Judged) -> Iterator[Finding]:
         yield _finding(hanging, judged.one_transaction)
 
 
+def not_recorded(judged: Judged) -> Iterator[Finding]:
+    """Views, functions and triggers of the target are wanted, and nobody knows them."""
+    if judged.recorded and judged.recorded.at is None:
+        text = (
+            "Views, functions and triggers stay as they are: no migrate has recorded them for the migrations that stay."
+        )
+        hint = "The older release's next migrate makes those that it makes itself."
+        yield Finding("rollback.I022", Level.REMARK, "", text, hint)
+
+
 def _finding(hanging: Hanging, one_transaction: bool) -> Finding:
     change, each = hanging.change, hanging.object
     facts = {

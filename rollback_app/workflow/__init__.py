@@ -10,6 +10,7 @@ from rollback_app.safety import Preview
 
 from .hold import Holds, hold, holds, lift
 from .kept import drop_kept, kept_data, kept_to_drop
+from .objects import record as record_objects
 from .preview import deployments, preview
 from .put_back import put_back
 from .recorded import code_manifest, mark_release, rollbacks
@@ -34,6 +35,7 @@ __all__ = [
     "mark_release",
     "preview",
     "put_back",
+    "record_objects",
     "rehearse",
     "roll_back",
     "rollbacks",

@@ -20,6 +20,7 @@ from rollback_app.moments import Moment
 from rollback_app.planner import Choices
 from rollback_app.safety import Keeping, Listed, Listing, Preview, marks, rolled_back
 
+from .objects import Recorded
 from .reading import code as read_code
 from .reading import finder, plan_for, reading, zone_name
 from .verdict import verdict_of
@@ -58,9 +59,18 @@ def preview(
         with reading(database):
             here = find(database)
             plan = plan_for(database, here, choices)
-            findings, kept = safety.judge(plan, database, one_transaction=one_transaction, count=count, keeping=keeping)
+            findings, kept, recorded = safety.judge(
+                plan,
+                database,
+                one_transaction=one_transaction,
+                count=count,
+                keeping=keeping,
+                recorded=Recorded(database).for_plan(plan),
+            )
             verdict = verdict_of(plan, database)
-        found.append(Preview(alias, database.title, here, plan, findings, one_transaction, now, kept, verdict, reason))
+        found.append(
+            Preview(alias, database.title, here, plan, findings, one_transaction, now, kept, verdict, reason, recorded)
+        )
     return found
 
 
@@ -87,12 +97,19 @@ def deployments(
     with reading(database):
         rows, recorded, precision = database.records(), recorded_deployments(database), database.precision()
         groups, position = grouped(rows, gap, recorded, precision), Journal(database).position()
+        objects = Recorded(database)
         chosen = [group for group in reversed(groups) if after is None or group.end >= after][:limit]
         found = []
         for number, group in enumerate(chosen, 1):
             cut, choices = Cut(group.start, precision), Choices(gap=gap)
             plan = planner.plan(code, rows, cut, choices, database.names(), position, recorded)
-            blockers = safety.blockers(plan, database, one_transaction=database.can_undo_ddl, count=count)
+            blockers = safety.blockers(
+                plan,
+                database,
+                one_transaction=database.can_undo_ddl,
+                count=count,
+                recorded=objects.for_plan(plan),
+            )
             found.append(Listed(number, cut.to_paste(rows), group, marks(group, plan), blockers))
         gone = rolled_back(Journal(database).records(), rows, gap, recorded, precision)
     oldest = after if after or not chosen or chosen[-1] is groups[0] else chosen[-1].start

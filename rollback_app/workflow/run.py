@@ -21,8 +21,9 @@ from rollback_app.database import Database, Timeouts, first_line
 from rollback_app.errors import DatabaseUnusable, Locked, RollbackError
 from rollback_app.executor import Bookmark, Done, Progress, Rehearsal, Retries, StepFailed
 from rollback_app.history import HoldSource
+from rollback_app.kept import BringsBack
 from rollback_app.planner import Plan
-from rollback_app.safety import Comparison, Kept, Preview
+from rollback_app.safety import Comparison, Kept, ObjectChange, Preview
 
 from .reading import plan_for, tell_whose
 from .told import told
@@ -30,13 +31,15 @@ from .told import told
 
 @dataclass(frozen=True)
 class Result:
-    """What a run did to one database. held: may `migrate` not do it again?"""
+    """What a run did to one database. held: may `migrate` not do it again? objects: views, functions and triggers that
+    it changed."""
 
     preview: Preview
     done: tuple[Done, ...]
     comparison: Comparison | None = None
     kept: tuple[Kept, ...] = ()
     held: bool = False
+    objects: tuple[ObjectChange, ...] = ()
 
 
 class _Ends(Bookmark):
@@ -142,7 +145,7 @@ def _run(
     if looked_at.plan.empty:
         return Result(looked_at, ())
     database = databases.get(looked_at.alias, timeouts)
-    keeper = _keeper(database, looked_at)
+    keeper = _keeper(database, looked_at, progress)
     journal = None if command is None else _begun(database, looked_at, progress, command)
     keeper.run = journal.number if journal else 0
     bookmark = journal or _Ends()
@@ -168,11 +171,17 @@ def _run(
                 database.connection.close_if_unusable_or_obsolete()
                 journal.failed(error.message, doubtful=isinstance(error, StepFailed) and error.doubtful)
         raise
-    return Result(looked_at, outcome.done, outcome.comparison, keeper.kept, bookmark.held)
+    objects = keeper.objects.changes if keeper.objects else ()
+    return Result(looked_at, outcome.done, outcome.comparison, keeper.kept, bookmark.held, objects)
 
 
-def _keeper(database: Database, looked_at: Preview) -> _Keeper:
-    return _Keeper(database, looked_at.kept, looked_at.plan.steps, one_transaction=looked_at.one_transaction)
+def _keeper(database: Database, looked_at: Preview, progress: Progress) -> _Keeper:
+    plan, recorded = looked_at.plan, looked_at.recorded
+    objects = None
+    if recorded and recorded.at:
+        applied = {record.key for record in plan.basis.records}
+        objects = BringsBack(database, recorded, applied, progress.warned)
+    return _Keeper(database, looked_at.kept, plan.steps, objects, one_transaction=looked_at.one_transaction)
 
 
 def _hold(database: Database, looked_at: Preview, progress: Progress) -> bool:
@@ -189,8 +198,9 @@ def _hold(database: Database, looked_at: Preview, progress: Progress) -> bool:
 
 
 def _named(looked_at: Preview) -> frozenset[str]:
-    """The objects that no migration knows, and of which the plan says that they go."""
-    return safety.named(finding.facts for finding in looked_at.findings)
+    """The objects that no migration knows, and of which the plan says that they go, or become as they were recorded."""
+    hanging = looked_at.recorded.hanging if looked_at.recorded else ()
+    return safety.named(finding.facts for finding in looked_at.findings) | {each.name for each in hanging}
 
 
 def _rehearse(looked_at: Preview, progress: Progress, timeouts: Timeouts, *, verify: bool) -> Rehearsal:
@@ -204,7 +214,7 @@ def _rehearse(looked_at: Preview, progress: Progress, timeouts: Timeouts, *, ver
             progress,
             verify=verify,
             named=_named(looked_at),
-            keeper=_keeper(database, looked_at),
+            keeper=_keeper(database, looked_at, progress),
         )
     except RollbackError:
         progress.broke_off()

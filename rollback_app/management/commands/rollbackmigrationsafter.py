@@ -179,6 +179,7 @@ class Command(RollbackCommand):
                 result.preview.plan.release,
                 result.comparison,
                 result.kept,
+                result.objects,
                 held=result.held,
                 puts_back=conf.puts_back(),
             )

@@ -90,7 +90,7 @@ def found(
     count: bool = True,
 ) -> list[Finding]:
     made_plan = plan(code(*migrations), rows, cut, choices or Choices())
-    findings, _ = judge(made_plan, facts or Facts(), one_transaction=one_transaction, count=count)
+    findings, _, _ = judge(made_plan, facts or Facts(), one_transaction=one_transaction, count=count)
     return list(findings)
 
 
