@@ -20,7 +20,7 @@ from .schema import (
     Trigger,
     Wanted,
 )
-from .touched import defaults_of, look_at, names_now, touched
+from .touched import defaults_of, look_at, names_now, other_tables, touched
 from .types import Type, of_words
 from .verdict import Answer, Does, Outcome, Reason, TableVerdict, Verdict
 
@@ -50,5 +50,6 @@ __all__ = [
     "look_at",
     "names_now",
     "of_words",
+    "other_tables",
     "touched",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from .rules import ALL, RULES, Known, Place, missing_table
 from .schema import ModelTable, Schema
@@ -14,9 +14,10 @@ def judge(
     schema: Schema,
     names: Mapping[tuple[str, str], str] | None = None,
     defaults: Mapping[tuple[str, str], str] | None = None,
+    others: Collection[str] = (),
 ) -> tuple[TableVerdict, ...]:
-    """What a code with these models could do with these tables. names, defaults: see `Known`."""
-    known = Known({model.table: model for model in models if not model.problem}, names or {}, defaults or {})
+    """What a code with these models could do with these tables. names, defaults, others: see `Known`."""
+    known = Known({model.table: model for model in models if not model.problem}, names or {}, defaults or {}, others)
     found = {model.table: list(_reasons(model, schema, known)) for model in models}
     for model in models:
         found[model.table] += [inherited for parent in model.parents for inherited in _of_parent(parent, found)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -17,11 +17,13 @@ _STATEMENTS = {Does.INSERTS: "INSERT", Does.UPDATES: "UPDATE", Does.DELETES: "DE
 @dataclass(frozen=True)
 class Known:
     """What is known besides the schema. models: of the code, by table. names: what tables (name, "") and columns (table, name)
-    of the code are called in the database. defaults: SQL for a value that the newer code gives a column (table, name)."""
+    of the code are called in the database. defaults: SQL for a value that the newer code gives a column (table, name). others:
+    tables that the code knows besides, in lower case."""
 
     models: Mapping[str, ModelTable]
     names: Mapping[tuple[str, str], str] = field(default_factory=dict)
     defaults: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    others: Collection[str] = ()
 
     @cached_property
     def pointing(self) -> Mapping[str, list[tuple[ModelTable, Wanted]]]:
@@ -239,7 +241,7 @@ def rows_that_point_here(place: Place) -> Iterator[Reason]:
     """Foreign keys from elsewhere, of which the code knows nothing when it deletes a row."""
     for key in place.schema.keys_to.get(place.relation.name, ()):
         wanted = _field_of(key, place.known)
-        if wanted is not None and wanted.on_delete != "DATABASE":
+        if key.table.lower() in place.known.others or (wanted is not None and wanted.on_delete != "DATABASE"):
             continue
         name = f"{key.table} ({', '.join(key.columns)})"
         if wanted is None and key.on_delete:

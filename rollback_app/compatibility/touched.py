@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 from rollback_app.planner import Effect, Kind, Plan
@@ -38,6 +38,19 @@ def touched(plan: Plan, states: States) -> list[Model]:
     return [
         key for key, model in older.items() if model is not newer.get(key) or key in pointed_at or _table(model) & named
     ]
+
+
+def other_tables(touched: Collection[Model], states: States) -> frozenset[str]:
+    """The tables of the older code's other models and of their many-to-many fields, in lower case."""
+    others = [model for key, model in states.end().models.items() if key not in touched]
+    return frozenset(name for model in others for name in (*_table(model), *_join_tables(model)))
+
+
+def _join_tables(model: Any) -> Iterator[str]:
+    (table,) = _table(model)
+    for name, field in model.fields.items():
+        if field.many_to_many and not field.remote_field.through:
+            yield (field.db_table or f"{table}_{name}").lower()
 
 
 def _words_of_sql(plan: Plan) -> Iterator[str]:

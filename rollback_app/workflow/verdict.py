@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,7 +52,8 @@ def verdict_of(plan: Plan, database: Database) -> Verdict | None:
     models = {".".join(key): _rendered(end.asked, key) for key in keys}
     added = compatibility.defaults_of(plan)
     defaults = {(table, column): schema.default(database.connection, field) for table, column, field in added}
-    tables = _judged(database, _wanted(database, models), compatibility.names_now(plan), defaults)
+    others = compatibility.other_tables(keys, states)
+    tables = _judged(database, _wanted(database, models), compatibility.names_now(plan), defaults, others)
     return Verdict(tables, unknown, look_at=compatibility.look_at(plan))
 
 
@@ -92,6 +93,7 @@ def _judged(
     models: list[ModelTable],
     names: Mapping[tuple[str, str], str] | None = None,
     defaults: Mapping[tuple[str, str], str] | None = None,
+    others: Collection[str] = (),
 ) -> tuple[TableVerdict, ...]:
     live = schema.live(database.connection, [model.table for model in models])
-    return compatibility.judge(models, live, names, defaults)
+    return compatibility.judge(models, live, names, defaults, others)

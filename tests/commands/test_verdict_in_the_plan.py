@@ -190,3 +190,14 @@ def test_unknown_files(database: Database, project: Project) -> None:
     """A migration of another app that is applied here says nothing about this one's."""
     moment = deployed(database, project, tables("T"), migration(column("T"), [("a", "0001_older")]))
     assert verdict_of(database, moment).unknown == ("a.0002_newer",)
+
+
+def test_what_points_there_and_is_not_touched_is_known_to_the_older_code(database: Database, project: Project) -> None:
+    """That deletes such rows itself, or refuses."""
+    pointing = f"""migrations.CreateModel("Line", [{ID}, ("t", models.ForeignKey("a.T", models.CASCADE))]),
+        migrations.CreateModel("Tag", [{ID}, ("ts", models.ManyToManyField("a.T"))])"""
+    newer = f"""{column("T").replace("default=1", "null=True")},
+        migrations.CreateModel("Newer", [{ID}, ("t", models.ForeignKey("a.T", models.CASCADE))])"""
+    moment = deployed(database, project, f"{tables('T')}, {pointing}", newer)
+    found = {table.table: table for table in verdict_of(database, moment).tables}
+    assert [why.partition(" (")[0] for why in found["a_t"].because] == ["A row to which a_newer"]
