@@ -1,0 +1,99 @@
+"""Two releases of the example shop as two folders of code: 2.2 is the example itself, 2.1 the release before it."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.support.databases import Database
+
+ROOT = Path(__file__).parent.parent.parent
+# What 2.2 has added: files of migrations, and lines of models.
+FILES = [
+    "accounts/migrations/0002_user_loyalty_points.py",
+    "catalog/migrations/0001_squashed_0003_product_on_sale.py",
+    "catalog/migrations/0005_longer_prices.py",
+    "orders/migrations/0004_order_note.py",
+    "orders/migrations/0005_lower_case_status.py",
+    "orders/migrations/0006_invoice.py",
+]
+LINES = {
+    "accounts/models.py": [(r"    loyalty_points = .*\n", "    pass\n")],
+    "catalog/models.py": [("max_digits=10", "max_digits=8")],
+    "orders/models.py": [
+        (r"    note = .*\n", ""),
+        (r"\n    class Meta:\n        indexes = .*\n", ""),
+        (r'default="open"', 'default="OPEN"'),
+        (r"\n\nclass Invoice(.|\n)*", ""),
+    ],
+}
+
+
+class Releases:
+    """The shop after its three deployments, in a database of the tests, and both releases of it."""
+
+    def __init__(self, database: Database, folder: Path) -> None:
+        self.folders = {"shop-2.2": folder / "shop-2.2", "shop-2.1": folder / "shop-2.1"}
+        for code in self.folders.values():
+            shutil.copytree(
+                ROOT / "example_project", code / "example_project", ignore=shutil.ignore_patterns("__pycache__")
+            )
+            shutil.copy(ROOT / "manage.py", code)
+        older = self.folders["shop-2.1"] / "example_project"
+        for file in FILES:
+            (older / file).unlink()
+        for name, changes in LINES.items():
+            text = (older / name).read_text()
+            for before, after in changes:
+                text, number = re.subn(before, after, text)
+                assert number == 1, before
+            (older / name).write_text(text)
+        self._known_by_name(database, folder)
+        self.printed(
+            "shop-2.2",
+            "python -c 'import django; django.setup(); from example_project import history; history.build()'",
+        )
+
+    def _known_by_name(self, database: Database, folder: Path) -> None:
+        """Who and where is the same on each machine; what a server is called, is put in the place of the tests' names."""
+        (folder / "sitecustomize.py").write_text('import socket\n\nsocket.gethostname = lambda: "web-1"\n')
+        programs = folder / "bin"
+        programs.mkdir()
+        for name, script in {"gunicorn": 'echo "gunicorn serves $1"', "sleep": "exec /bin/sleep 0.1"}.items():
+            (programs / name).write_text(f"#!/bin/sh\n{script}\n")
+            (programs / name).chmod(0o755)
+        settings = database.connection.settings_dict
+        where = f"{settings['USER']}@{settings['HOST']}:{settings['PORT']}/" if database.vendor != "sqlite" else ""
+        self.environment = {
+            **os.environ,
+            "DJANGO_SETTINGS_MODULE": "example_project.settings",
+            "EXAMPLE_DATABASE_URL": f"{database.vendor}://{where}{settings['NAME']}",
+            "PYTHONPATH": os.pathsep.join([str(folder), str(ROOT)]),  # rollback_app, behind the release's own code
+            "PATH": os.pathsep.join([str(programs), str(Path(sys.executable).parent), os.environ["PATH"]]),
+            "LOGNAME": "alice",
+        }
+        self.instead = {str(settings["NAME"]): "shop.sqlite3" if database.vendor == "sqlite" else "shop"}
+        if database.vendor != "sqlite":
+            self.instead[f"{settings['HOST']}:{settings['PORT']}"] = "db:5432"
+
+    def start(self, release: str, line: str) -> subprocess.Popen[str]:
+        """What a shell runs there; both outputs are one."""
+        return subprocess.Popen(
+            ["sh", "-c", line],
+            cwd=self.folders[release],
+            env=self.environment,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+
+    def printed(self, release: str, line: str) -> str:
+        with self.start(release, line) as process:
+            found, _ = process.communicate(timeout=120)
+        for name, instead in self.instead.items():
+            found = found.replace(name, instead)
+        return found
