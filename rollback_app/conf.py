@@ -10,8 +10,19 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
-KEYS = ("HOLD", "KEEP_AT_MOST", "KEEP_DAYS", "MIGRATE", "OBJECTS", "PUT_BACK", "RECORD", "RELEASE", "REVERSES")
-_SWITCHES = ("HOLD", "MIGRATE", "OBJECTS", "PUT_BACK", "RECORD")
+KEYS = (
+    "HOLD",
+    "KEEP_AT_MOST",
+    "KEEP_DAYS",
+    "MIGRATE",
+    "OBJECTS",
+    "PACKAGE",
+    "PUT_BACK",
+    "RECORD",
+    "RELEASE",
+    "REVERSES",
+)
+_SWITCHES = ("HOLD", "MIGRATE", "OBJECTS", "PACKAGE", "PUT_BACK", "RECORD")
 LONGEST_RELEASE = 200
 KEEP_DAYS: float = 30
 _MOST_DAYS = 365_000  # which dates can be reckoned with
@@ -67,6 +78,11 @@ def release_problem() -> str:
 def records() -> bool:
     """Are deployments recorded?"""
     return bool(_settings().get("RECORD", True))
+
+
+def packages() -> bool:
+    """Does `migrate` store its migrations in the database, and does a rollback load what is stored there?"""
+    return bool(_settings().get("PACKAGE", False))
 
 
 def puts_back() -> bool:

@@ -25,14 +25,14 @@ def code() -> Code:
     try:
         loader.load_disk()
         for migration in loader.disk_migrations.values():
-            _check(migration)
+            check(migration)
     # A migration file is code of the project's and may raise anything; that is a broken file, and not a bug of ours.
     except (Exception, SystemExit) as error:
         raise _unusable(error) from error
     return Code.of(loader.disk_migrations.values(), loader.unmigrated_apps)
 
 
-def _check(migration: Migration) -> None:
+def check(migration: Migration) -> None:
     """What else would fail somewhere behind. Errors: TypeError."""
     name = f"{migration.app_label}.{migration.name}"
     for attribute in ("dependencies", "run_before", "replaces"):
@@ -44,9 +44,19 @@ def _check(migration: Migration) -> None:
 
 
 def digest(migration: Migration) -> str:
-    """The SHA-256 of the migration's file."""
-    file = sys.modules[type(migration).__module__].__file__
-    return hashlib.sha256(Path(str(file)).read_bytes()).hexdigest()
+    """The SHA-256 of the migration's file, on disk or in a package."""
+    module = sys.modules[type(migration).__module__]
+    source = getattr(module, "__source__", None) or Path(str(module.__file__)).read_bytes()
+    return hashlib.sha256(source).hexdigest()
+
+
+def bytes_of(name: str, at_most: int) -> bytes:
+    """What a file holds; one byte more than that, at most. Errors: UsageError."""
+    try:
+        with Path(name).open("rb") as file:
+            return file.read(at_most + 1)
+    except (OSError, ValueError) as error:
+        raise _cannot_be_read(name, error, "Give the name of a file.") from error
 
 
 def text_of(name: str) -> str:
@@ -54,11 +64,13 @@ def text_of(name: str) -> str:
     try:
         return sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")
     except (OSError, ValueError) as error:  # ValueError: not UTF-8, or a name that no file can have
-        # Without the name of the file, which stands before it.
-        why = (error.strerror if isinstance(error, OSError) else None) or str(error)
-        raise UsageError(
-            f"The file '{shown(name)}' cannot be read: {why}", hint="Give a text file, or - for stdin."
-        ) from error
+        raise _cannot_be_read(name, error, "Give a text file, or - for stdin.") from error
+
+
+def _cannot_be_read(name: str, error: OSError | ValueError, hint: str) -> UsageError:
+    # Without the name of the file, which stands before it.
+    why = (error.strerror if isinstance(error, OSError) else None) or str(error)
+    return UsageError(f"The file '{shown(name)}' cannot be read: {why}", hint=hint)
 
 
 def differences(applied: Iterable[Key]) -> tuple[list[Key], list[Key]]:

@@ -15,12 +15,14 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import CommandError
 from django.db import connections
 from django.db.backends.base.creation import TEST_DATABASE_PREFIX
+from django.db.migrations.recorder import MigrationRecorder
 from django.db.models.signals import post_migrate, pre_migrate
 from django.db.utils import DatabaseError, InterfaceError
 
-from . import conf
-from .bookkeeping import Recorder, holds
+from . import conf, packages, project
+from .bookkeeping import Recorder, add_package, holds
 from .database import Timeouts, kind_of
+from .errors import CodeUnusable
 from .history import Hold, HoldSource, held
 from .kept import AfterMigrate
 
@@ -30,13 +32,8 @@ _LOGGER = logging.getLogger(__name__)
 
 
 def gate(app_config: Any, using: str, plan: Sequence[Any] = (), **kwargs: Any) -> None:
-    """Refuses a `migrate` that would apply what is held. The signal comes for each app; the first one tells.
-
-    Errors: CommandError.
-    """
-    first = next(config for config in apps.get_app_configs() if config.models_module is not None)
-    forwards = any(not backwards for _, backwards in plan)
-    if app_config is not first or not forwards or _is_of_tests(using):
+    """Refuses a `migrate` that would apply what is held. Errors: CommandError."""
+    if not (_is_first(app_config) and _goes_forwards(plan)) or _is_of_tests(using):
         return
     if found := held(_holds(using), plan):
         from .reports import refusal  # noqa: PLC0415  # which every start of Django would have to wait for
@@ -73,6 +70,29 @@ def _is_of_tests(using: str) -> bool:
 def began(using: str, plan: Sequence[Any] = (), **kwargs: Any) -> None:
     if conf.records():
         _RECORDER.begin(using, plan, _release)
+
+
+def store(app_config: Any, using: str, plan: Sequence[Any] = (), **kwargs: Any) -> None:
+    """Keeps, before anything is applied, what an older release will lack. Nothing that is wrong with it stops `migrate`."""
+    kind = kind_of(connections[using])
+    wanted = conf.packages() and _is_first(app_config) and _goes_forwards(plan)
+    if kind is None or not wanted or _is_of_tests(using):
+        return
+    try:
+        code = project.code()
+        lacking = code.migrations.keys() - MigrationRecorder(connections[using]).applied_migrations().keys()
+        add_package(kind(connections[using], Timeouts()), packages.make(code, lacking, _release()))
+    except (DatabaseError, InterfaceError, CodeUnusable, UnicodeDecodeError) as error:
+        _LOGGER.warning("The migrations were not stored on %s: %s", using, error)
+
+
+def _is_first(app_config: Any) -> bool:
+    """The signal comes once for each app: the first one counts."""
+    return app_config is next(config for config in apps.get_app_configs() if config.models_module is not None)
+
+
+def _goes_forwards(plan: Sequence[Any]) -> bool:
+    return any(not backwards for _, backwards in plan)
 
 
 def _release() -> str:
@@ -122,6 +142,7 @@ def _is_last(sender: Any) -> bool:
 
 def connect() -> None:
     pre_migrate.connect(gate, dispatch_uid="rollback_app.gate")
+    pre_migrate.connect(store, dispatch_uid="rollback_app.store")
     pre_migrate.connect(began, dispatch_uid="rollback_app.began")
     post_migrate.connect(ended, dispatch_uid="rollback_app.ended")
     pre_migrate.connect(will_put_back, dispatch_uid="rollback_app.will_put_back")

@@ -16,7 +16,7 @@ ROWS = [
     {"__init__", "errors", "conf", "signals"},
     {"history"},
     {"moments", "states", "project"},
-    {"planner", "legacy"},
+    {"planner", "legacy", "packages"},
     {"compatibility"},
     {"safety"},
     {"database"},

@@ -1,5 +1,5 @@
 """Our own tables, in the database that they are about: the journal of rollbacks, the recorded deployments, the catalogue of
-kept data, the holds, and the recorded views, functions and triggers.
+kept data, the holds, the signed packages, and the recorded views, functions and triggers.
 
 They are made on first need, as Django makes `django_migrations`: without migrations, so that no rollback unmakes them.
 """
@@ -15,6 +15,8 @@ from .kept import Catalogue
 from .objects import OBJECTS as OBJECTS_TABLE
 from .objects import SNAPSHOTS as SNAPSHOTS_TABLE
 from .objects import record_objects, recorded_objects
+from .packages import TABLE as PACKAGES_TABLE
+from .packages import add_package, stored_packages
 from .runs import TABLE as RUNS_TABLE
 from .runs import Journal
 from .tables import Unreadable
@@ -25,6 +27,7 @@ __all__ = [
     "KEPT_TABLE",
     "LONGEST",
     "OBJECTS_TABLE",
+    "PACKAGES_TABLE",
     "RUNS_TABLE",
     "SNAPSHOTS_TABLE",
     "Catalogue",
@@ -33,10 +36,12 @@ __all__ = [
     "Unreadable",
     "add_deployment",
     "add_hold",
+    "add_package",
     "holds",
     "lift_holds",
     "record_objects",
     "recorded_deployments",
     "recorded_objects",
+    "stored_packages",
     "table_of",
 ]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from rollback_app.errors import CodeUnusable
@@ -23,10 +23,16 @@ _OTHER_CODE = "Run this from a release in which 'python manage.py migrate --plan
 
 @dataclass(frozen=True)
 class Code:
-    """The migrations on disk, as Django's loader reads them, before it builds a graph of its own."""
+    """The migrations on disk, as Django's loader reads them, before it builds a graph of its own.
+
+    packaged: those of them that are not on disk, with what to call the package that they come from. unloadable: those that only a
+    package has, and that cannot be loaded: why, the end of a sentence that begins with the migration.
+    """
 
     migrations: Mapping[Key, Migration]
     unmigrated: frozenset[str] = frozenset()
+    packaged: Mapping[Key, str] = field(default_factory=dict)
+    unloadable: Mapping[Key, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, migrations: Iterable[Migration], unmigrated: Collection[str] = ()) -> Code:

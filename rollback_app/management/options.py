@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 from django.core.management.base import DjangoHelpFormatter
 from django.db import DEFAULT_DB_ALIAS
 
-from rollback_app import conf, project, reports
+from rollback_app import conf, project, reports, workflow
 from rollback_app.database import Timeouts
 from rollback_app.errors import UsageError
 from rollback_app.management.base import amount, positive, size, whole
 from rollback_app.moments import kinds
+from rollback_app.packages import Package
 from rollback_app.planner import DEFAULT_GAP, Choices
 from rollback_app.safety import Approved, Keeping, Level, Preview, Size, approved_in, is_digest
 
@@ -75,6 +76,11 @@ def _where(group: _ArgumentGroup) -> None:
         "--timezone",
         metavar="ZONE",
         help="The time zone of a moment without an offset, such as Europe/Berlin. Default: the project's TIME_ZONE.",
+    )
+    group.add_argument(
+        "--package",
+        metavar="FILE",
+        help="Where to load the migrations from that this older release lacks: what `rollbackpackage` of the newer one wrote.",
     )
     group.add_argument(
         "--database",
@@ -314,13 +320,18 @@ def keeping(options: dict[str, Any]) -> Keeping:
     return Keeping(options["keep"], Keeping().at_most if limit is None else limit, tuple(options["keep_table"]))
 
 
+def package(options: dict[str, Any]) -> Package | None:
+    """Errors: UsageError."""
+    return workflow.read_package(options["package"]) if options["package"] else None
+
+
 def timeouts(options: dict[str, Any]) -> Timeouts:
     return Timeouts(options["lock_timeout"], options["statement_timeout"])
 
 
 def check(options: dict[str, Any]) -> None:
     """Errors: UsageError, for options that are empty, out of range, or do not go together."""
-    for name in ("database", "exclude", "expect", "fake", "output", "timezone"):
+    for name in ("database", "exclude", "expect", "fake", "output", "package", "timezone"):
         given = options[name]
         if given == "" or (isinstance(given, (list, tuple)) and "" in given):
             raise UsageError(f"--{name} is empty.", hint=f"Give it a value, or leave out --{name}.")
@@ -340,7 +351,7 @@ def check(options: dict[str, Any]) -> None:
 def line(options: dict[str, Any], previews: Sequence[Preview]) -> str:
     """The command line that runs the plan that was shown."""
     words = ["python", "manage.py", "rollbackmigrationsafter", _fixed(moment(options), previews)]
-    for name in ("timezone", "database", "exclude", "fake", "steps"):
+    for name in ("timezone", "package", "database", "exclude", "fake", "steps"):
         given = options[name] or []
         for value in given if isinstance(given, (list, tuple)) else [str(given)]:
             words += [f"--{name}", value]

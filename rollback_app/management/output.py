@@ -79,15 +79,7 @@ def whole_file(name: str | None) -> Iterator[TextIO | None]:
         yield None
         return
     sink = io.StringIO()
-    try:
-        path = Path(os.path.realpath(name))  # the file that a link points to, and not the link, is replaced
-        beside = path.with_name(f".{path.name}.{os.getpid()}")
-        if path.exists() and not path.is_file():
-            raise UsageError(f"'{shown(name)}' is no file that can be replaced.", hint=_ANOTHER)
-        beside.touch()
-    except (OSError, ValueError) as error:
-        why = (error.strerror if isinstance(error, OSError) else None) or str(error)
-        raise UsageError(f"The file '{shown(name)}' cannot be written: {why}", hint=_ANOTHER) from error
+    path, beside = _made(name)
     try:
         try:
             yield sink
@@ -96,6 +88,36 @@ def whole_file(name: str | None) -> Iterator[TextIO | None]:
                 _replace(path, beside, sink.getvalue())
     finally:
         beside.unlink(missing_ok=True)
+
+
+def write_whole(name: str, data: bytes) -> None:
+    """Make it the content of that file: as a whole or not at all. Errors: UsageError, if it cannot."""
+    path, beside = _made(name)
+    try:
+        beside.write_bytes(data)
+        beside.replace(path)
+    except OSError as error:
+        raise _unwritable(name, error) from error
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _made(name: str) -> tuple[Path, Path]:
+    """(the file, an empty one beside it). Errors: UsageError."""
+    try:
+        path = Path(os.path.realpath(name))  # the file that a link points to, and not the link, is replaced
+        beside = path.with_name(f".{path.name}.{os.getpid()}")
+        if path.exists() and not path.is_file():
+            raise UsageError(f"'{shown(name)}' is no file that can be replaced.", hint=_ANOTHER)
+        beside.touch()
+    except (OSError, ValueError) as error:
+        raise _unwritable(name, error) from error
+    return path, beside
+
+
+def _unwritable(name: str, error: OSError | ValueError) -> UsageError:
+    why = (error.strerror if isinstance(error, OSError) else None) or str(error)
+    return UsageError(f"The file '{shown(name)}' cannot be written: {why}", hint=_ANOTHER)
 
 
 def _replace(path: Path, beside: Path, text: str) -> None:

@@ -182,6 +182,23 @@ def _with_squashes(listed: frozenset[Key], code: Code, recorded: set[Key]) -> fr
     return frozenset(kept)
 
 
+def _here(argument: str, known: Known) -> Moment:
+    """Keeps what this code has on disk. A record that neither this code nor a package has is kept if it is older than the newest
+    one that this code has: it is of an app that is gone."""
+    packaged = known.code.packaged.keys() | known.code.unloadable.keys()
+    here = known.code.migrations.keys() - packaged
+    recorded = {record.key for record in known.records}
+    newest = max((record.applied for record in known.records if record.key in here), default=None)
+    kept = _with_squashes(frozenset(here), known.code, recorded)
+    gone = {
+        record.key
+        for record in known.records
+        if record.key not in kept | packaged and newest is not None and record.applied < newest
+    }
+    number = f"{len(here)} migration{'s' if len(here) > 1 else ''}"
+    return known.keeping(kept | gone, f"what this code has: {number}")
+
+
 def _all(argument: str, known: Known) -> Moment:
     """Unapplies every migration of an app, or of all apps."""
     apps = {record.key.app for record in known.records}
@@ -200,8 +217,10 @@ KINDS: dict[str, Kind] = {
     "release": _release,
     "migration": _migration,
     "manifest": _manifest,
+    "here": _here,
     "all": _all,
 }
+_ALONE = ("last", "here")  # which take no argument
 
 
 def of(text: str) -> tuple[Kind, str] | None:
@@ -210,7 +229,7 @@ def of(text: str) -> tuple[Kind, str] | None:
     Errors: UsageError, if it looks like a kind and is none.
     """
     name, colon, argument = text.strip().partition(":")
-    if name in KINDS and bool(colon) is (name != "last"):
+    if name in KINDS and bool(colon) is (name not in _ALONE):
         return KINDS[name], argument.strip()
     meant = _meant(text.strip())
     if meant or name in KINDS or (colon and name.isalpha()):
@@ -230,9 +249,9 @@ def _meant(text: str) -> str:
     """The moment that was meant by a text that is nearly one; empty if there is none."""
     name, between, argument = re.fullmatch(r"([A-Za-z]*)([\s:=]*)(.*)", text, re.DOTALL).groups()  # type: ignore[union-attr]
     near = difflib.get_close_matches(name.lower(), KINDS, n=1, cutoff=0.6)
-    if near and near[0] == "last" and not argument and name.lower() == "last":
-        return "last"
-    if near and near[0] != "last" and between and argument:
+    if name.lower() in _ALONE and not argument:
+        return name.lower()
+    if near and near[0] not in _ALONE and between and argument:
         return f"{near[0]}:{argument}"
     if _RELEASE.fullmatch(text):
         return f"release:{text}"
@@ -245,6 +264,7 @@ EXAMPLES = {
     "release": "release:2.1.0",
     "migration": "migration:orders.0007_total",
     "manifest": "manifest:FILE",
+    "here": "here",
     "all": "all:APP",
 }
 

@@ -56,14 +56,14 @@ class Step:
 class Basis:
     """What a plan is made from. The same basis gives the same plan.
 
-    records: all of `django_migrations`. deployments: all, oldest first. unmigrated: the apps of this code without migrations.
+    records: all of `django_migrations`. deployments: all, oldest first.
     """
 
     cut: Cut
     records: tuple[Record, ...]
     choices: Choices
     deployments: tuple[Deployment, ...]
-    unmigrated: frozenset[str]
+    code: Code = field(compare=False, repr=False)
     history: History = field(compare=False, repr=False)
 
 
@@ -196,7 +196,7 @@ class Plan:
         if self.walked and self.walked.fresh:
             return self.walked
         goes = [step.migration for step in reversed(self.steps) if not step.fake]
-        return States(self.stays.migrations, goes, self.basis.unmigrated)
+        return States(self.stays.migrations, goes, self.basis.code.unmigrated)
 
     @property
     def digest(self) -> str:
@@ -227,7 +227,7 @@ def plan(
     records = tuple(records)
     history = read(code, records, cut)
     groups = tuple(deployments(records, choices.gap, recorded, cut.precision))
-    basis = Basis(cut, records, choices, groups, code.unmigrated, history)
+    basis = Basis(cut, records, choices, groups, code, history)
     left_off = _unsettled(position, history, choices)
     chosen = choose(history, cut, choices, excluded_by(choices, code, records), left_off.key if left_off else None)
     fakes = faked_by(choices, code, chosen.order)
@@ -332,7 +332,7 @@ def _effects(
         states = States(
             (history.migrations[key] for key in kept if key not in fakes),
             [history.migrations[key] for key in reversed(order)],
-            basis.unmigrated,
+            basis.code.unmigrated,
         )
         for migration, undos in states.backwards():
             key = Key(migration.app_label, migration.name)

@@ -88,8 +88,7 @@ def _moment(preview: Preview) -> Iterator[Line]:
     moment, newest = preview.moment, preview.plan.basis.choices.steps
     if moment.kept is not None:
         yield Line(f"Keeps    {moment.words}", indent=9)
-        what = "everything else" if moment.zero else "everything that is not in the manifest"
-        yield Line(f"Unapplies {what}, whatever its date.")
+        yield Line("Unapplies everything else, whatever its date.")
     else:
         yield Line(f"Moment   {moment.describe(preview.now)}", indent=9)
         if moment.words:

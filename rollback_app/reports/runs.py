@@ -26,9 +26,10 @@ def of_result(
     *,
     held: bool = False,
     puts_back: bool = True,
+    by_older: bool = False,
 ) -> Report:
     """What a run did to one database. done: each unapplied migration, with its seconds. release: the newest one undone.
-    comparison: only for programs, since people are told as soon as it is known."""
+    comparison: only for programs, since people are told as soon as it is known. by_older: did the older release do it?"""
     steps = list(done)
     total = sum(spent for _, spent in steps)
     number = number_of(len(steps), "migration")
@@ -38,14 +39,11 @@ def of_result(
     if deleted:
         lines.append(Line(f"Forgot {number_of(len(deleted), 'squash', 'squashes')}."))
     lines += done_lines(objects)
-    if steps and held:
-        shows = f"`python manage.py migratehold{database_option(alias)}` shows it."
-        lines.append(Line("Next: start the older release. A hold refuses a migrate of this one, which would"))
-        lines.append(Line(f"apply these migrations again. {shows}"))
-    elif steps:
-        lines.append(Line("Next: start the older release. Do not run migrate from this one: it would apply"))
-        lines.append(Line("these migrations again."))
     if steps:
+        older, newer = ("this", "the newer one") if by_older else ("the older", "this one")
+        shows = f" `python manage.py migratehold{database_option(alias)}` shows it." if held else ""
+        what = f"A hold refuses a migrate of {newer}, which" if held else f"Do not run migrate from {newer}: it"
+        lines.append(Line(f"Next: start {older} release. {what} would apply these migrations again.{shows}"))
         lines += forward(release, alias, held=held)
     lines += kept_lines(kept, alias, puts_back=puts_back)
     return Report(

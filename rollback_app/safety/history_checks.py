@@ -17,18 +17,43 @@ def _chain(path: Sequence[Key]) -> str:
 _SHOWN = 3  # names of migrations in a sentence
 
 
+def unloadable(judged: Judged) -> Iterator[Finding]:
+    why = judged.plan.basis.code.unloadable
+    for key in dict.fromkeys(record.key for record in judged.plan.obstacles.ghosts if record.key in why):
+        hint = "Run this from the newer release, which has all that it needs."
+        yield Finding("rollback.E009", Level.BLOCKER, str(key), f"{key} {why[key]}.", hint)
+
+
+def packaged(judged: Judged) -> Iterator[Finding]:
+    where = judged.plan.basis.code.packaged
+    found: dict[str, list[str]] = {}
+    for step in judged.plan.steps:
+        if step.key in where:
+            found.setdefault(where[step.key], []).append(str(step.key))
+    for package, names in found.items():
+        text = f"{names[0]} is not in this code. It comes from {package}."
+        if len(names) > 1:
+            text = f"{len(names)} of these migrations are not in this code. They come from {package}."
+        yield Finding("rollback.I012", Level.REMARK, "", text, facts={"package": package, "migrations": names})
+
+
 def ghosts(judged: Judged) -> Iterator[Finding]:
-    found = [record.key for record in judged.plan.obstacles.ghosts]
+    why = judged.plan.basis.code.unloadable
+    found = [record.key for record in judged.plan.obstacles.ghosts if record.key not in why]
     late, facts = judged.plan.basis.cut.late, {"migrations": [str(key) for key in found]}
     if len(found) == 1:
         text = f"{found[0]} {late}, but this code has no such migration."
-        hint = f"Run this from the newer release, which has the file, or keep its record with --exclude {found[0]}."
+        hint = (
+            "Run this from the newer release, which has the file, or give a --package of that release. "
+            f"To keep the record, add --exclude {found[0]}."
+        )
         yield Finding("rollback.E002", Level.BLOCKER, str(found[0]), text, hint, facts)
     elif found:
         more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
         text = f"{len(found)} late records are not in this code: {', '.join(map(str, found[:_SHOWN]))}{more}."
         hint = (
-            "This is probably the older release: run it from the newer one, which has these files. "
+            "This is probably the older release: run it from the newer one, which has these files, or give a --package of that "
+            "release. "
             "To keep the records, add --exclude APP or --exclude APP.NAME."
         )
         yield Finding("rollback.E002", Level.BLOCKER, "", text, hint, facts)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from django.db.migrations import Migration
@@ -43,7 +44,7 @@ def with_reverses(code: Code, reverses: Reverses, digest: Digest) -> Code:
             migration: Any = copy.copy(found[key])
             found[key] = migration
             migration.operations = [_replaced(each, rest, why_not) for each in migration.operations]
-    return Code(found, code.unmigrated)
+    return replace(code, migrations=found)
 
 
 def reverse_problems(code: Code, reverses: Reverses, digest: Digest) -> Iterator[str]:

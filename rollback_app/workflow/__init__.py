@@ -11,6 +11,7 @@ from rollback_app.safety import Preview
 from .hold import Holds, hold, holds, lift
 from .kept import drop_kept, kept_data, kept_to_drop
 from .objects import record as record_objects
+from .packages import make_package, read_package
 from .preview import deployments, preview
 from .put_back import put_back
 from .recorded import code_manifest, mark_release, rollbacks
@@ -32,9 +33,11 @@ __all__ = [
     "kept_data",
     "kept_to_drop",
     "lift",
+    "make_package",
     "mark_release",
     "preview",
     "put_back",
+    "read_package",
     "record_objects",
     "rehearse",
     "roll_back",

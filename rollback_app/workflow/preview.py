@@ -17,6 +17,7 @@ from rollback_app.database import Timeouts
 from rollback_app.history import Cut
 from rollback_app.history import deployments as grouped
 from rollback_app.moments import Moment
+from rollback_app.packages import Package
 from rollback_app.planner import Choices
 from rollback_app.safety import Keeping, Listed, Listing, Preview, marks, rolled_back
 
@@ -39,6 +40,7 @@ def preview(
     timeouts: Timeouts | None = None,
     keeping: Keeping = KEEPING,
     reason: str = "",
+    package: Package | None = None,
 ) -> list[Preview]:
     """What going back to the moment would do to each database; changes nothing.
 
@@ -46,7 +48,7 @@ def preview(
     another kind of moment, as `kinds.KINDS` has them, looked up in each database by itself.
     count: look at live rows to tell what would be lost; without it every drop counts as a loss, unless it is kept. keeping:
     what the run keeps of what it drops.
-    reason: why it is done, for whom it concerns later.
+    reason: why it is done, for whom it concerns later. package: what to load the late migrations from that this code lacks.
 
     Errors: UsageError, DatabaseUnusable, CodeUnusable.
     """
@@ -57,8 +59,9 @@ def preview(
         database = databases.get(alias, timeouts or Timeouts())
         one_transaction = database.can_undo_ddl and not step_by_step
         with reading(database):
-            here = find(database)
-            plan = plan_for(database, here, choices)
+            code = read_code(database, package)
+            here = find(database, code)
+            plan = plan_for(database, code, here, choices)
             findings, kept, recorded = safety.judge(
                 plan,
                 database,
@@ -93,8 +96,9 @@ def deployments(
     now = datetime.now(timezone.utc)
     local = moments.zone_named(zone_name(zone))
     after = moments.parse(since, default_zone=zone_name(zone), now=now).at if since is not None else None
-    database, code = databases.get(alias), read_code()
+    database = databases.get(alias)
     with reading(database):
+        code = read_code(database)
         rows, recorded, precision = database.records(), recorded_deployments(database), database.precision()
         groups, position = grouped(rows, gap, recorded, precision), Journal(database).position()
         objects = Recorded(database)

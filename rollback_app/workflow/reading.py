@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from functools import cache
@@ -11,28 +11,51 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.db.utils import DatabaseError, InterfaceError
 
-from rollback_app import conf, moments, planner, project
+from rollback_app import bookkeeping, conf, moments, planner, project
 from rollback_app.bookkeeping import (
     Journal,
     recorded_deployments,
 )
 from rollback_app.database import Database, first_line
-from rollback_app.errors import CodeUnusable, DatabaseUnusable, Locked
+from rollback_app.errors import CodeUnusable, DatabaseUnusable, Locked, UsageError
 from rollback_app.history import Code, Cut, Key, Outcome, Record
 from rollback_app.history import deployments as grouped
 from rollback_app.moments import Moment, kinds
+from rollback_app.packages import Package, with_packages
 from rollback_app.planner import Choices, Plan
 from rollback_app.states import with_reverses
 
 
-def code() -> Code:
-    """The migrations on disk, with the project's own reverses. Errors: CodeUnusable."""
+def code(database: Database, package: Package | None = None) -> Code:
+    """The migrations on disk, and from packages those that are recorded and not on disk: the given one, and those that are stored
+    in the database, if the settings say so. All with the project's own reverses.
+
+    Errors: UsageError, for a package of another project; CodeUnusable; those of Django's database layer.
+    """
     found = project.code()
+    packages = [package] if package else []
+    if package:
+        _check_project(package, found.migrations.keys())
+    if package or conf.packages():
+        recorded = {record.key for record in database.records()}
+        if conf.packages():
+            packages += bookkeeping.stored_packages(database, recorded - found.migrations.keys())
+        found = with_packages(found, packages, recorded)
     try:
         reverses = conf.reverses()
     except ImproperlyConfigured as error:
         raise CodeUnusable(str(error), hint="Fix it in the settings.") from error
     return with_reverses(found, reverses, project.digest)
+
+
+def _check_project(package: Package, here: Collection[Key]) -> None:
+    same = len(package.code.intersection(here))
+    if same * 2 < len(here):
+        raise UsageError(
+            f"The package {package.where} is probably another project's: its release has {same or 'none'} of the {len(here)} "
+            "migrations of this code.",
+            hint="Give a package of this project.",
+        )
 
 
 @contextmanager
@@ -86,21 +109,21 @@ def zone_name(name: str | None) -> str:
     return settings.TIME_ZONE if name is None else name
 
 
-def finder(moment: str | Moment, zone: str | None, now: datetime, gap: timedelta) -> Callable[[Database], Moment]:
-    """What tells for a database which moment is meant; a date and time is the same for all of them."""
+def finder(moment: str | Moment, zone: str | None, now: datetime, gap: timedelta) -> Callable[[Database, Code], Moment]:
+    """What tells for a database and a code which moment is meant; a date and time is the same for all of them."""
     kind = kinds.of(moment) if isinstance(moment, str) else None
     if isinstance(moment, Moment) or kind is None:
         said = moments.parse(moment, default_zone=zone_name(zone), now=now) if isinstance(moment, str) else moment
-        return lambda database: said
+        return lambda database, code: said
     find, argument = kind
     local, open_once = moments.zone_named(zone_name(zone)), cache(project.text_of)  # stdin can be read only once
 
-    def look_up(database: Database) -> Moment:
+    def look_up(database: Database, code: Code) -> Moment:
         rows, recorded = database.records(), recorded_deployments(database)
         precision = database.precision()
         groups = grouped(rows, gap, recorded, precision)
         broke_off = _broke_off(database, rows)
-        known = kinds.Known(moment, rows, code(), groups, recorded, precision, local, now, open_once, broke_off)
+        known = kinds.Known(moment, rows, code, groups, recorded, precision, local, now, open_once, broke_off)
         return find(argument, known)
 
     return look_up
@@ -116,9 +139,9 @@ def _broke_off(database: Database, rows: Sequence[Record]) -> str:
     return newest.command or "it was run through the Python API"
 
 
-def plan_for(database: Database, moment: Moment, choices: Choices) -> Plan:
+def plan_for(database: Database, code: Code, moment: Moment, choices: Choices) -> Plan:
     rows = database.records()
     kept = None if moment.kept is None else frozenset(Key(*name) for name in moment.kept)
     cut = Cut(moment.at, database.precision(), kept, moment.zero)
     position, recorded = Journal(database).position(), recorded_deployments(database)
-    return planner.plan(code(), rows, cut, choices, database.names(), position, recorded)
+    return planner.plan(code, rows, cut, choices, database.names(), position, recorded)

@@ -210,7 +210,7 @@ def _rehearse(looked_at: Preview, progress: Progress, timeouts: Timeouts, *, ver
         return executor.rehearse(
             database,
             looked_at.plan,
-            lambda: plan_for(database, looked_at.moment, choices),
+            lambda: plan_for(database, looked_at.plan.basis.code, looked_at.moment, choices),
             progress,
             verify=verify,
             named=_named(looked_at),
@@ -257,4 +257,4 @@ def _plan_again(database: Database, looked_at: Preview) -> Plan:
     plan = looked_at.plan
     if database.records() == plan.basis.records and Journal(database).position() == plan.earlier.position:
         return plan
-    return plan_for(database, looked_at.moment, plan.basis.choices)
+    return plan_for(database, plan.basis.code, looked_at.moment, plan.basis.choices)

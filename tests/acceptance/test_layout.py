@@ -18,7 +18,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 TRANSCRIPT = re.compile(r"<!-- (?:transcript|failure): (\S+) -->\n```console\n(.*?)```\n<!-- end -->", re.DOTALL)
 FOR_PROGRAMS = {"json"}
 TO_PASTE = re.compile(
-    r"\$ |(  )+(python manage\.py|SELECT|UPDATE|INSERT|DELETE|DROP|ALTER|CREATE) |python manage\.py migrate |# \w+: "
+    r"(2\.1)?\$ |(  )+(python manage\.py|SELECT|UPDATE|INSERT|DELETE|DROP|ALTER|CREATE) |python manage\.py migrate |# \w+: "
 )
 
 

@@ -1,6 +1,7 @@
 """Every transcript in README and docs is what a run prints: `UPDATE_TRANSCRIPTS=1 pytest tests/acceptance` writes them anew.
 
-A transcript stands between `<!-- transcript: NAME -->` and `<!-- end -->`. What differs from run to run (how long ago, seconds,
+A transcript stands between `<!-- transcript: NAME -->` and `<!-- end -->`. A line that begins with `2.1$` is run by the release
+before the newest. What differs from run to run (how long ago, seconds,
 paths) is put in one form on both sides.
 """
 
@@ -16,6 +17,8 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+
+from tests.support.checkouts import older_code
 
 ROOT = Path(__file__).parent.parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -40,6 +43,10 @@ TRANSCRIPTS = {
         "python manage.py rollbackmigrationsafter release:2.11 --plan",
     ],
     "manifest": ["python manage.py rollbackmigrationsafter manifest:- --plan < older.json"],
+    "package": [
+        "python manage.py rollbackpackage manifest:older.json --output shop-2.2.zip",
+        "2.1$ python manage.py rollbackmigrationsafter here --package shop-2.2.zip --no-input",
+    ],
     "steps": ["python manage.py rollbackmigrationsafter all: --steps 1 --plan"],
     "undo": [
         f"{BEFORE_2_2} --no-input -v 0",
@@ -55,16 +62,17 @@ TRANSCRIPTS = {
 }
 
 
-def shell(line: str, database: Path) -> str:
-    """What a line prints; `python` is the Python of the tests, and files are beside the shop's."""
+def shell(line: str, database: Path, code: Path = ROOT) -> str:
+    """What a line prints; `python` is the Python of the tests, and files are beside the shop's. code: the release's."""
     line, *files = re.split(r" ([<>]) ", line)
     words = [sys.executable if word == "python" else word.strip('"') for word in re.findall(r'"[^"]*"|\S+', line)]
-    words = [str(database) if word == database.name else word for word in words]
-    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "example_project.settings"}
+    special = {database.name: str(database), "manage.py": str(code / "manage.py")}
+    words = [special.get(word, word) for word in words]
+    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "example_project.settings", "PYTHONPATH": f"{code}:{ROOT}"}
     environment["EXAMPLE_DATABASE_URL"] = f"sqlite://{database}"
     process = subprocess.run(
         words,
-        cwd=ROOT,
+        cwd=database.parent,
         env=environment,
         check=False,
         text=True,
@@ -118,7 +126,11 @@ def made(name: str, shop: Path, folder: Path) -> str:
     database = folder / "shop.sqlite3"
     database.write_bytes(shop.read_bytes())
     (folder / "older.json").write_text(manifest_of_2_1(database))
-    lines = "".join(f"$ {line}\n{same_form(shell(line, database), database)}" for line in TRANSCRIPTS[name])
+    lines = ""
+    for line in TRANSCRIPTS[name]:
+        _prompt, there, command = line.rpartition("2.1$ ")
+        code = older_code(folder / "shop-2.1") if there else ROOT
+        lines += f"{there or '$ '}{command}\n{same_form(shell(command, database, code), database)}"
     return f"```console\n{lines}```\n"
 
 

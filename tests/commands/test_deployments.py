@@ -488,7 +488,7 @@ def test_the_plan_of_a_manifest(shop: Database, tmp_path: Path, monkeypatch: pyt
     said = roll_back(shop, f"manifest:{path}", plan=True).out
     assert said.splitlines()[1:15] == [
         "Keeps    what the manifest 'older.txt' lists: 3 migrations",
-        "Unapplies everything that is not in the manifest, whatever its date.",
+        "Unapplies everything else, whatever its date.",
         "",
         "Undoes 1 migration of 1 app. Nothing is lost.",
         "The older release would run on the database as it is; you may not need this",

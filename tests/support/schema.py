@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 # Book-keeping comes into being on first need, so that it says nothing about what a migration did.
-JOURNAL = frozenset({"rollback_app_run", "rollback_app_deployment", "rollback_app_hold"})
+JOURNAL = frozenset({"rollback_app_run", "rollback_app_deployment", "rollback_app_hold", "rollback_app_package"})
 
 Schema = Counter[tuple[str, str, str]]
 Data = dict[str, list[tuple[Any, ...]]]

@@ -8,6 +8,7 @@ from django.core.management.base import CommandParser, no_translations
 
 from rollback_app import reports, workflow
 from rollback_app.compatibility import Outcome
+from rollback_app.errors import database_option
 from rollback_app.management.base import RollbackCommand, add_database, add_format
 from rollback_app.safety import Refused
 
@@ -31,7 +32,8 @@ class Command(RollbackCommand):
         if options["verbosity"] and not (fails and options["format"] == "json"):
             self.show(report, options["format"])
         if fails:
-            raise Refused(
-                f"This code cannot work on {found.title} as it is.",
-                hint="Migrate it, or start the release that it was migrated for.",
-            )
+            hint = "Migrate it, or start the release that it was migrated for."
+            if found.verdict.unknown:
+                line = f"python manage.py rollbackmigrationsafter here{database_option(found.alias)} --plan"
+                hint = f"{hint} Or take the database back to this code: {line}"
+            raise Refused(f"This code cannot work on {found.title} as it is.", hint=hint)

@@ -62,6 +62,7 @@ class Command(RollbackCommand):
             timeouts=given.timeouts(options),
             keeping=NOT_KEEPING if options["format"] == "commands" else given.keeping(options),
             reason=options["reason"],
+            package=given.package(options),
         )
         return self._retries(options).run(look)
 
@@ -182,6 +183,7 @@ class Command(RollbackCommand):
                 result.objects,
                 held=result.held,
                 puts_back=conf.puts_back(),
+                by_older=any(step.key in result.preview.plan.basis.code.packaged for step in result.preview.plan.steps),
             )
             for result in results
         ]
