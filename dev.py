@@ -139,6 +139,7 @@ def test(*, strict: bool, pytest_args: list[str]) -> bool:
     part("ruff check", *python, "ruff", "check", ".")
     part("ruff format", *python, "ruff", "format", "--check", ".")
     part("mypy", *python, "mypy", "--strict", "rollback_app", "dev.py")
+    part("docs", *python, "sphinx", "-W", "--keep-going", "-q", "docs", "docs/_build/html")
     pytest = ("pytest", "-n", "2", *pytest_args)
     if pytest_args:
         part("pytest", *python, *pytest, databases=",".join(had))

@@ -47,3 +47,10 @@ def oldest(session: nox.Session) -> None:
     session.install("-e", ".[tests]")
     session.install("django~=4.2.0")
     session.run("pytest", "-n", "2", *(session.posargs or CORE))
+
+
+@nox.session(python="3.11")
+def docs(session: nox.Session) -> None:
+    """The pages, into docs/_build/html; a warning, as of a link that leads nowhere, is an error."""
+    session.install("-e", ".[docs]")
+    session.run("python", "-m", "sphinx", "-W", "--keep-going", "-q", "docs", "docs/_build/html", *session.posargs)
