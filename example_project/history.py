@@ -1,7 +1,11 @@
-"""Three deployments of the shop: which migrations each brought, when it was, and what was in the database afterwards."""
+"""Three deployments of the shop: which migrations each brought, when it was, and what was in the database afterwards.
+
+`python -m example_project.history` makes the shop anew, in the file that example_project/settings.py names.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta, timezone
@@ -116,3 +120,15 @@ def build(alias: str = DEFAULT_DB_ALIAS) -> None:
             stamped.add((row.app, row.name))
         apps = MigrationLoader(connections[alias]).project_state(list(deployment.targets)).apps
         deployment.fill(apps.get_model)
+
+
+if __name__ == "__main__":
+    from pathlib import Path
+
+    import django
+    from django.conf import settings
+
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "example_project.settings")
+    Path(settings.DATABASES["default"]["NAME"]).unlink(missing_ok=True)
+    django.setup()
+    build()

@@ -7,29 +7,20 @@ import re
 from pathlib import Path
 
 import pytest
-from django.core.management import get_commands, load_command_class
-from django.core.management.base import BaseCommand
+from django.core.management import load_command_class
+from django.dispatch import Signal
 
-from rollback_app import planner, reports, workflow
+from rollback_app import conf, planner, reports, signals, workflow
 from rollback_app.moments import kinds
+from tests.support import reference
 from tests.support.databases import Database
 from tests.support.projects import Project
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
 ON_THE_INDEX = "https://github.com/rollback-app/rollback-app/blob/main/"
-COMMANDS = sorted(name for name, app in get_commands().items() if app == "rollback_app")
+COMMANDS = reference.commands()
 REFERENCE = (ROOT / "docs/reference/command.md").read_text()
-
-
-def own_options(name: str) -> dict[str, str | None]:
-    """Option -> help text, without Django's own options."""
-    parser = load_command_class("rollback_app", name).create_parser("manage.py", name)
-    django = BaseCommand().create_parser("manage.py", "x")
-    known = {option for action in django._actions for option in action.option_strings}
-    return {
-        option: action.help for action in parser._actions for option in action.option_strings if option not in known
-    }
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -38,10 +29,43 @@ def test_each_command_and_option_is_documented(name: str) -> None:
     command = load_command_class("rollback_app", name)
     assert name in pages
     assert command.help
-    for option, text in own_options(name).items():
+    for option, text in reference.own_options(name).items():
         assert text, option
         if option != "--noinput":  # Django's older spelling
             assert f"`{option}" in pages, option
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_part_about_a_command_has_its_options_and_no_other(name: str) -> None:
+    parts = dict(re.findall(r"^# (\w+)\n(.*?)(?=^# |\Z)", REFERENCE, re.DOTALL | re.MULTILINE))
+    part = parts[reference.ALIASES.get(name, name)]
+    assert name in f"{part} {reference.ALIASES.get(name, name)}"
+    rows = re.findall(r"^\| (`--.+?) \| ", part, re.MULTILINE)
+    listed = {option for row in rows for option in re.findall(r"--[a-z-]+", row)}
+    assert listed == reference.own_options(name).keys() - {"--noinput"}
+
+
+@pytest.mark.parametrize("page", reference.MADE)
+def test_the_reference_says_what_the_code_says(page: str) -> None:
+    """`UPDATE_TRANSCRIPTS=1 pytest tests/test_docs.py` writes it anew."""
+    file, text = reference.FOLDER / page, reference.written(page)
+    if os.environ.get("UPDATE_TRANSCRIPTS"):
+        file.write_text(text)
+    assert text == file.read_text()
+
+
+def test_each_setting_exit_status_signal_and_public_name_is_documented() -> None:
+    api = (ROOT / "docs/reference/api.md").read_text()
+    settings = REFERENCE.split("\n# Settings\n")[1].split("\n# ")[0]
+    for key in conf.KEYS:
+        assert f'"{key}": ' in settings
+    statuses = REFERENCE.split("\n## Exit statuses\n")[1].split("\n## ")[0]
+    assert re.findall(r"^\| (\d) \|", statuses, re.MULTILINE) == ["0", "1", "2", "3", "4"]
+    for name, signal in vars(signals).items():
+        if isinstance(signal, Signal):
+            assert f"`{name}`" in api
+    for name in workflow.__all__:
+        assert name in api
 
 
 def test_each_finding_is_documented_and_no_other() -> None:
@@ -174,7 +198,7 @@ def test_pages_use_the_words_of_the_glossary(page: Path) -> None:
 @pytest.mark.parametrize("name", COMMANDS)
 def test_help_texts_use_the_words_of_the_glossary(name: str) -> None:
     help = str(load_command_class("rollback_app", name).help)
-    assert former(" ".join([help, *filter(None, own_options(name).values())])) == []
+    assert former(" ".join([help, *filter(None, reference.own_options(name).values())])) == []
 
 
 def test_former_words_are_found() -> None:

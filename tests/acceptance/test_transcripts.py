@@ -28,12 +28,18 @@ BEFORE_2_2 = 'python manage.py rollbackmigrationsafter "2024-05-15 11:00"'
 TRANSCRIPTS = {
     "plan": [f"{BEFORE_2_2} --plan"],
     "run": [f"{BEFORE_2_2} --no-input"],
-    "forward": [
-        f"{BEFORE_2_2} --no-input -v 0",
-        "python manage.py showkept",
+    "brief": [f"{BEFORE_2_2} --plan | head -n 7"],
+    "deployments-brief": ["python manage.py showdeployments --limit 2"],
+    "kept": ["python manage.py showkept"],
+    "held": ["python manage.py migrate"],
+    "forward": ["python manage.py migratehold --off", "python manage.py migrate"],
+    "blocked": ['python manage.py rollbackmigrationsafter "2024-04-08 11:00" --plan | tail -n 12'],
+    "rubbish": [
+        "python manage.py dropkept 2 --no-input",
         "python manage.py migratehold --off",
-        "python manage.py migrate",
+        "python manage.py migrate | tail -n 2",
     ],
+    "step-by-step": [f"{BEFORE_2_2} --plan --step-by-step | tail -n 10"],
     "refused": ['python manage.py rollbackmigrationsafter "2024-04-08 11:00" --plan'],
     "json": [f"{BEFORE_2_2} --plan --format json"],
     "deployments": ["python manage.py showdeployments"],
@@ -61,9 +67,14 @@ TRANSCRIPTS = {
     ],
 }
 
+# What has been run before, on the shop of a transcript.
+ROLLED_BACK = [f"{BEFORE_2_2} --no-input -v 0"]
+BEFORE = dict.fromkeys(("kept", "held", "forward", "rubbish"), ROLLED_BACK)
+
 
 def shell(line: str, database: Path, code: Path = ROOT) -> str:
     """What a line prints; `python` is the Python of the tests, and files are beside the shop's. code: the release's."""
+    line, *part = re.split(r" \| (head|tail) -n ", line)
     line, *files = re.split(r" ([<>]) ", line)
     words = [sys.executable if word == "python" else word.strip('"') for word in re.findall(r'"[^"]*"|\S+', line)]
     special = {database.name: str(database), "manage.py": str(code / "manage.py")}
@@ -84,7 +95,10 @@ def shell(line: str, database: Path, code: Path = ROOT) -> str:
     if files[:1] == [">"]:
         (database.parent / files[1]).write_text(process.stdout)
         return ""
-    return process.stdout
+    printed = process.stdout.splitlines(keepends=True)
+    if part:
+        printed = printed[: int(part[1])] if part[0] == "head" else printed[-int(part[1]) :]
+    return "".join(printed)
 
 
 def same_form(text: str, database: Path | None = None) -> str:
@@ -106,10 +120,11 @@ def same_form(text: str, database: Path | None = None) -> str:
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A file with the shop after its three deployments."""
     database = tmp_path_factory.mktemp("shop") / "shop.sqlite3"
-    code = "import django; django.setup(); from example_project import history; history.build()"
     environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "example_project.settings"}
     environment["EXAMPLE_DATABASE_URL"] = f"sqlite://{database}"
-    subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=environment, check=True, timeout=120)
+    subprocess.run(
+        [sys.executable, "-m", "example_project.history"], cwd=ROOT, env=environment, check=True, timeout=120
+    )
     return database
 
 
@@ -125,6 +140,8 @@ def made(name: str, shop: Path, folder: Path) -> str:
     """The transcript as it should stand, run on a copy of the shop."""
     database = folder / "shop.sqlite3"
     database.write_bytes(shop.read_bytes())
+    for line in BEFORE.get(name, []):
+        shell(line, database)
     (folder / "older.json").write_text(manifest_of_2_1(database))
     lines = ""
     for line in TRANSCRIPTS[name]:

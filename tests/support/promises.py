@@ -68,17 +68,16 @@ PROMISES = [
     Promise(
         "A run that broke off inside a migration goes on behind the last finished operation",
         either("can_undo_ddl", "yes, with `--step-by-step`; else nothing is left over", "yes"),
-        main=True,
     ),
     Promise(
         "The tables at the end are compared with the migrations, and a difference undoes the run",
         either("can_undo_ddl", "yes", "compared; nothing can be undone"),
-        main=True,
     ),
     Promise("Rehearsal: everything is done and taken back", _rehearsal, main=True),
     Promise("What blocks is found before the first change", everywhere, main=True),
     Promise(
-        "What would fail on the rows that are there, or for want of a right, is found first", _found_first, main=True
+        "What would fail on the rows that are there, or for want of a right, is found first",
+        _found_first,
     ),
     Promise(
         "What is dropped is kept, and the next `migrate` that makes it again puts it back",
@@ -89,11 +88,10 @@ PROMISES = [
         ),
         main=True,
     ),
-    Promise("What is not kept is counted on the live rows, and needs consent", everywhere, main=True),
+    Promise("What is not kept is counted on the live rows, and needs consent", everywhere),
     Promise(
         "A second rollback at the same time is refused",
         either("names_lock_holders", "yes, with who holds the lock", "yes"),
-        main=True,
     ),
     Promise("Django's own `migrate` waits meanwhile", _migrate_waits, main=True),
     Promise("A history that changed since the plan was shown is refused", everywhere),
@@ -102,7 +100,6 @@ PROMISES = [
     Promise(
         "Queries of the application do not queue behind it for longer than `--lock-timeout`",
         either("lets_readers_go_on", "not at all: readers go on until the commit", "yes"),
-        main=True,
     ),
     Promise(
         "`--retries` tries again when a lock was in the way",
@@ -116,7 +113,7 @@ PROMISES = [
     Promise("Each run is noted in the database, also one that fails or is killed", everywhere),
     Promise("Foreign keys are enforced again afterwards, and no row is left that points nowhere", everywhere),
     Promise("Nothing is ever applied, and nothing from before the moment is touched", everywhere),
-    Promise("Reverse code of a migration (`RunPython`, `RunSQL`)", lambda kind: "runs as it is written", main=True),
+    Promise("Reverse code of a migration (`RunPython`, `RunSQL`)", lambda kind: "runs as it is written"),
 ]
 
 

@@ -1,0 +1,68 @@
+"""What the reference says of commands and tables, made from the parsers and the models.
+
+tests/test_docs.py checks it: `UPDATE_TRANSCRIPTS=1 pytest tests/test_docs.py` writes it anew into docs/reference.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from django.core.management import get_commands, load_command_class
+from django.core.management.base import BaseCommand
+
+from rollback_app import bookkeeping
+from rollback_app.bookkeeping.tables import OwnMeta
+
+FOLDER = Path(__file__).parents[2] / "docs/reference"
+BLOCK = re.compile(r"(?<=<!-- made -->\n)(.*?)(?=<!-- end of made -->)", re.DOTALL)
+# Another name for a command, and the command in whose part of the reference it is.
+ALIASES = {"rollbackmigrationsappliedafter": "rollbackmigrationsafter"}
+
+
+def commands() -> list[str]:
+    return sorted(name for name, app in get_commands().items() if app == "rollback_app")
+
+
+def own_options(name: str) -> dict[str, str | None]:
+    """Option -> help text, without Django's own options."""
+    parser = load_command_class("rollback_app", name).create_parser("manage.py", name)
+    django = BaseCommand().create_parser("manage.py", "x")
+    known = {option for action in django._actions for option in action.option_strings}
+    return {
+        option: action.help for action in parser._actions for option in action.option_strings if option not in known
+    }
+
+
+def glance() -> str:
+    """A row for each command: what it is for, which options it has."""
+    rows = ["| command | what for | options |\n|---|---|---|\n"]
+    for name in commands():
+        text = " ".join(str(load_command_class("rollback_app", name).help).split())
+        sentence = re.split(r"(?<=\.) |: ", text, maxsplit=1)[0].rstrip(".")
+        options = ", ".join(f"`{option}`" for option in own_options(name) if option != "--noinput")
+        part = ALIASES.get(name, name)
+        rows.append(f"| [`{name}`](command.md#{part}) | {sentence}. | {options} |\n")
+    return "".join(rows)
+
+
+def columns() -> str:
+    """A row for each of our tables."""
+    assert bookkeeping  # which has made the models
+    models = sorted(OwnMeta.apps.get_models(include_auto_created=True), key=lambda model: model._meta.db_table)
+    rows = ["| table | its columns |\n|---|---|\n"]
+    for model in models:
+        names = ", ".join(f"`{field.column}`" for field in model._meta.local_fields)
+        rows.append(f"| `{model._meta.db_table}` | {names} |\n")
+    return "".join(rows)
+
+
+MADE = {"at-a-glance.md": glance, "tables.md": columns}
+
+
+def written(page: str) -> str:
+    """The page with what is made."""
+    made = MADE[page]()
+    text, number = BLOCK.subn(lambda _: made, (FOLDER / page).read_text())
+    assert number == 1
+    return text
