@@ -24,7 +24,7 @@ from django.db.migrations.operations.base import Operation
 
 from rollback_app.history import Cut, Position, Record
 from rollback_app.planner import Choices, Need, plan
-from rollback_app.safety import Count, Fate, Finding, Keeping, Object, Violations, judge
+from rollback_app.safety import Count, Fate, Finding, Keeping, Object, RecordedObjects, Violations, judge
 from tests.support.plain import CUT, NOON, code, key, made, recorded
 from tests.unit.safety.test_checks import Facts
 
@@ -41,6 +41,7 @@ ORDER = CreateModel(
 INVOICE = CreateModel("Invoice", [("id", models.BigAutoField(primary_key=True))])
 NOTE = AddField("Order", "note", models.TextField(default=""))
 WIDER = AlterField("Order", "total", models.DecimalField(max_digits=12, decimal_places=4))
+NO_FIELDS = "cannot be loaded here: No module named 'shop.fields'"
 QUERY = 'SELECT id FROM "orders_order" WHERE …'
 
 
@@ -74,10 +75,16 @@ def of(
     one_transaction: bool = True,
     position: Position | None = None,
     keeping: Keeping | None = None,
+    recorded: RecordedObjects | None = None,
+    **packages: Any,
 ) -> Sequence[Finding]:
-    made_plan = plan(code(*migrations), rows, cut, choices or Choices(), position=position)
-    findings, _ = judge(
-        made_plan, facts or Shop(), one_transaction=one_transaction, keeping=keeping or Keeping(wanted=False)
+    made_plan = plan(replace(code(*migrations), **packages), rows, cut, choices or Choices(), position=position)
+    findings, *_ = judge(
+        made_plan,
+        facts or Shop(),
+        one_transaction=one_transaction,
+        keeping=keeping or Keeping(wanted=False),
+        recorded=recorded,
     )
     return findings
 
@@ -153,6 +160,7 @@ EXAMPLES: dict[str, Callable[[], Sequence[Finding]]] = {
         [made(INITIAL, operations=[ORDER]), made(LATE, INITIAL, operations=[NOTE])], recorded(late=[LATE])
     ),
     "E008": restored,
+    "E009": lambda: of([made(INITIAL)], recorded(INITIAL, late=[LATE]), unloadable={key(LATE): NO_FIELDS}),
     "E010": lambda: in_the_way(Need.FEW_ROWS, 7, RemoveField("Order", "total")),
     "E011": lambda: in_the_way(Need.UNIQUE, 4, AlterField("Order", "number", models.CharField(max_length=20))),
     "E012": lambda: in_the_way(Need.FITS, 3, WIDER),
@@ -186,8 +194,10 @@ EXAMPLES: dict[str, Callable[[], Sequence[Finding]]] = {
     "I009": lambda: of([made(INITIAL), made(LATE, INITIAL)], recorded(late=[LATE])),
     "I010": stopped,
     "I011": lambda: undoing(DeleteModel("Order")),
+    "I012": lambda: of(BACK, recorded(INITIAL, late=[LATE]), packaged={key(LATE): "shop-2.2.zip"}),
     "I020": lambda: in_the_way(
         Need.UNIQUE, 0, AlterField("Order", "number", models.CharField(max_length=20)), more=True
     ),
     "I021": lambda: hanging(Object("view", "reports.notes", Fate.GOES, "CREATE VIEW …"), keeping=Keeping()),
+    "I022": lambda: undoing(NOTE, recorded=RecordedObjects()),
 }

@@ -39,7 +39,8 @@ def glance() -> str:
     rows = ["| command | what for | options |\n|---|---|---|\n"]
     for name in commands():
         text = " ".join(str(load_command_class("rollback_app", name).help).split())
-        sentence = re.split(r"(?<=[.?]) |: ", text, maxsplit=1)[0].rstrip(".")
+        sentence = re.split(r"(?<=[.?]) |: ", text, maxsplit=1)[0]
+        sentence += "" if sentence.endswith((".", "?")) else "."
         options = ", ".join(f"`{option}`" for option in own_options(name) if option != "--noinput")
         part = ALIASES.get(name, name)
         rows.append(f"| [`{name}`](command.md#{part}) | {sentence} | {options} |\n")
