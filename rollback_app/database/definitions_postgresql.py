@@ -134,7 +134,7 @@ SELECT n, rank, objid, objsubid, 1, CASE
         FROM pg_publication u WHERE u.oid = prpubid)
 END FROM seen
 UNION ALL
-SELECT n, rank, objid, objsubid, 2, format('SELECT pg_catalog.setval(%%L, %%s)', identity, number)
+SELECT n, rank, objid, objsubid, 2, format('SELECT pg_catalog.%%I(%%L, %%s)', 'setval', identity, number)
 FROM seen CROSS JOIN LATERAL (SELECT CASE WHEN has_sequence_privilege(seqrelid, 'SELECT, USAGE')
     THEN pg_sequence_last_value(seqrelid) END) last(number)
 WHERE seqrelid IS NOT NULL AND number IS NOT NULL

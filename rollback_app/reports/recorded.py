@@ -18,8 +18,9 @@ def plan_lines(preview: Preview, *, in_full: bool) -> Iterator[Line]:
         return
     yield Line()
     when = f"{local(recorded.at, moment.zone)} {moment.zone_name}"
-    yield Line(f"Views, functions and triggers become as they were recorded on {when}. Now", "MIGRATE_LABEL")
-    yield Line("these differ:", "MIGRATE_LABEL")
+    yield Line(
+        f"Views, functions and triggers become as they were recorded on {when}. Now these differ", "MIGRATE_LABEL"
+    )
     for does in Does:
         yield from _lines([each for each in recorded.changes if each.does is does], in_full=in_full)
     if not preview.one_transaction:

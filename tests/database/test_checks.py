@@ -169,6 +169,7 @@ SIZES = "Give one such as 10GB, 500MB or 0."
         ({"KEEP_AT_MOST": "10GB"}, []),
         ([], ["ROLLBACK must be a dict, not list."]),
         ({"RELAESE": "1.0", 1: 2}, ["ROLLBACK has an unknown key: 'RELAESE'.", "ROLLBACK has an unknown key: 1."]),
+        ({"OBJECTS": 1}, ["ROLLBACK['OBJECTS'] must be True or False, not int."]),
         ({"RECORD": "no"}, ["ROLLBACK['RECORD'] must be True or False, not str."]),
         ({"KEEP_DAYS": 0, "KEEP_AT_MOST": "10GB"}, []),
         ({"KEEP_DAYS": 0.5, "KEEP_AT_MOST": "1 kB"}, []),
