@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -62,8 +63,15 @@ class Place:
 
 
 def missing_table(model: ModelTable, known: Known) -> Reason:
+    if schema := _schema_of(model.table):
+        return reason(f"Its table is in a schema of its own, {schema}, which is not looked at.", Answer.MAYBE, *ALL)
     now = known.names.get((model.table, ""))
     return reason(f"There is no table {model.table}{f': it is called {now} now' if now else ''}.", Answer.NO, *ALL)
+
+
+def _schema_of(table: str) -> str:
+    """The schema that a name holds, as other"."table does; mostly empty."""
+    return ".".join([part for part in re.split('["`]', table) if part.strip(".")][:-1])
 
 
 def missing_columns(place: Place) -> Iterator[Reason]:
@@ -261,7 +269,7 @@ def models_that_point_here(place: Place) -> Iterator[Reason]:
     """Tables that Django itself looks through when it deletes a row here."""
     for model, wanted in place.known.pointing.get(place.model.table, ()):
         relation = place.schema.relations.get(model.table)
-        if wanted.on_delete == "DJANGO":
+        if wanted.on_delete == "DJANGO" and not _schema_of(model.table):
             if relation is None or wanted.column not in relation.columns:
                 text = f"To delete a row, this code looks for {wanted.column} in {model.table}, which is not there."
                 yield reason(text, Answer.NO, Does.DELETES)

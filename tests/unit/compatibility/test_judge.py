@@ -53,6 +53,15 @@ def test_of_a_model_that_is_not_managed_nothing_is_sure() -> None:
     assert answers(found) == ""
 
 
+@pytest.mark.parametrize("name", ['s"."t', "s`.`t"])
+def test_a_table_of_another_schema_is_not_taken_for_missing(name: str) -> None:
+    pointing = Wanted("u_id", ID, points_to="u", constraint=True, on_delete="DJANGO")
+    found, other = judge([model(name, pointing), model("u")], schema(table("u")))
+    assert answers(other) == ""
+    assert answers(found) == "reads maybe, inserts maybe, updates maybe, deletes maybe"
+    assert found.because == ("Its table is in a schema of its own, s, which is not looked at.",)
+
+
 def test_a_part_of_the_rows_is_in_the_table_of_a_parent() -> None:
     new = Column("new", ID, null=False)
     heir, parent = judge(
