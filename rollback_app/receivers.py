@@ -42,13 +42,23 @@ def gate(app_config: Any, using: str, plan: Sequence[Any] = (), **kwargs: Any) -
 
 
 def _holds(using: str) -> list[Hold]:
-    """Book-keeping that cannot be read never stands in the way."""
+    """Book-keeping that cannot be read never stands in the way.
+
+    Errors: CommandError, if a rollback is under way whose lock does not make this `migrate` wait.
+    """
     switch = conf.switched_off()
     if switch:
         return [Hold(HoldSource(switch))]
     kind = kind_of(connections[using])
+    if kind is None:
+        return []
+    database = kind(connections[using], Timeouts())
     try:
-        return holds(kind(connections[using], Timeouts())) if kind else []
+        if not database.locks_out_migrate and database.rollback_under_way() is not None:
+            raise CommandError(
+                f"{database.held(by_rollback=True).message}\nNothing was applied. Migrate when it is done."
+            )
+        return holds(database)
     except (DatabaseError, InterfaceError) as error:
         _LOGGER.warning("Whether migrate is held on %s could not be read: %s", using, error)
         return []

@@ -19,6 +19,7 @@ from django.test.utils import override_settings
 from rollback_app import workflow
 from rollback_app.bookkeeping import HOLDS_TABLE
 from rollback_app.bookkeeping.holds import HoldEntry
+from rollback_app.executor import Done, Progress
 from tests.support.commands import call, roll_back
 from tests.support.databases import Database
 from tests.support.history import deploy, keys, migrate
@@ -57,8 +58,13 @@ def option(shop: Database) -> str:
 
 
 def command(shop: Database, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """A container: a process of its own."""
+    """Alone: what a run has locked is free."""
     connections.close_all()
+    return in_a_container(shop, *words, **environment)
+
+
+def in_a_container(shop: Database, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """A process of its own."""
     return subprocess.run(
         [sys.executable, "-m", "django", *words, "--database", shop.alias],
         cwd=ROOT,
@@ -287,3 +293,20 @@ def test_a_hold_that_cannot_be_read_does_not_stand_in_the_way(
     with caplog.at_level(logging.WARNING), shop.connection.execute_wrapper(broken):
         migrate(shop.alias)
     assert "Whether migrate is held on" in caplog.text or "is ignored" in caplog.text
+
+
+@pytest.mark.databases("mariadb")  # elsewhere it waits
+def test_a_migrate_between_two_steps_is_refused(shop: Database) -> None:
+    said: list[subprocess.CompletedProcess[str]] = []
+
+    class Migrating(Progress):
+        def finished(self, done: Done) -> None:
+            said.append(in_a_container(shop, "migrate"))
+
+    workflow.roll_back(workflow.preview(DAY_2.isoformat(), using=[shop.alias]), destroy_data=True, progress=Migrating())
+    assert [process.returncode for process in said] == [1, 1]
+    for process in said:
+        assert "CommandError: Another rollback is running on mariadb: MariaDB, " in process.stderr
+        assert "Nothing was applied. Migrate when it is done." in process.stderr
+    assert keys(shop.alias) == AT_DAY_1
+    migrate(shop.alias)  # nothing holds it by now, since the run was not by the command

@@ -53,7 +53,7 @@ def _found_first(kind: Kind) -> str:
 
 def _migrate_waits(kind: Kind) -> str:
     if not kind.locks_out_migrate:
-        return "no; the next step notices it, and the run stops"
+        return "it is refused if it has this app; else the next step notices it, and the run stops"
     if kind.lets_readers_go_on:
         return "yes, when it writes; what it has read by then is from before the run"
     return "yes, and then sees what is left"
