@@ -14,6 +14,7 @@ KEYS = (
     "HOLD",
     "KEEP_AT_MOST",
     "KEEP_DAYS",
+    "KEEP_DROPPED",
     "MIGRATE",
     "OBJECTS",
     "PACKAGE",
@@ -22,7 +23,7 @@ KEYS = (
     "RELEASE",
     "REVERSES",
 )
-_SWITCHES = ("HOLD", "MIGRATE", "OBJECTS", "PACKAGE", "PUT_BACK", "RECORD")
+_SWITCHES = ("HOLD", "KEEP_DROPPED", "MIGRATE", "OBJECTS", "PACKAGE", "PUT_BACK", "RECORD")
 LONGEST_RELEASE = 200
 KEEP_DAYS: float = 30
 _MOST_DAYS = 365_000  # which dates can be reckoned with
@@ -65,6 +66,11 @@ def keep_at_most() -> str | None:
     """How much a run keeps at most, as it is typed; None if nobody says."""
     size = _settings().get("KEEP_AT_MOST")
     return None if size is None else str(size)
+
+
+def keeps_dropped() -> bool:
+    """Does `migrate` keep what its own operations destroy?"""
+    return bool(_settings().get("KEEP_DROPPED", False))
 
 
 def release_problem() -> str:

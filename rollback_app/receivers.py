@@ -1,4 +1,4 @@
-"""Stands before `migrate`, records each deployment, and puts back what rollbacks have kept.
+"""Stands before `migrate`, records each deployment, keeps what it destroys, and puts back what rollbacks have kept.
 
 Imported when the apps are ready, because it has a model.
 """
@@ -24,10 +24,11 @@ from .bookkeeping import Recorder, add_package, holds
 from .database import Timeouts, kind_of
 from .errors import CodeUnusable
 from .history import Hold, HoldSource, held
-from .kept import AfterMigrate
+from .kept import AfterMigrate, BeforeDrops
+from .safety import Keeping, Size
 
 _RECORDER = Recorder()
-_AFTER_MIGRATE = AfterMigrate()
+_AFTER_MIGRATE, _BEFORE_DROPS = AfterMigrate(), BeforeDrops()
 _LOGGER = logging.getLogger(__name__)
 
 
@@ -118,6 +119,21 @@ def ended(using: str, **kwargs: Any) -> None:
     _RECORDER.end(using)
 
 
+def will_keep(using: str, plan: Sequence[Any] = (), **kwargs: Any) -> None:
+    if conf.keeps_dropped() and not _is_of_tests(using):
+        _BEFORE_DROPS.begin(using, plan, _keeping())
+
+
+def _keeping() -> Keeping:
+    """A wrong size never stops `migrate`."""
+    size = conf.keep_at_most()
+    try:
+        return Keeping() if size is None else Keeping(at_most=Size.parse(size).bytes)
+    except ValueError as error:
+        _LOGGER.warning("ROLLBACK['KEEP_AT_MOST'] is wrong: %s", error)
+        return Keeping()
+
+
 def will_put_back(using: str, plan: Sequence[Any] = (), **kwargs: Any) -> None:
     # Behind all that others have connected by now: rows may point to what their receivers make.
     if _AFTER_MIGRATE.begin(using, plan):
@@ -134,6 +150,7 @@ def _connect_last(receiver: Any, uid: str) -> None:
 def put_back(sender: Any, using: str, **kwargs: Any) -> None:
     if _is_last(sender):
         tell = kwargs["stdout"].write if kwargs.get("stdout") and kwargs.get("verbosity") else lambda line: None
+        _BEFORE_DROPS.end(using, tell)
         _AFTER_MIGRATE.end(using, kwargs.get("apps", apps), tell, wanted=conf.puts_back())
 
 
@@ -155,6 +172,7 @@ def connect() -> None:
     pre_migrate.connect(store, dispatch_uid="rollback_app.store")
     pre_migrate.connect(began, dispatch_uid="rollback_app.began")
     post_migrate.connect(ended, dispatch_uid="rollback_app.ended")
+    pre_migrate.connect(will_keep, dispatch_uid="rollback_app.will_keep")
     pre_migrate.connect(will_put_back, dispatch_uid="rollback_app.will_put_back")
     post_migrate.connect(put_back, dispatch_uid="rollback_app.put_back")
     post_migrate.connect(objects_are_there, dispatch_uid="rollback_app.objects_are_there")

@@ -46,6 +46,7 @@ class KeptEntry(models.Model):
     names = models.TextField(default="[]")
     fingerprint = models.TextField(default="")
     changing = models.BooleanField(default=False)
+    by_migrate = models.BooleanField(default=False)
 
     class Meta(OwnMeta):
         db_table = TABLE
@@ -102,7 +103,8 @@ class Catalogue:
         if entry.kind in (KeptKind.TABLE, KeptKind.COLUMN) and entry.put_back:
             names = entry.names or [(entry.table, entry.column)]
             return not any(is_there(self.database.connection, table, column) for table, column in names)
-        return not entry.put_back or entry.about not in {str(record.key) for record in self.database.records()}
+        is_applied = entry.about in {str(record.key) for record in self.database.records()}
+        return not entry.put_back or is_applied == entry.by_migrate
 
     def add(self, **values: Any) -> int:
         """Write an entry, and give its number, of which there is no table yet. values: as `safety.Kept` has them, without the
@@ -154,6 +156,7 @@ def _kept(row: Any) -> Kept:
         names=_pairs(json.loads(row.names)),
         fingerprint=row.fingerprint,
         changing=row.changing,
+        by_migrate=row.by_migrate,
     )
 
 

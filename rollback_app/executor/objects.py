@@ -12,7 +12,7 @@ from django.db.utils import DatabaseError
 
 from rollback_app.database import Database, first_line
 from rollback_app.planner import Plan, Step, known
-from rollback_app.safety import ListedObject, gone
+from rollback_app.safety import KEPT_PREFIX, ListedObject, gone
 from rollback_app.states import States, acts_as
 
 from . import advice
@@ -73,12 +73,14 @@ class ObjectGuard:
         return list(self._database.connection.introspection.table_names())
 
     def _listing(self) -> list[ListedObject]:
-        """By the numbers that the database gives, or else by the names that their tables had before the run."""
+        """By the numbers that the database gives, or else by the names that their tables had before the run; without tables of
+        kept rows, which go when these are put back."""
         return [
             each._replace(
                 id=each.id.replace(f" {each.table}.", f" {self._first_names.get(each.table, each.table)}.", 1)
             )
             for each in self._database.listing(self._known)
+            if not each.table.rpartition(".")[2].startswith(KEPT_PREFIX)
         ]
 
     def _make_again(self, step: Step) -> None:

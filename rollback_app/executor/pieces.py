@@ -19,7 +19,7 @@ from rollback_app.states import Undo, acts_as, leaves
 
 from .failures import StepFailed
 from .progress import Bookmark, Done, Keeper
-from .steps import backwards, in_words, new_editor
+from .steps import backwards, give_back, in_words, new_editor
 from .watch import Watch
 
 
@@ -66,6 +66,7 @@ def undo_in_pieces(
                     watch.guard_callbacks()
         if undo.rendered_everything:
             watch.progress.rendered_everything(undo.operation)
+    give_back(step, undos, watch, keeper)
     with _transaction(database):
         database.delete_records(step.records)
         bookmark.step_done(number)

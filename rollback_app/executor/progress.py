@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 from django.db.migrations.operations.base import Operation
 
@@ -60,6 +61,10 @@ class Keeper:
     def dropping(self, step: Step, statements: Sequence[str]) -> AbstractContextManager[None]:
         """These statements of a step, which is not one transaction, are executed inside. Errors: as `before_step`."""
         return nullcontext()
+
+    def give_back(self, step: Step, apps: Any) -> None:
+        """A step is undone, and not committed yet where it is a transaction. apps: the registry whose models fit the database by
+        then."""
 
     def step_done(self, step: Step) -> None:
         """A step of a run that is not one transaction is done."""

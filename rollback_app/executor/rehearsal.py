@@ -22,6 +22,7 @@ from .progress import Bookmark, Done, Keeper, Progress
 from .run import run
 
 BEFORE, AFTER, RECEIVED = "before the first step", "after the last step", "after the receivers"
+KEEPS, PUTS_BACK, BRINGS_BACK = "To keep data", "To put data back", "To bring back views, functions and triggers"
 
 
 _NOTES = (KEPT_TABLE, OBJECTS_TABLE, SNAPSHOTS_TABLE)
@@ -40,9 +41,11 @@ class Rehearsed:
 
 @dataclass(frozen=True)
 class Around:
-    """What keeps data, before the first step or after the last one, and what brings back views, functions and triggers, after the
-    receivers. statements: without those of the catalogue."""
+    """What keeps data, before the first step or after the last one, puts back after a step what a `migrate` had kept, or brings
+    back views, functions and triggers, after the receivers. statements: without those of the catalogue."""
 
+
+    doing: str
     when: str
     seconds: float
     statements: tuple[str, ...]
@@ -94,8 +97,8 @@ def rehearse(
         for done in outcome.done
     )
     around = tuple(
-        Around(when, recorder.seconds[when], tuple(statements))
-        for when in (BEFORE, AFTER, RECEIVED)
+        Around(doing, when, recorder.seconds[when], tuple(statements))
+        for when, doing in recorder.doing.items()
         if (statements := recorder.statements[when])
     )
     return Rehearsal(steps, around, traces.locks, outcome.comparison)
@@ -119,7 +122,8 @@ class _Recorder(Progress):
     def __init__(self, database: Database, inner: Progress) -> None:
         self.database, self.inner = database, inner
         self.shows_sql = inner.shows_sql
-        self.statements: dict[Step | str, list[str]] = {BEFORE: [], AFTER: [], RECEIVED: []}
+        self.statements: dict[Step | str, list[str]] = {}
+        self.doing: dict[str, str] = {}
         self.rows: dict[Step, int] = {}
         self.seconds: dict[str, float] = {}
         self.part: Step | str | None = None
@@ -140,9 +144,9 @@ class _Recorder(Progress):
         return isinstance(self.part, str) and any(f'"{table}"' in sql for table in _NOTES)
 
     @contextmanager
-    def around(self, when: str) -> Iterator[None]:
+    def around(self, when: str, doing: str = KEEPS) -> Iterator[None]:
         """What is sent meanwhile belongs to no step."""
-        self.part = when
+        self.part, self.statements[when], self.doing[when] = when, [], doing
         start = time.monotonic()
         yield
         self.part, self.seconds[when] = None, time.monotonic() - start
@@ -187,12 +191,16 @@ class _Watched(Keeper):
         with self._recorder.around(BEFORE):
             return self._inner.before_steps()
 
+    def give_back(self, step: Step, apps: Any) -> None:
+        with self._recorder.around(f"after {step.key}", PUTS_BACK):
+            self._inner.give_back(step, apps)
+
     def after_steps(self) -> None:
         with self._recorder.around(AFTER):
             self._inner.after_steps()
 
     def after_receivers(self) -> Collection[str]:
-        with self._recorder.around(RECEIVED):
+        with self._recorder.around(RECEIVED, BRINGS_BACK):
             return self._inner.after_receivers()
 
 

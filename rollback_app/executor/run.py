@@ -23,7 +23,7 @@ from .failures import StepFailed, after_all_or_nothing, after_some_steps
 from .pieces import undo_in_pieces
 from .progress import Bookmark, Done, Keeper, Progress
 from .signals import signals
-from .steps import undo
+from .steps import give_back, undo
 from .watch import Watch
 
 _Prepare = Callable[[], Plan]
@@ -99,7 +99,7 @@ def _in_one_transaction(
                 with watch.keeping(None):
                     watch.expects_gone(keeper.before_steps())
                 watch.prepare_to_verify(plan, states)
-                _undo_all(database, plan, states, watch, done)
+                _undo_all(database, plan, states, watch, done, keeper)
                 with watch.keeping(None):
                     keeper.after_steps()
             _bring_back(keeper, watch)
@@ -121,7 +121,7 @@ def _bring_back(keeper: Keeper, watch: Watch) -> None:
         watch.expects_gone(keeper.after_receivers())
 
 
-def _undo_all(database: Database, plan: Plan, states: States, watch: Watch, done: list[Done]) -> None:
+def _undo_all(database: Database, plan: Plan, states: States, watch: Watch, done: list[Done], keeper: Keeper) -> None:
     """Undo all steps and delete the records. Should SQL or code commit, which cannot be known before, then the records tell which
     steps were done."""
     waiting: list[Record] = []
@@ -130,6 +130,7 @@ def _undo_all(database: Database, plan: Plan, states: States, watch: Watch, done
             database.delete_records(waiting)
             waiting.clear()
         done.append(undo(database, step, undos, watch))
+        give_back(step, undos, watch, keeper)
         waiting += step.records
     database.delete_records([*waiting, *plan.squashes])
 
@@ -196,6 +197,7 @@ def _one_step(
             keeper.step_done(step)
             return found
         found = undo(database, step, undos, watch)
+        give_back(step, undos, watch, keeper)
         watch.step_undone(step)
         database.delete_records(step.records)
         keeper.step_done(step)

@@ -16,7 +16,7 @@ from rollback_app.planner import Step, is_concurrent, name_of_code, without_conc
 from rollback_app.states import Undo, acts_as, leaves
 
 from .objects import is_known
-from .progress import Done
+from .progress import Done, Keeper
 from .watch import Watch
 
 
@@ -43,6 +43,13 @@ def undo(database: Database, step: Step, undos: list[Undo], watch: Watch) -> Don
     done = Done(step, time.monotonic() - start)
     watch.progress.finished(done)
     return done
+
+
+def give_back(step: Step, undos: list[Undo], watch: Watch, keeper: Keeper) -> None:
+    """Put back what applying this step, which is undone now, had destroyed and kept."""
+    if undos:
+        with watch.failures(step, "putting back what a migrate had kept"):
+            keeper.give_back(step, undos[-1].to_state.asked)
 
 
 def new_editor(database: Database) -> BaseDatabaseSchemaEditor:

@@ -1,10 +1,11 @@
-"""What a rollback drops is kept before its first step, and put back when a `migrate` makes it again."""
+"""What a rollback drops is kept before its first step, and put back when a `migrate` makes it again; and the other way round."""
 
-from .after_migrate import AfterMigrate
+from .after_migrate import AfterMigrate, left_behind
+from .before_drops import BeforeDrops
 from .keep import Keeper
 from .objects import make_again
 from .put_back import put_back
 from .recorded import BringsBack
 from .store import drop, look
 
-__all__ = ["AfterMigrate", "BringsBack", "Keeper", "drop", "look", "make_again", "put_back"]
+__all__ = ["AfterMigrate", "BeforeDrops", "BringsBack", "Keeper", "drop", "left_behind", "look", "make_again", "put_back"]

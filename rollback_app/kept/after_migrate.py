@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from rollback_app.database import Database, Timeouts, first_line, kind_of, shape
 from rollback_app.errors import database_option
 from rollback_app.safety import Kept, KeptKind, KeptState
 
+from .order import newest
 from .put_back import put_back
 
 _LOGGER = logging.getLogger("rollback_app.kept")
@@ -72,14 +73,7 @@ class AfterMigrate:
         made = [entry for entry in waiting if _is_made(entry, begun.types, _type(database, entry))]
         objects = {entry.name for entry in made if entry.kind is KeptKind.OBJECT}
         ready = [entry for entry in waiting if entry in made or entry.name in objects]  # rows of a table that one makes
-        newest: dict[Any, int] = {}
-        older: set[int] = set()
-        for entry in ready:  # newest first
-            if newest.setdefault((entry.kind, entry.source), entry.number) != entry.number:
-                older.add(entry.number)
-                why = f"a newer copy, {newest[entry.kind, entry.source]}, was put back"
-                catalogue.change(entry.number, why=((entry.left, why),), tried=True)
-        ready = [entry for entry in ready if entry.number not in older]
+        ready = newest(catalogue, ready)
         if not wanted:
             for entry in ready[::-1]:
                 catalogue.change(entry.number, tried=True)
@@ -102,19 +96,22 @@ class AfterMigrate:
 
 
 def _say(database: Database, entry: Kept) -> None:
-    """A warning about what is left, or gone."""
-    if entry.state is KeptState.DROPPED:
-        _warn(database, f"the table with the rows of {entry.source}, number {entry.number}, was dropped by somebody.")
-    elif entry.state is not KeptState.PUT_BACK:
-        reasons = "; ".join(
-            f"{number}: {why}" if entry.kind is not KeptKind.OBJECT else why for number, why in entry.why
-        )
-        by_hand = _BY_HAND.format(entry.number, database_option(database.alias))
-        what = f"{entry.left} of {entry.rows} rows" if entry.kind is not KeptKind.OBJECT else "it"
-        _warn(
-            database,
-            f"{entry.source}: {what} could not be put back ({reasons}). {by_hand}",
-        )
+    for words in left_behind([entry], database.alias):
+        _warn(database, words)
+
+
+def left_behind(entries: Iterable[Kept], alias: str) -> Iterator[str]:
+    """A sentence about each of these entries that was put back, and of which something is left, or gone."""
+    for entry in entries:
+        if entry.state is KeptState.DROPPED:
+            yield f"the table with the rows of {entry.source}, number {entry.number}, was dropped by somebody."
+        elif entry.state is not KeptState.PUT_BACK:
+            reasons = "; ".join(
+                f"{number}: {why}" if entry.kind is not KeptKind.OBJECT else why for number, why in entry.why
+            )
+            what = f"{entry.left} of {entry.rows} rows" if entry.kind is not KeptKind.OBJECT else "it"
+            by_hand = _BY_HAND.format(entry.number, database_option(alias))
+            yield f"{entry.source}: {what} could not be put back ({reasons}). {by_hand}"
 
 
 def _warn(database: Database, words: str) -> None:
@@ -122,7 +119,8 @@ def _warn(database: Database, words: str) -> None:
 
 
 def _waiting(database: Database) -> list[Kept]:
-    return [each for each in Catalogue(database).entries() if each.open and each.put_back and not each.tried]
+    found = Catalogue(database).entries()
+    return [each for each in found if each.open and each.put_back and not each.tried and not each.by_migrate]
 
 
 def _type(database: Database, entry: Kept) -> str | None:

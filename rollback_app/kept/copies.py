@@ -15,7 +15,7 @@ from rollback_app.database import Database, fingerprint, shape, typed, updating
 from rollback_app.errors import RollbackError
 from rollback_app.safety import Kept, KeptKind, ToKeep
 
-_COMMENT = "Rows that a rollback has kept: see `python manage.py showkept {}`. Dropped by `dropkept {}`."
+_COMMENT = "Rows that were kept before they were dropped: see `python manage.py showkept {}`. Dropped by `dropkept {}`."
 _AGAIN = "Stop what writes to it, then {again}. It is then copied again."
 
 

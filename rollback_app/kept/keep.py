@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from typing import Any
 
 from django.db import transaction
 from django.db.utils import DatabaseError, InterfaceError
@@ -11,17 +12,21 @@ from django.db.utils import DatabaseError, InterfaceError
 from rollback_app.bookkeeping import Catalogue
 from rollback_app.database import Database, Shape, shape
 from rollback_app.planner import Step
-from rollback_app.safety import Kept, KeptKind, KeptState, ToKeep
+from rollback_app.safety import Kept, KeptKind, KeptState, ToKeep, coming_back
 
 from .copies import BECAME, Copies, NotKept
 from .objects import keep_objects
+from .order import newest
 from .pending import Pending, names_during
+from .put_back import put_back
 from .recorded import BringsBack
 
 
 class Keeper:
-    """Keeps these things before these steps, for the run of this number in the journal. objects: brings back views, functions and
-    triggers. kept: what it has kept, once it has."""
+    """Keeps these things before these steps, for the run of this number in the journal, and puts back after each what a `migrate`
+    had kept. objects: brings back views, functions and triggers. by_migrate: is it a `migrate` that keeps, and the step that of
+    `planner.applied`? gives_back: is anything put back? kept: what it has kept, once it has. given_back: what it has put back, as
+    far as that went."""
 
     def __init__(
         self,
@@ -31,17 +36,20 @@ class Keeper:
         objects: BringsBack | None = None,
         *,
         one_transaction: bool,
+        by_migrate: bool = False,
+        gives_back: bool = False,
     ) -> None:
         self._database, self._steps = database, steps
         self._things = [thing for thing in things if thing.kind is not KeptKind.OBJECT]
         self._objects = [thing for thing in things if thing.kind is KeptKind.OBJECT]
-        self._one_transaction = one_transaction
+        self._one_transaction, self._by_migrate, self._gives_back = one_transaction, by_migrate, gives_back
         self._catalogue, self._copies = Catalogue(database), Copies(database)
-        self._pending = Pending(database, self._catalogue, self._copies, steps)
+        self._pending = Pending(database, self._catalogue, self._copies, steps, by_migrate=by_migrate)
         self._numbers: list[int] = []
         self.objects = objects
         self.run = 0
         self.kept: tuple[Kept, ...] = ()
+        self.given_back: list[Kept] = []
 
     def before_steps(self) -> Collection[str]:
         """Under the lock of the run, and in its transaction, where there is one. If it fails, what it has copied is gone again.
@@ -77,6 +85,15 @@ class Keeper:
     def dropping(self, step: Step, statements: Sequence[str]) -> AbstractContextManager[None]:
         """Some statements of such a step are executed inside. Errors: as `before_step`."""
         return self._pending.dropping(step, statements)
+
+    def give_back(self, step: Step, apps: Any) -> None:
+        """A step is undone, and not committed yet where it is a transaction. apps: the registry whose models fit the database."""
+        if self._gives_back and not step.fake:
+            entries = newest(self._catalogue, coming_back(self._catalogue.entries(), {str(step.key)}))
+            numbers = [entry.number for entry in entries]
+            self.given_back += put_back(self._database, entries, made_now=numbers, apps=apps)
+            if numbers and self._database.connection.in_atomic_block:
+                self._database.check_rows()  # PostgreSQL alters no table with pending trigger events
 
     def step_done(self, step: Step) -> None:
         """A step that is committed by itself has dropped its things."""
@@ -148,6 +165,7 @@ class Keeper:
             "columns": _columns(thing, there, columns),
             "put_back": thing.put_back,
             "about": thing.about,
+            "by_migrate": self._by_migrate,
             "state": KeptState.KEPT,
         }
         if not self._one_transaction:

@@ -1,10 +1,25 @@
-"""In which order entries go back."""
+"""Which entries go back, and in which order."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from rollback_app.bookkeeping import Catalogue
+from rollback_app.safety import Kept, KeptKind
+
 from .moves import Move
+
+
+def newest(catalogue: Catalogue, entries: Sequence[Kept]) -> list[Kept]:
+    """Of each source the newest, which the others must not overwrite: they stay kept, to be put back by hand. entries: newest
+    first."""
+    found: dict[tuple[KeptKind, str], Kept] = {}
+    for entry in entries:
+        first = found.setdefault((entry.kind, entry.source), entry)
+        if first is not entry:
+            why = f"a newer copy, {first.number}, was put back"
+            catalogue.change(entry.number, why=((entry.left, why),), tried=True)
+    return list(found.values())
 
 
 def in_order(moves: Sequence[Move]) -> list[list[Move]]:

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from rollback_app.bookkeeping import RUNS_TABLE, Catalogue
 from rollback_app.database import Database, is_there
-from rollback_app.planner import Effect, Kind, Step
+from rollback_app.planner import Effect, Kind, Step, renamed
 from rollback_app.safety import Kept, KeptKind, KeptState, ToKeep
 
 from .copies import Copies, written_to
@@ -20,8 +20,11 @@ class Pending:
     """Knows each copy whose source has still to be dropped. The source is compared with what it was when it was copied before a
     step drops it, and before a step that may change its rows; after such a step, what it is then is what counts."""
 
-    def __init__(self, database: Database, catalogue: Catalogue, copies: Copies, steps: Sequence[Step]) -> None:
+    def __init__(
+        self, database: Database, catalogue: Catalogue, copies: Copies, steps: Sequence[Step], *, by_migrate: bool
+    ) -> None:
         self._database, self._catalogue, self._copies = database, catalogue, copies
+        self._by_migrate = by_migrate
         self._steps = steps
         self._entries: dict[int, Kept] = {}
         self._called: dict[int, _Name] = {}  # what the source is called at this point of the run
@@ -86,7 +89,7 @@ class Pending:
             elif entry.state is KeptState.COPIED and entry.kind is not KeptKind.OBJECT:
                 if entry.number in kept and entry.put_back:
                     self._settle(entry)
-                else:
+                elif entry.by_migrate == self._by_migrate:
                     found.append(entry)
         return found
 
@@ -181,12 +184,8 @@ def names_during(steps: Sequence[Step], about: str, table: str, column: str) -> 
     names = [(table, column)]
     for step in steps:
         for effect in step.effects:
-            table, column = names[-1]
-            if effect.renamed_to and effect.table == table:
-                if not effect.column:
-                    names.append((effect.renamed_to, column))
-                elif effect.column == column:
-                    names.append((table, effect.renamed_to))
+            found = renamed([effect], *names[-1])
+            names += [found] * (found != names[-1])
         if str(step.key) == about:
             break
     return names

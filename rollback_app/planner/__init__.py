@@ -3,9 +3,10 @@
 "Why is this migration in my plan?" is answered here and nowhere else.
 """
 
+from .applying import applied, may_destroy
 from .choice import DEFAULT_GAP, NO_CHOICES, Choices, Pull
 from .commands import Commands, migrate_commands
-from .current_names import Help, Reach, Right, all_requirements, drops, rights
+from .current_names import Help, Reach, Right, all_requirements, drops, renamed, rights
 from .effect import Effect, Kind, is_concurrent
 from .forward import code_on_the_way
 from .known import Known, known
@@ -39,15 +40,18 @@ __all__ = [
     "Step",
     "TableChange",
     "all_requirements",
+    "applied",
     "code_on_the_way",
     "drops",
     "is_concurrent",
     "is_exclusion",
     "is_filled",
     "known",
+    "may_destroy",
     "migrate_commands",
     "name_of_code",
     "plan",
+    "renamed",
     "rights",
     "table_changes",
     "without_concurrently",

@@ -7,12 +7,14 @@ look at the database before the run, it has to be asked for by its current name.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
 from django.db.models import CheckConstraint
+
+from rollback_app.history import Position
 
 from .effect import Effect, Kind
 from .plan import Plan, Step
@@ -160,10 +162,21 @@ class CurrentNames:
         return self.is_made(table, "") or bool(self._gone) or requirement.column in self._freed
 
 
-def drops(plan: Plan) -> list[tuple[Step, Effect, str, str]]:
+def renamed(effects: Iterable[Effect], table: str, column: str) -> tuple[str, str]:
+    """What a table and a column of it are called after these effects."""
+    for effect in effects:
+        if effect.renamed_to and effect.table == table:
+            if not effect.column:
+                table = effect.renamed_to
+            elif effect.column == column:
+                column = effect.renamed_to
+    return table, column
+
+
+def drops(steps: Iterable[Step]) -> list[tuple[Step, Effect, str, str]]:
     """(step, effect, table, column) of each drop, except of what the run itself made."""
     today, found = CurrentNames(), []
-    for step, effect in _all(plan):
+    for step, effect in _all(steps):
         table, column = today.names(effect)
         if effect.kind in (Kind.DROPS_TABLE, Kind.DROPS_COLUMN) and not today.is_made(table, column):
             found.append((step, effect, table, column))
@@ -171,12 +184,15 @@ def drops(plan: Plan) -> list[tuple[Step, Effect, str, str]]:
     return found
 
 
-def all_requirements(plan: Plan) -> Iterator[tuple[Step, Requirement, Help]]:
-    """(step, requirement, what code that runs before it may do for it) of each requirement."""
+def all_requirements(
+    steps: Iterable[Step], resumes: Position | None = None
+) -> Iterator[tuple[Step, Requirement, Help]]:
+    """(step, requirement, what code that runs before it may do for it) of each requirement. resumes: where in them an earlier
+    run stopped, if it did."""
     today = CurrentNames()
-    for step, effect in _all(plan):
+    for step, effect in _all(steps):
         # The operations of a step that broke off are done in part.
-        broken_off = plan.earlier.resumes is not None and plan.earlier.resumes.key == step.key
+        broken_off = resumes is not None and resumes.key == step.key
         for requirement in () if broken_off else effect.requirements:
             # No row meets or breaks the last need: see `table_changes`.
             if requirement.need is not Need.TYPE_CHANGES and (found := today.requirement(requirement)):
@@ -187,7 +203,7 @@ def all_requirements(plan: Plan) -> Iterator[tuple[Step, Requirement, Help]]:
 def rights(plan: Plan) -> set[tuple[str, Right]]:
     """(table, right) for each table that a plan changes, drops or makes."""
     today, found = CurrentNames(), set[tuple[str, Right]]()
-    for step, effect in _all(plan):
+    for step, effect in _all(plan.steps):
         table = today.table(effect.table or effect.touches)
         if table and not today.is_made(table, ""):
             if effect.kind is Kind.DROPS_TABLE:
@@ -215,7 +231,7 @@ def _makes_an_index(effect: Effect) -> bool:
     )
 
 
-def _all(plan: Plan) -> Iterator[tuple[Step, Effect]]:
-    for step in plan.steps:
+def _all(steps: Iterable[Step]) -> Iterator[tuple[Step, Effect]]:
+    for step in steps:
         for effect in step.effects:
             yield step, effect

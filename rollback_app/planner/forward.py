@@ -12,13 +12,13 @@ from django.db.migrations.operations.special import SeparateDatabaseAndState
 from rollback_app.states import acts_as
 
 from .current_names import Reach
-from .plan import Plan, Step
+from .plan import Step
 from .sql_statements import texts
 
 
-def code_on_the_way(plan: Plan) -> list[Reach]:
+def code_on_the_way(steps: Iterable[Step]) -> list[Reach]:
     """What code and SQL of these migrations may fill, going forward."""
-    return [reach for step in plan.steps for reach in _code(step, step.migration.operations)]
+    return [reach for step in steps for reach in _code(step, step.migration.operations)]
 
 
 def _code(step: Step, operations: Iterable[Operation]) -> Iterator[Reach]:

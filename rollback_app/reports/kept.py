@@ -7,7 +7,7 @@ from typing import Any
 
 from rollback_app.errors import database_option
 from rollback_app.moments import ago
-from rollback_app.safety import Count, Kept, KeptData, KeptKind, KeptState, Refused, Size, ToKeep, table_of
+from rollback_app.safety import Back, Count, Kept, KeptData, KeptKind, KeptState, Refused, Size, ToKeep, table_of
 
 from .base import Line, Report, number_of, stamp, utc
 
@@ -79,6 +79,40 @@ def kept_lines(entries: Sequence[Kept], alias: str, *, puts_back: bool) -> Itera
     yield Line(f"  python manage.py putback {' '.join(str(each.number) for each in entries)}{suffix}", whole=True)
 
 
+def puts_back(backs: Sequence[Back]) -> Iterator[str]:
+    """The sentence of the summary about what a `migrate` has kept."""
+    if backs:
+        rows = sum(each.entry.left for each in backs)
+        yield f"Puts back {_numbers([each.entry.kind for each in backs])} ({number_of(rows, 'row')}) that a migrate kept."
+
+
+def back_in_words(back: Back) -> str:
+    """What stands for the words of an effect, whose table or column does not come back empty."""
+    words = back.effect.words.removesuffix(", empty").removesuffix(", without its values")
+    if back.entry.kind is KeptKind.TABLE:
+        return f"{words}, with {number_of(back.entry.left, 'kept row')}"
+    with_values = "with" if back.entry.kind is KeptKind.COLUMN else "and puts back"
+    return f"{words}, {with_values} {number_of(back.entry.left, 'kept value')}"
+
+
+def back_data(back: Back) -> dict[str, Any]:
+    return {
+        "number": back.entry.number,
+        "kind": back.entry.kind.value,
+        "source": back.entry.source,
+        "migration": back.entry.about,
+        "rows": back.entry.left,
+        "bytes": back.entry.bytes,
+    }
+
+
+def given_back_lines(entries: Sequence[Kept]) -> Iterator[Line]:
+    """What a run has put back."""
+    for each in entries:
+        if back := each.rows - each.left:
+            yield Line(f"Put back what a migrate had kept of {each.source}: {number_of(back, 'row')}.", "SUCCESS")
+
+
 def of_kept_data(found: KeptData, *, puts_back: bool, in_full: bool = False) -> Report:
     """What is kept in a database, newest first. puts_back: does `migrate` put it back? in_full: with its columns, and what may
     be done with it."""
@@ -104,7 +138,7 @@ def of_kept_data(found: KeptData, *, puts_back: bool, in_full: bool = False) -> 
 def _entry(each: Kept, found: KeptData, *, puts_back: bool, in_full: bool) -> Iterator[Line]:
     is_gone = each.number in found.without_table
     yield Line(f"{each.number}. {title(each)}", "MIGRATE_LABEL" if each.open else "", 3)
-    by = f", by rollback {each.run}" if each.run else ""
+    by = f", by rollback {each.run}" if each.run else ", by a migrate" if each.by_migrate else ""
     yield Line(f"   kept {ago(found.now - each.made)}, on {utc(each.made)}{by}", indent=3)
     if is_gone:
         yield Line(f"   Its table {table_of(each.number)} is gone: somebody dropped it.", "WARNING", 3)
@@ -147,12 +181,14 @@ _STATES = {
 def _next(each: Kept, *, puts_back: bool) -> Iterator[Line]:
     """What becomes of it, if nobody does anything."""
     if each.state is KeptState.COPIED:
-        yield Line("   The rollback that made this copy broke off, or is still under way.", indent=3)
+        who = "migrate" if each.by_migrate else "rollback"
+        yield Line(f"   The {who} that made this copy broke off, or is still under way.", indent=3)
     elif each.tried or not (each.put_back and puts_back):
         yield Line(f"   Only `putback {each.number}` puts it back.", indent=3)
     else:
         again = "changes it back" if each.kind is KeptKind.VALUES else "makes it again"
-        yield Line(f"   The next migrate that {again} puts this back.", indent=3)
+        who = f"A rollback of {each.about}" if each.by_migrate else f"The next migrate that {again}"
+        yield Line(f"   {who} puts this back.", indent=3)
 
 
 def _in_full(each: Kept, alias: str) -> Iterator[Line]:
@@ -236,4 +272,5 @@ def kept_data(each: Kept) -> dict[str, Any]:
         "state": each.state.value,
         "left": each.left,
         "why": [{"rows": rows, "reason": reason} for rows, reason in each.why],
+        "by": "migrate" if each.by_migrate else "rollback",
     }

@@ -16,7 +16,7 @@ from .base import Line, Report, local, number_of, stamp
 from .compatibility import data as verdict_data
 from .compatibility import of_older
 from .findings import findings
-from .kept import something, to_keep_data
+from .kept import back_data, something, to_keep_data
 from .recorded import plan_data, plan_lines
 from .steps import steps
 from .summary import summary
@@ -188,6 +188,7 @@ def _data(preview: Preview) -> dict[str, Any]:
         ],
         "deleted_rows": [{"migration": str(row.key), "applied": stamp(row.applied)} for row in plan.squashes],
         "kept": [to_keep_data(each) for each in something(preview.kept)],
+        "comes_back": [back_data(each) for each in preview.backs],
         "targets": {app: [key.name for key in targets] for app, targets in sorted(plan.stays.targets.items())},
         "deployments": [_deployment_data(group, plan) for group in plan.basis.deployments],
         "findings": [

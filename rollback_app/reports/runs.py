@@ -11,7 +11,7 @@ from rollback_app.safety import Comparison, Difference, Kept, ObjectChange, in_w
 
 from .base import Line, Report, forward, number_of, said, seconds, stamp, utc
 from .holds import hold_lines
-from .kept import kept_data, kept_lines
+from .kept import given_back_lines, kept_data, kept_lines
 from .recorded import changes_data, done_lines
 
 
@@ -27,15 +27,18 @@ def of_result(
     held: bool = False,
     puts_back: bool = True,
     by_older: bool = False,
+    given_back: Sequence[Kept] = (),
 ) -> Report:
     """What a run did to one database. done: each unapplied migration, with its seconds. release: the newest one undone.
-    comparison: only for programs, since people are told as soon as it is known. by_older: did the older release do it?"""
+    comparison: only for programs, since people are told as soon as it is known. by_older: did the older release do it? given_back:
+    what it has put back that a `migrate` had kept, as far as that went."""
     steps = list(done)
     total = sum(spent for _, spent in steps)
     number = number_of(len(steps), "migration")
     lines = [
         Line(f"Done: {number} unapplied on {alias} in {seconds(total)}." if steps else f"Done on {alias}.", "SUCCESS")
     ]
+    lines += given_back_lines(given_back)
     if deleted:
         lines.append(Line(f"Forgot {number_of(len(deleted), 'squash', 'squashes')}."))
     lines += done_lines(objects)
@@ -52,6 +55,7 @@ def of_result(
             "steps": [{"migration": str(key), "seconds": spent} for key, spent in steps],
             "deleted_rows": len(deleted),
             "kept": [kept_data(each) for each in kept],
+            "put_back": [kept_data(each) for each in given_back],
             "verification": of_verdict(comparison).data if comparison else None,
             "recorded_objects": changes_data(objects),
             "held": held,
@@ -121,10 +125,10 @@ def of_rehearsal(
     steps: Iterable[tuple[Key, float, int, Sequence[str]]],
     locks: Mapping[str, str],
     comparison: Comparison | None,
-    around: Iterable[tuple[str, float, Sequence[str]]] = (),
+    around: Iterable[tuple[str, str, float, Sequence[str]]] = (),
 ) -> Report:
     """What a rehearsal on one database tells. steps: each migration, with its seconds, changed rows and statements. locks: by
-    table the strongest that was held. around: when something else was done, in words, with its seconds and statements."""
+    table the strongest that was held. around: what else was done, and when, with its seconds and statements."""
     told = list(steps)
     total = sum(spent for _, spent, _, _ in told)
     number = number_of(len(told), "migration")
@@ -132,9 +136,8 @@ def of_rehearsal(
     for key, spent, rows, statements in told:
         lines.append(Line(f"  {key}: {seconds(spent)}, {number_of(rows, 'row')}", "MIGRATE_LABEL"))
         lines += _statements(statements)
-    for when, spent, statements in around:
-        what = "bring back views, functions and triggers" if "receivers" in when else "keep data"
-        lines.append(Line(f"  To {what}, {when}: {seconds(spent)}", "MIGRATE_LABEL"))
+    for doing, when, spent, statements in around:
+        lines.append(Line(f"  {doing}, {when}: {seconds(spent)}", "MIGRATE_LABEL"))
         lines += _statements(statements)
     if locks:
         lines.append(Line("The strongest lock on each table, held to the end of the run", "MIGRATE_LABEL"))
@@ -149,7 +152,7 @@ def of_rehearsal(
                 for key, spent, rows, statements in told
             ],
             "keeping": [
-                {"when": when, "seconds": spent, "sql": list(statements)} for when, spent, statements in around
+                {"when": when, "seconds": spent, "sql": list(statements)} for _, when, spent, statements in around
             ],
             "locks": dict(locks),
             "verification": of_verdict(comparison).data if comparison else None,

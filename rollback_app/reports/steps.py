@@ -12,7 +12,7 @@ from rollback_app.safety import Finding, Preview
 
 from .base import Line, local, number_of
 from .findings import SHOWN, badge
-from .kept import in_words, something
+from .kept import back_in_words, in_words, something
 
 SHOWN_STEPS = 20
 # What these say is part of what undoing a step does: they stand with it, in place of the words that they repeat.
@@ -61,7 +61,8 @@ def _step(
         yield Line(f"       is undone too because it depends on {step.because[0]}", indent=9)
     name = str(step.key)
     kept = {each.words: in_words(each) for each in something(preview.kept) if each.about == name}
-    parts = list(_parts(step, [finding for finding in findings if finding.about == name], kept))
+    full = {back.effect.words: back_in_words(back) for back in preview.backs if back.step == step}
+    parts = list(_parts(step, [finding for finding in findings if finding.about == name], kept, full))
     many = Counter(part.alike for part in parts)
     shown: Counter[tuple[str, str]] = Counter()
     for part in parts:
@@ -76,7 +77,10 @@ def _step(
             yield Line(f"       and {many[part.alike] - SHOWN} more like these{where}, see -v 2", indent=9)
 
 
-def _parts(step: Step, findings: Sequence[Finding], kept: Mapping[str, str]) -> Iterator[_Part]:
+def _parts(
+    step: Step, findings: Sequence[Finding], kept: Mapping[str, str], full: Mapping[str, str]
+) -> Iterator[_Part]:
+    """kept: what stands behind the words of an effect. full: what stands for them."""
     told: list[Finding] = []
     effects = [] if step.fake else list({effect.words: effect for effect in step.effects}.values())
     without = [effect.words for effect in effects if effect.kind is Kind.NO_EFFECT]
@@ -88,7 +92,7 @@ def _parts(step: Step, findings: Sequence[Finding], kept: Mapping[str, str]) -> 
         if effect.kind is Kind.IRREVERSIBLE:
             yield _Part("cannot be undone, see below", alike, "ERROR")
         elif effect.kind is not Kind.NO_EFFECT and not better:
-            yield _Part(effect.words + kept.get(effect.words, ""), alike)
+            yield _Part(full.get(effect.words, effect.words) + kept.get(effect.words, ""), alike)
     yield from (_found(finding, (finding.id, "")) for finding in findings if finding not in told)
     if without:
         more = f" and {len(without) - 1} more" if len(without) > 1 else ""

@@ -12,13 +12,13 @@ from rollback_app.safety import Finding, Level, Preview
 from .base import Line, number_of
 from .compatibility import YOU_MAY_NOT_NEED_IT
 from .findings import CONSENT
-from .kept import keeps
+from .kept import keeps, puts_back
 
 
 def summary(preview: Preview) -> Iterator[Line]:
     blockers, losses = len(preview.of_level(Level.BLOCKER)), preview.of_level(Level.LOSS)
     yield Line()
-    yield Line(" ".join([*_undoes(preview.plan), *keeps(preview.kept), *_loses(losses)]))
+    yield Line(" ".join([*_undoes(preview.plan), *keeps(preview.kept), *puts_back(preview.backs), *_loses(losses)]))
     yield from _nearly_kept(preview)
     if preview.plan.steps and preview.verdict and preview.verdict.outcome is Outcome.RUNS:
         yield Line(YOU_MAY_NOT_NEED_IT)

@@ -5,9 +5,11 @@ Each check is one function in the file of its theme; adding one is that function
 
 from .approval import Approved, approved_in, check_approved, is_digest
 from .checks import CHECKS, blockers, judge
+from .coming_back import Back, backs, coming_back
 from .comparison import Comparison, Difference, in_words
 from .consent import check_can_be_taken_back, check_nothing_blocks, check_nothing_lost
 from .counts import Count, Violations, digits
+from .destroyed import by_applying
 from .findings import Finding, Inspector, Level, Preview, Refused
 from .kept import KEPT_PREFIX, NOT_KEEPING, Keeping, Kept, KeptData, KeptKind, KeptState, Size, ToKeep, table_of
 from .listing import Listed, Listing, RolledBack, marks, rolled_back
@@ -20,6 +22,7 @@ __all__ = [
     "KEPT_PREFIX",
     "NOT_KEEPING",
     "Approved",
+    "Back",
     "Comparison",
     "Count",
     "Defined",
@@ -47,11 +50,14 @@ __all__ = [
     "ToKeep",
     "Violations",
     "approved_in",
+    "backs",
     "blockers",
+    "by_applying",
     "check_approved",
     "check_can_be_taken_back",
     "check_nothing_blocks",
     "check_nothing_lost",
+    "coming_back",
     "digits",
     "gone",
     "in_words",

@@ -6,7 +6,8 @@ import shlex
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 
-from rollback_app.planner import Help, Need, Plan, Requirement, Step, all_requirements
+from rollback_app.history import Position
+from rollback_app.planner import Help, Need, Requirement, Step, all_requirements
 
 from .counts import Count
 from .findings import Inspector
@@ -15,11 +16,19 @@ from .losses import LARGER, RIGHT, WHOLE, no_right, too_large
 
 
 def found(
-    plan: Plan, inspector: Inspector, keeping: Keeping, drops: Sequence[Drop], *, count: bool, one_transaction: bool
+    steps: Sequence[Step],
+    inspector: Inspector,
+    keeping: Keeping,
+    drops: Sequence[Drop],
+    *,
+    count: bool,
+    one_transaction: bool,
+    resumes: Position | None = None,
 ) -> Iterator[Change]:
-    """Each change of values, in the order of the plan. drops: what is kept before it."""
+    """Each change of values, in the order of these steps. drops: what is kept before it. resumes: where in them an earlier run
+    stopped, if it did."""
     keeper = _Keeper(inspector, keeping, drops, count=count)
-    for step, requirement, help in all_requirements(plan) if count or keeping.wanted else ():
+    for step, requirement, help in all_requirements(steps, resumes) if count or keeping.wanted else ():
         if requirement.need is not Need.KEPT or (help is Help.MAY_FILL and one_transaction):
             continue
         now = _as_of_now(requirement)

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 from rollback_app.planner import Plan
 
-from . import changes, history_checks, losses, object_checks, reverse_checks, row_checks, server_checks
+from . import changes, destroyed, history_checks, losses, object_checks, reverse_checks, row_checks, server_checks
+from .coming_back import Back
 from .findings import Finding, Inspector, Judged, Level
 from .kept import NOT_KEEPING, Keeping, ToKeep
 from .nearest import with_nearest
@@ -24,17 +25,20 @@ def judge(
     count: bool = True,
     keeping: Keeping = NOT_KEEPING,
     recorded: RecordedObjects | None = None,
+    backs: Sequence[Back] = (),
 ) -> tuple[tuple[Finding, ...], tuple[ToKeep, ...], RecordedObjects | None]:
     """(all findings about a plan, blockers first; what the run keeps; `recorded`, with what hangs on what the plan changes).
     What several operations of a step give alike is one finding. recorded: the objects that the run brings back; None, if it
-    shall not."""
-    drops = tuple(losses.found(plan, inspector, keeping, count=count))
-    changed = tuple(changes.found(plan, inspector, keeping, drops, count=count, one_transaction=one_transaction))
+    shall not. backs: what the run puts back."""
+    drops, changed = destroyed.found(
+        plan.steps, inspector, keeping, count=count, one_transaction=one_transaction, resumes=plan.earlier.resumes
+    )
     kept = [*(drop.keep for drop in drops if drop.keep), *changes.things(changed)]
     left, cared_for = parted(object_checks.found(plan, inspector), recorded, one_transaction=one_transaction)
     hanging = tuple(losses.hanging(left, kept, inspector, keeping))
     recorded = recorded and replace(recorded, hanging=cared_for)
-    findings = _found(CHECKS, Judged(plan, inspector, one_transaction, count, drops, hanging, changed, recorded))
+    judged = Judged(plan, inspector, one_transaction, count, drops, hanging, changed, recorded, tuple(backs))
+    findings = _found(CHECKS, judged)
     with_objects = [thing for each in hanging for thing in each.keep]
     return findings, (*kept, *with_objects, *losses.named(inspector, keeping)), recorded
 

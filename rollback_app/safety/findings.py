@@ -14,6 +14,7 @@ from rollback_app.history import Deployment, just_after
 from rollback_app.moments import Moment
 from rollback_app.planner import Known, Names, Plan, Requirement, Right, TableChange
 
+from .coming_back import Back
 from .counts import Count, Violations
 from .kept import Change, Drop, Hanging, ToKeep
 from .objects import Object
@@ -60,7 +61,7 @@ class Preview:
     alias, title: of the database. one_transaction: would all of it be one transaction? now: when it was read, aware, UTC. kept:
     what the run would keep of what it drops, in the order of the plan; also what holds nothing yet. verdict: could the older
     code run on the database as it is? None, if there is nothing to undo. reason: why it is done. recorded: the views, functions
-    and triggers that the run brings back; None, if it shall not.
+    and triggers that the run brings back; None, if it shall not. backs: what the run would put back that a `migrate` has kept.
     """
 
     alias: str
@@ -74,6 +75,7 @@ class Preview:
     verdict: Verdict | None = None
     reason: str = ""
     recorded: RecordedObjects | None = None
+    backs: tuple[Back, ...] = ()
 
     @property
     def nearly_kept(self) -> tuple[Deployment, datetime] | None:
@@ -138,7 +140,7 @@ class Inspector(Protocol):
 class Judged:
     """What the checks see. one_transaction: is the whole run one transaction? count: may rows be counted? drops: what the plan
     drops, and what of it is kept. hanging: what hangs on what it changes, and no migration knows. changes: values that it cuts or
-    rounds, and what of them is kept. recorded: the objects that it brings back, if it shall."""
+    rounds, and what of them is kept. recorded: the objects that it brings back, if it shall. backs: what the run puts back."""
 
     plan: Plan
     inspector: Inspector
@@ -148,3 +150,4 @@ class Judged:
     hanging: tuple[Hanging, ...] = ()
     changes: tuple[Change, ...] = ()
     recorded: RecordedObjects | None = None
+    backs: tuple[Back, ...] = ()

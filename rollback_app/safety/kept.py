@@ -142,9 +142,11 @@ class Kept:
 
     number: of the entry, and of its table. run: of the journal, 0 if the run was not noted. columns: (name, type) of the kept
     table, the type as the database spells it. rows, bytes: when it was kept. made: UTC. left: rows that are still kept. why:
-    (rows, reason) for those that could not be put back. tried: did a `migrate` put it back once, as far as it could?
+    (rows, reason) for those that could not be put back. tried: was it put back once by itself, as far as it could be? about: the
+    migration whose undoing drops the source. by_migrate: has a `migrate` kept it, which it dropped, so that a rollback puts it
+    back? Then about is the migration whose applying drops it.
 
-    Of a run that is not one transaction: about: the migration whose undoing drops the source. names: (table, column), as the
+    Of a run that is not one transaction: names: (table, column), as the
     source is called in the course of the run. fingerprint: of the source when it was copied, or when the run itself had last
     changed it. changing: has a step begun that may change it?
     """
@@ -170,6 +172,7 @@ class Kept:
     names: tuple[tuple[str, str], ...] = ()
     fingerprint: str = ""
     changing: bool = False
+    by_migrate: bool = False
 
     @property
     def source(self) -> str:

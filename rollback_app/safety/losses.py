@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from rollback_app.errors import UsageError, shown
-from rollback_app.planner import Plan, Reach, Right, code_on_the_way, drops
+from rollback_app.planner import Reach, Right, Step, code_on_the_way, drops
 
 from .counts import Count
 from .findings import Inspector
@@ -22,10 +22,10 @@ RIGHT = f"Keep it by granting this user the right to create tables, or {_LOSE}."
 WHOLE = f"Keep a copy of the whole table with --keep-table {{}}, and {_LOSE}."
 
 
-def found(plan: Plan, inspector: Inspector, keeping: Keeping, *, count: bool) -> list[Drop]:
-    """Each drop of a plan, in its order, but for columns of tables that are dropped too. Looks at each table once."""
-    there = list(_counted(plan, inspector, count=count))
-    return list(_Keeper(plan, inspector, keeping, count=count).decide(there)) if keeping.wanted else there
+def found(steps: Sequence[Step], inspector: Inspector, keeping: Keeping, *, count: bool) -> list[Drop]:
+    """Each drop of these steps, in their order, but for columns of tables that are dropped too. Looks at each table once."""
+    there = list(_counted(steps, inspector, count=count))
+    return list(_Keeper(steps, inspector, keeping, count=count).decide(there)) if keeping.wanted else there
 
 
 def named(inspector: Inspector, keeping: Keeping) -> Iterator[ToKeep]:
@@ -80,8 +80,8 @@ def too_large(size: int, keeping: Keeping) -> str:
     return f"it takes about {Size(size)}, and a run keeps at most {Size(keeping.at_most)}"
 
 
-def _counted(plan: Plan, inspector: Inspector, *, count: bool) -> Iterator[Drop]:
-    dropped = [drop for drop in drops(plan) if not getattr(drop[1].field, "generated", False)]
+def _counted(steps: Sequence[Step], inspector: Inspector, *, count: bool) -> Iterator[Drop]:
+    dropped = [drop for drop in drops(steps) if not getattr(drop[1].field, "generated", False)]
     dropped_tables = {table for _, _, table, column in dropped if not column}
     wanted: dict[str, dict[str, Any]] = {}
     for _, effect, table, column in dropped:
@@ -98,9 +98,9 @@ def _counted(plan: Plan, inspector: Inspector, *, count: bool) -> Iterator[Drop]
 class _Keeper:
     """Decides for each drop whether it is kept."""
 
-    def __init__(self, plan: Plan, inspector: Inspector, keeping: Keeping, *, count: bool) -> None:
+    def __init__(self, steps: Sequence[Step], inspector: Inspector, keeping: Keeping, *, count: bool) -> None:
         self._inspector, self._keeping, self._count = inspector, keeping, count
-        self._code = code_on_the_way(plan)
+        self._code = code_on_the_way(steps)
         self._room = keeping.at_most
 
     def decide(self, all_drops: Sequence[Drop]) -> Iterator[Drop]:

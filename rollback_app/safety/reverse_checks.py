@@ -29,7 +29,10 @@ def reverses_nothing(judged: Judged) -> Iterator[Finding]:
 
 
 def brings_back_empty(judged: Judged) -> Iterator[Finding]:
+    filled = {id(back.effect) for back in judged.backs}
     for step, effect in _effects(judged.plan, Kind.MAKES):
+        if id(effect) in filled:
+            continue
         facts = {"table": effect.table, "column": effect.column, "effect": effect.words}
         yield Finding("rollback.I011", Level.REMARK, str(step.key), f"{step.key} {effect.words}.", "", facts)
 

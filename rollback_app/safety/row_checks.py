@@ -76,7 +76,8 @@ _OFFENCES: dict[Need, tuple[str, str, str]] = {
 def would_fail(judged: Judged) -> Iterator[Finding]:
     """Rows and names that would make the run fail, and values that it would damage."""
     changes = {(change.step.key, change.requirement): change for change in judged.changes}
-    for step, requirement, help in all_requirements(judged.plan) if judged.count else ():
+    plan = judged.plan
+    for step, requirement, help in all_requirements(plan.steps, plan.earlier.resumes) if judged.count else ():
         change = changes.get((step.key, requirement))
         if change and change.is_kept:
             continue

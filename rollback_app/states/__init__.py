@@ -33,6 +33,7 @@ __all__ = [
     "States",
     "Undo",
     "acts_as",
+    "applying",
     "class_of",
     "database_operations",
     "inner_operations",
@@ -167,6 +168,20 @@ def inner_operations(undo: Undo, app_label: str) -> list[Undo]:
         inner.append(Undo(undo.index, nested, from_state=after, to_state=state))
         state = after
     return [found for each in reversed(inner) for found in database_operations(each, app_label)]
+
+
+def applying(operations: Iterable[Operation], before: ProjectState, app_label: str) -> list[Undo]:
+    """What really runs on the database when these operations are applied to a state of Django's, in that order."""
+    relations = Relations()
+    for model in before.models.values():
+        relations.note(model)
+    state, found = State(before.models, before.real_apps, relations), list[Undo]()
+    for index, operation in enumerate(operations):
+        models, changed = _forwards(state.models, operation, app_label, relations)
+        after = State(models, state.real_apps, relations) if changed else state
+        found += reversed(database_operations(Undo(index, operation, after, state), app_label))
+        state = after
+    return found
 
 
 def class_of(model: ModelState, states: Iterable[State]) -> Any:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 
 from django.db import DEFAULT_DB_ALIAS
 
+from rollback_app import conf, moments, planner, safety
 from rollback_app import database as databases
-from rollback_app import moments, planner, safety
 from rollback_app.bookkeeping import (
+    Catalogue,
     Journal,
     recorded_deployments,
 )
@@ -39,6 +41,7 @@ def preview(
     count: bool = True,
     timeouts: Timeouts | None = None,
     keeping: Keeping = KEEPING,
+    puts_back: bool = True,
     reason: str = "",
     package: Package | None = None,
 ) -> list[Preview]:
@@ -47,7 +50,7 @@ def preview(
     moment: as `moments.parse` reads it, in `zone` (an IANA name; the project's TIME_ZONE without one) if it has no offset; or
     another kind of moment, as `kinds.KINDS` has them, looked up in each database by itself.
     count: look at live rows to tell what would be lost; without it every drop counts as a loss, unless it is kept. keeping:
-    what the run keeps of what it drops.
+    what the run keeps of what it drops. puts_back: will it put back what a `migrate` has kept?
     reason: why it is done, for whom it concerns later. package: what to load the late migrations from that this code lacks.
 
     Errors: UsageError, DatabaseUnusable, CodeUnusable.
@@ -62,6 +65,8 @@ def preview(
             code = read_code(database, package)
             here = find(database, code)
             plan = plan_for(database, code, here, choices)
+            waiting = Catalogue(database).entries() if puts_back and conf.puts_back() else []
+            backs = tuple(safety.backs(plan.steps, waiting))
             findings, kept, recorded = safety.judge(
                 plan,
                 database,
@@ -69,11 +74,11 @@ def preview(
                 count=count,
                 keeping=keeping,
                 recorded=Recorded(database).for_plan(plan),
+                backs=backs,
             )
             verdict = verdict_of(plan, database)
-        found.append(
-            Preview(alias, database.title, here, plan, findings, one_transaction, now, kept, verdict, reason, recorded)
-        )
+        looked_at = Preview(alias, database.title, here, plan, findings, one_transaction, now, kept, verdict, reason)
+        found.append(replace(looked_at, recorded=recorded, backs=backs))
     return found
 
 

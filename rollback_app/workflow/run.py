@@ -10,7 +10,7 @@ from functools import partial
 from django.db import transaction
 from django.db.utils import DatabaseError, InterfaceError
 
-from rollback_app import bookkeeping, executor, kept, safety
+from rollback_app import bookkeeping, conf, executor, kept, safety
 from rollback_app import database as databases
 from rollback_app.bookkeeping import (
     HOLDS_TABLE,
@@ -31,8 +31,8 @@ from .told import told
 
 @dataclass(frozen=True)
 class Result:
-    """What a run did to one database. held: may `migrate` not do it again? objects: views, functions and triggers that
-    it changed."""
+    """What a run did to one database. kept: of what it dropped. held: may `migrate` not do it again? objects: views, functions and
+    triggers that it changed. given_back: what it has put back, as far as that went, of what a `migrate` had kept."""
 
     preview: Preview
     done: tuple[Done, ...]
@@ -40,6 +40,7 @@ class Result:
     kept: tuple[Kept, ...] = ()
     held: bool = False
     objects: tuple[ObjectChange, ...] = ()
+    given_back: tuple[Kept, ...] = ()
 
 
 class _Ends(Bookmark):
@@ -172,7 +173,10 @@ def _run(
                 journal.failed(error.message, doubtful=isinstance(error, StepFailed) and error.doubtful)
         raise
     objects = keeper.objects.changes if keeper.objects else ()
-    return Result(looked_at, outcome.done, outcome.comparison, keeper.kept, bookmark.held, objects)
+    back = tuple(keeper.given_back)
+    for words in kept.left_behind(back, database.alias):
+        progress.warned(words)
+    return Result(looked_at, outcome.done, outcome.comparison, keeper.kept, bookmark.held, objects, back)
 
 
 def _keeper(database: Database, looked_at: Preview, progress: Progress) -> _Keeper:
@@ -181,7 +185,14 @@ def _keeper(database: Database, looked_at: Preview, progress: Progress) -> _Keep
     if recorded and recorded.at:
         applied = {record.key for record in plan.basis.records}
         objects = BringsBack(database, recorded, applied, progress.warned)
-    return _Keeper(database, looked_at.kept, plan.steps, objects, one_transaction=looked_at.one_transaction)
+    return _Keeper(
+        database,
+        looked_at.kept,
+        plan.steps,
+        objects,
+        one_transaction=looked_at.one_transaction,
+        gives_back=conf.puts_back(),
+    )
 
 
 def _hold(database: Database, looked_at: Preview, progress: Progress) -> bool:

@@ -61,6 +61,7 @@ class Command(RollbackCommand):
             count=options["count"],
             timeouts=given.timeouts(options),
             keeping=NOT_KEEPING if options["format"] == "commands" else given.keeping(options),
+            puts_back=options["format"] != "commands",  # which are those of `migrate`
             reason=options["reason"],
             package=given.package(options),
         )
@@ -152,7 +153,7 @@ class Command(RollbackCommand):
                 [(step.step.key, step.seconds, step.rows, step.statements) for step in rehearsal.steps],
                 rehearsal.locks,
                 rehearsal.comparison,
-                [(each.when, each.seconds, each.statements) for each in rehearsal.around],
+                [(each.doing, each.when, each.seconds, each.statements) for each in rehearsal.around],
             )
             for preview, rehearsal in rehearsals
         ]
@@ -184,6 +185,7 @@ class Command(RollbackCommand):
                 held=result.held,
                 puts_back=conf.puts_back(),
                 by_older=any(step.key in result.preview.plan.basis.code.packaged for step in result.preview.plan.steps),
+                given_back=result.given_back,
             )
             for result in results
         ]
