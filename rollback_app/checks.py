@@ -94,7 +94,7 @@ def kept_for_long(databases: Sequence[str] | None = None, **kwargs: Any) -> list
             one = len(numbers) == 1
             found.append(
                 Warning(
-                    f"{'A copy' if one else f'{len(numbers)} copies'} of what rollbacks dropped in the database '{alias}' "
+                    f"{'A copy' if one else f'{len(numbers)} copies'} of what was dropped in the database '{alias}' "
                     f"{'is' if one else 'are'} kept for more than {days:g} days: {', '.join(map(str, numbers[:5]))}"
                     f"{', …' if len(numbers) > 5 else ''}.",
                     hint="`showkept` shows what they hold, and `dropkept` drops them. KEEP_DAYS of ROLLBACK in the settings "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import ClassVar
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
@@ -14,6 +15,9 @@ class KeepsRows:
     """A part of `Database`."""
 
     connection: BaseDatabaseWrapper
+
+    loses_checks: ClassVar[bool] = False
+    """To make a column NOT NULL drops the check that it was added with."""
 
     def key(self, table: str) -> tuple[str, ...]:
         """See `safety.Inspector`."""

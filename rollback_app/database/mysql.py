@@ -28,6 +28,7 @@ _DESPITE_READ_ONLY = ("ALL PRIVILEGES ON *.*", "READ_ONLY ADMIN", "READ ONLY ADM
 
 class MySQL(Database):
     can_undo_ddl = False
+    loses_checks = True
     tells_all_rights = False
     locks_out_migrate = False
     clock = "SELECT utc_timestamp(6)"

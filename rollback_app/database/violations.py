@@ -5,7 +5,7 @@ Each query looks at a bounded number of rows. The answer comes with a query that
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from django.db import transaction
@@ -17,6 +17,7 @@ from rollback_app.planner import Need, Requirement, is_exclusion
 from rollback_app.safety import Count, Violations
 
 from . import constraints, conversions
+from .moving import nowhere
 from .search import Search
 
 _TYPES = (Need.FITS, Need.KEPT, Need.READABLE)
@@ -49,6 +50,8 @@ def find(
 
 def _few_rows(search: Search) -> Violations | None:
     field, at_most = search.requirement.after, search.requirement.at_most
+    if search.requirement.kept:
+        return _without_kept(search, search.requirement.column, *search.requirement.kept)
     if search.vendor == "mysql" and not at_most and _has_zero(search, field):
         # MariaDB and MySQL fill such a column with 0 or an empty text, even in strict mode.
         return _rows(search, at_most=1) if field.unique else None
@@ -73,9 +76,24 @@ def _has_zero(search: Search, field: Any) -> bool:
     return True
 
 
+def _without_kept(search: Search, column: str, table: str, key: Sequence[str]) -> Violations:
+    """The rows for which there is no value in a table of kept ones."""
+    today, live = dict(search.requirement.renamed), search.quote(search.requirement.today)
+    values = [f"t.{search.quote(today.get(name, name))}" for name in key]
+    known = f"q.{search.quote(column)} IS NOT NULL"
+    condition = nowhere(search.connection, values, search.quote(table), [search.quote(name) for name in key], known)
+    total, number = search.fetch(
+        f"SELECT count(*), sum(CASE WHEN {condition} THEN 1 ELSE 0 END)"
+        f" FROM (SELECT * FROM {live} LIMIT {search.limit + 1}) t"
+    )
+    return Violations(Count(int(number or 0), more=total > search.limit), f"SELECT * FROM {live} t WHERE {condition}")
+
+
 def _no_nulls(search: Search) -> Violations | None:
     if _is_filled(search):
         return None
+    if search.requirement.kept:
+        return _without_kept(search, search.requirement.filled, *search.requirement.kept)
     if not search.requirement.columns:
         return _rows(search, at_most=0)
     return search.matching(f"{search.column} IS NULL")

@@ -18,6 +18,7 @@ from rollback_app.planner import Plan, Step, is_concurrent
 from rollback_app.states import Undo, acts_as, leaves
 
 from .failures import StepFailed
+from .filling import with_values
 from .progress import Bookmark, Done, Keeper
 from .steps import backwards, give_back, in_words, new_editor
 from .watch import Watch
@@ -42,7 +43,7 @@ def undo_in_pieces(
     position = earlier or Position(step.key, tuple(row.id for row in step.records), operations=0)
     bookmark.step_begun(position)
     editor = new_editor(database)
-    nested = leaves(undos, step.key.app)
+    nested = with_values(leaves(undos, step.key.app), step, keeper, database)
     for index, undo in enumerate(nested[position.operations :], position.operations):
         begun = earlier if index == position.operations else None
         watch.by_code = isinstance(undo.operation, (RunPython, RunSQL))

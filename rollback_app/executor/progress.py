@@ -62,6 +62,11 @@ class Keeper:
         """These statements of a step, which is not one transaction, are executed inside. Errors: as `before_step`."""
         return nullcontext()
 
+    def values_of(self, step: Step, table: str, column: str) -> str:
+        """The statement that puts into a column, which a step adds again, what a `migrate` had kept of it; empty if it has not.
+        It is put back for good by `give_back`."""
+        return ""
+
     def give_back(self, step: Step, apps: Any) -> None:
         """A step is undone, and not committed yet where it is a transaction. apps: the registry whose models fit the database by
         then."""

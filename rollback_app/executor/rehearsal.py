@@ -191,6 +191,9 @@ class _Watched(Keeper):
         with self._recorder.around(BEFORE):
             return self._inner.before_steps()
 
+    def values_of(self, step: Step, table: str, column: str) -> str:
+        return self._inner.values_of(step, table, column)
+
     def give_back(self, step: Step, apps: Any) -> None:
         with self._recorder.around(f"after {step.key}", PUTS_BACK):
             self._inner.give_back(step, apps)

@@ -129,7 +129,7 @@ def _undo_all(database: Database, plan: Plan, states: States, watch: Watch, done
         if _is_opaque(step):
             database.delete_records(waiting)
             waiting.clear()
-        done.append(undo(database, step, undos, watch))
+        done.append(undo(database, step, undos, watch, keeper))
         give_back(step, undos, watch, keeper)
         waiting += step.records
     database.delete_records([*waiting, *plan.squashes])
@@ -196,7 +196,7 @@ def _one_step(
             watch.step_undone(step)
             keeper.step_done(step)
             return found
-        found = undo(database, step, undos, watch)
+        found = undo(database, step, undos, watch, keeper)
         give_back(step, undos, watch, keeper)
         watch.step_undone(step)
         database.delete_records(step.records)

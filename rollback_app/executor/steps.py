@@ -15,17 +15,18 @@ from rollback_app.database import Database
 from rollback_app.planner import Step, is_concurrent, name_of_code, without_concurrently
 from rollback_app.states import Undo, acts_as, leaves
 
+from .filling import filling, with_values
 from .objects import is_known
 from .progress import Done, Keeper
 from .watch import Watch
 
 
-def undo(database: Database, step: Step, undos: list[Undo], watch: Watch) -> Done:
+def undo(database: Database, step: Step, undos: list[Undo], watch: Watch, keeper: Keeper) -> Done:
     """Unapply one step inside a transaction, except for its records."""
     watch.progress.began(step)
     start = time.monotonic()
     editor = new_editor(database)
-    for nested in leaves(undos, step.key.app):
+    for nested in with_values(leaves(undos, step.key.app), step, keeper, database):
         with watch.failures(step, in_words(nested.operation)):
             watch.changed_rows = watch.by_code = isinstance(nested.operation, (RunPython, RunSQL))
             with watch.operation(step, nested.operation):
@@ -70,7 +71,8 @@ def backwards(undo: Undo, step: Step, editor: BaseDatabaseSchemaEditor, twin: An
     # A copy, because RenameModel and RenameField swap their own attributes while they run, and leave them swapped when they fail.
     operation = copy.copy(undo.operation)
     run = twin or type(operation).database_backwards
-    run(operation, step.key.app, editor, undo.from_state, undo.to_state)
+    with filling(editor, operation):
+        run(operation, step.key.app, editor, undo.from_state, undo.to_state)
 
 
 def _is_kept_away(operation: Any, app_label: str, alias: str) -> bool:

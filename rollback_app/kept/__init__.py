@@ -6,6 +6,17 @@ from .keep import Keeper
 from .objects import make_again
 from .put_back import put_back
 from .recorded import BringsBack
-from .store import drop, look
+from .store import drop, look, waiting
 
-__all__ = ["AfterMigrate", "BeforeDrops", "BringsBack", "Keeper", "drop", "left_behind", "look", "make_again", "put_back"]
+__all__ = [
+    "AfterMigrate",
+    "BeforeDrops",
+    "BringsBack",
+    "Keeper",
+    "drop",
+    "left_behind",
+    "look",
+    "make_again",
+    "put_back",
+    "waiting",
+]

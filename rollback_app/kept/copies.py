@@ -88,6 +88,12 @@ class Copies:
         with suppress(*_ABOUT_VALUES), transaction.atomic(using=self._connection.alias):
             self._execute(statement)
 
+    def filling(self, entry: Kept) -> str:
+        """The statement that puts the values of a column, which is there as it was, into the rows of their keys."""
+        kept, column = self._quote(table_of(entry.number)), self._quote(entry.column)
+        where = " AND ".join(f"t.{name} = k.{name}" for name in map(self._quote, entry.key))
+        return updating(self._connection, self._quote(entry.table), kept, {column: f"k.{column}"}, where)
+
     def _fill(self, insert: str, thing: ToKeep) -> tuple[str, int]:
         """Copy the rows. FROM and WHERE of them, and how many they are."""
         if thing.condition:

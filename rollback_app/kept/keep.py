@@ -20,6 +20,7 @@ from .order import newest
 from .pending import Pending, names_during
 from .put_back import put_back
 from .recorded import BringsBack
+from .store import waiting
 
 
 class Keeper:
@@ -86,13 +87,21 @@ class Keeper:
         """Some statements of such a step are executed inside. Errors: as `before_step`."""
         return self._pending.dropping(step, statements)
 
+    def values_of(self, step: Step, table: str, column: str) -> str:
+        """The statement that puts into this column, which a step adds again, what was kept of it; empty if nothing was."""
+        entries = waiting(self._database) if self._gives_back else []
+        for entry in coming_back(entries, {str(step.key)}):
+            if entry.kind is KeptKind.COLUMN and (entry.table, entry.column) == (table, column):
+                return self._copies.filling(entry)
+        return ""
+
     def give_back(self, step: Step, apps: Any) -> None:
         """A step is undone, and not committed yet where it is a transaction. apps: the registry whose models fit the database."""
-        if self._gives_back and not step.fake:
-            entries = newest(self._catalogue, coming_back(self._catalogue.entries(), {str(step.key)}))
+        found = self._catalogue.entries() if self._gives_back else []
+        if entries := newest(self._catalogue, coming_back(found, {str(step.key)})):
             numbers = [entry.number for entry in entries]
             self.given_back += put_back(self._database, entries, made_now=numbers, apps=apps)
-            if numbers and self._database.connection.in_atomic_block:
+            if self._database.connection.in_atomic_block:
                 self._database.check_rows()  # PostgreSQL alters no table with pending trigger events
 
     def step_done(self, step: Step) -> None:

@@ -28,6 +28,14 @@ def look(database: Database) -> KeptData:
     )
 
 
+def waiting(database: Database) -> list[Kept]:
+    """What is still kept, and has its table, newest first."""
+    catalogue = Catalogue(database)
+    entries = [each for each in catalogue.entries() if each.open]
+    tables = catalogue.tables() if entries else set()
+    return [each for each in entries if each.number in tables]
+
+
 def drop(database: Database, numbers: Collection[int]) -> None:
     """Drop what is kept under these numbers, in the transaction that is open where tables can be part of one."""
     catalogue = Catalogue(database)

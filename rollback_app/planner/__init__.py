@@ -6,7 +6,7 @@
 from .applying import applied, may_destroy
 from .choice import DEFAULT_GAP, NO_CHOICES, Choices, Pull
 from .commands import Commands, migrate_commands
-from .current_names import Help, Reach, Right, all_requirements, drops, renamed, rights
+from .current_names import EMPTY, Help, Reach, Right, all_requirements, drops, renamed, rights
 from .effect import Effect, Kind, is_concurrent
 from .forward import code_on_the_way
 from .known import Known, known
@@ -18,6 +18,7 @@ from .table_changes import Change, TableChange, table_changes
 
 __all__ = [
     "DEFAULT_GAP",
+    "EMPTY",
     "NO_CHOICES",
     "Basis",
     "Change",

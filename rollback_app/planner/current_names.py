@@ -21,6 +21,7 @@ from .plan import Plan, Step
 from .requirements import Need, Requirement, is_filled
 
 _CODE = (Kind.CODE, Kind.RUNS_SQL, Kind.UNKNOWN)
+EMPTY = ", which is empty by then"
 _NAMES = (Need.FREE_TABLE, Need.FREE_COLUMN, Need.FREE_INDEX)
 
 
@@ -149,7 +150,7 @@ class CurrentNames:
             return found
         if requirement.need is Need.NO_NULLS and (field := made[about[0]]) and not is_filled(field):
             # It was added without a value, so every row that exists now has NULL in it by then.
-            words = f"{requirement.words}, which is empty by then"
+            words = requirement.words + EMPTY
             return replace(found, columns=(), filled=requirement.column, words=words)
         return None
 

@@ -47,7 +47,7 @@ class Requirement:
     back, and the model that it is on, rendered. today: the table's name before the run. renamed: for the columns that have
     another name today, the one that they have by then, and today's. types: for the columns to which the run gives other types
     before this, today's name, and the fields of these types. filled: the column that the run itself adds, empty, and that is
-    to hold no null; or empty.
+    to hold no null; or empty. kept: the table with values that the run puts into that column, and its key; or nothing.
     """
 
     need: Need
@@ -64,6 +64,7 @@ class Requirement:
     renamed: tuple[tuple[str, str], ...] = ()
     types: tuple[tuple[str, tuple[Any, ...]], ...] = field(default=(), compare=False, repr=False)
     filled: str = ""
+    kept: tuple[str, tuple[str, ...]] | None = None
 
     @property
     def column(self) -> str:

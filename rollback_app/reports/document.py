@@ -10,7 +10,7 @@ from rollback_app.safety import Finding, Level, Preview, Size
 
 from .base import Report, forward, local, number_of
 from .blocks import Block, Heading, Listing, Name, Paragraph, Shell, Table, Text
-from .kept import something
+from .kept import something, words_of_backs
 from .summary import summary
 
 _TITLES = {
@@ -63,7 +63,7 @@ def _steps(preview: Preview) -> Iterator[Block]:
         yield Table(
             ("", "migration", "applied", "undoing it"),
             [
-                ((str(number),), (Name(str(step.key)),), (local(step.applied, zone),), (_effects(step),))
+                ((str(number),), (Name(str(step.key)),), (local(step.applied, zone),), (_effects(step, preview),))
                 for number, step in enumerate(plan.steps, 1)
             ],
         )
@@ -75,10 +75,12 @@ def _steps(preview: Preview) -> Iterator[Block]:
         )
 
 
-def _effects(step: Step) -> str:
+def _effects(step: Step, preview: Preview) -> str:
     if step.fake:
         return "nothing: only its record is deleted"
-    words = dict.fromkeys(effect.words for effect in step.effects if effect.kind is not Kind.NO_EFFECT)
+    full = words_of_backs(preview.backs, step)
+    does = [effect.words for effect in step.effects if effect.kind is not Kind.NO_EFFECT]
+    words = dict.fromkeys(full.get(each, each) for each in does)
     return "; ".join(words) or "nothing in the database"
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from rollback_app.errors import database_option
 from rollback_app.moments import ago
+from rollback_app.planner import Step
 from rollback_app.safety import Back, Count, Kept, KeptData, KeptKind, KeptState, Refused, Size, ToKeep, table_of
 
 from .base import Line, Report, number_of, stamp, utc
@@ -86,8 +87,12 @@ def puts_back(backs: Sequence[Back]) -> Iterator[str]:
         yield f"Puts back {_numbers([each.entry.kind for each in backs])} ({number_of(rows, 'row')}) that a migrate kept."
 
 
-def back_in_words(back: Back) -> str:
-    """What stands for the words of an effect, whose table or column does not come back empty."""
+def words_of_backs(backs: Sequence[Back], step: Step) -> dict[str, str]:
+    """What stands for the words of those effects of a step whose table or column does not come back empty."""
+    return {back.effect.words: _back_in_words(back) for back in backs if back.step == step}
+
+
+def _back_in_words(back: Back) -> str:
     words = back.effect.words.removesuffix(", empty").removesuffix(", without its values")
     if back.entry.kind is KeptKind.TABLE:
         return f"{words}, with {number_of(back.entry.left, 'kept row')}"

@@ -12,7 +12,7 @@ from rollback_app.safety import Finding, Preview
 
 from .base import Line, local, number_of
 from .findings import SHOWN, badge
-from .kept import back_in_words, in_words, something
+from .kept import in_words, something, words_of_backs
 
 SHOWN_STEPS = 20
 # What these say is part of what undoing a step does: they stand with it, in place of the words that they repeat.
@@ -61,8 +61,8 @@ def _step(
         yield Line(f"       is undone too because it depends on {step.because[0]}", indent=9)
     name = str(step.key)
     kept = {each.words: in_words(each) for each in something(preview.kept) if each.about == name}
-    full = {back.effect.words: back_in_words(back) for back in preview.backs if back.step == step}
-    parts = list(_parts(step, [finding for finding in findings if finding.about == name], kept, full))
+    mine = [finding for finding in findings if finding.about == name]
+    parts = list(_parts(step, mine, kept, words_of_backs(preview.backs, step)))
     many = Counter(part.alike for part in parts)
     shown: Counter[tuple[str, str]] = Counter()
     for part in parts:

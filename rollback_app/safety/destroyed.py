@@ -44,5 +44,5 @@ def _not_kept(drops: Sequence[Drop], changed: Sequence[Change]) -> Iterator[str]
         if drop.why_not and drop.count and not drop.count.lossless:
             yield f"{drop.table}.{drop.column}: {drop.why_not}" if drop.column else f"{drop.table}: {drop.why_not}"
     for change in changed:
-        if change.why_not:
+        if change.why_not and not change.violations.count.lossless:
             yield f"{change.requirement.today}.{change.requirement.column}: {change.why_not}"

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from rollback_app.planner import Help, Need, Requirement, Step, all_requirements
+from rollback_app.planner import EMPTY, Help, Need, Requirement, Step, all_requirements
 
+from .coming_back import Back
 from .counts import Count, Violations, digits
 from .findings import Finding, Judged, Level
-from .kept import Change
+from .kept import Change, KeptKind, table_of
 
 
 def loss(judged: Judged) -> Iterator[Finding]:
@@ -83,10 +84,23 @@ def would_fail(judged: Judged) -> Iterator[Finding]:
             continue
         if help is Help.MAY_FILL and judged.one_transaction:
             continue  # a column is added, filled by code, and then NOT NULL: as usual, and where it fails, it is undone
-        violations = judged.inspector.violations(requirement)
+        demanded = _with_kept(step, requirement, judged.backs)
+        violations = judged.inspector.violations(demanded)
         if violations and not violations.count.lossless:
-            found = _offence(step, requirement, violations, help, judged.one_transaction)
+            found = _offence(step, demanded, violations, help, judged.one_transaction)
             yield _not_kept(found, change) if change and change.why_not else found
+
+
+def _with_kept(step: Step, requirement: Requirement, backs: Sequence[Back]) -> Requirement:
+    """The same, with the values that the run has by then put into a column that it adds."""
+    name = requirement.filled or (requirement.column if requirement.need is Need.FEW_ROWS else "")
+    for back in backs:
+        entry, at_once = back.entry, back.step == step  # while the column is added; else once that step is done
+        is_of_it = entry.kind is KeptKind.COLUMN and (entry.table, entry.column) == (requirement.table, name)
+        if is_of_it and at_once != bool(requirement.filled):
+            words = requirement.words.removesuffix(EMPTY)
+            return replace(requirement, words=words, kept=(table_of(entry.number), entry.key))
+    return requirement
 
 
 def _not_kept(finding: Finding, change: Change) -> Finding:
@@ -98,6 +112,8 @@ def _offence(
     step: Step, requirement: Requirement, violations: Violations, help: Help, one_transaction: bool
 ) -> Finding:
     id, one, many = _OFFENCES[Need.FEW_ROWS if requirement.filled else requirement.need]
+    if requirement.kept:
+        one, many = "has no kept value", "have no kept value"
     count = violations.count
     if not one:
         text = f"{step.key} {requirement.words}, but that name is taken."
@@ -115,7 +131,8 @@ def _offence(
         rows, what = ("row", one) if count.found == "1" else ("rows", many)
         text = f"{step.key} {requirement.words}: {count.found} {rows} {what}."
         whom = "some of them" if violations.partial else "them"
-        hint = f"Fix these rows, then run the same command again. To list {whom}: {violations.query}"
+        fix = "Move these rows, which have come since, elsewhere" if requirement.kept else "Fix these rows"
+        hint = f"{fix}, then run the same command again. To list {whom}: {violations.query}"
     facts = {
         "table": requirement.today,
         "columns": list(requirement.columns),

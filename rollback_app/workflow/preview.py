@@ -8,10 +8,9 @@ from datetime import datetime, timedelta, timezone
 
 from django.db import DEFAULT_DB_ALIAS
 
-from rollback_app import conf, moments, planner, safety
+from rollback_app import conf, kept, moments, planner, safety
 from rollback_app import database as databases
 from rollback_app.bookkeeping import (
-    Catalogue,
     Journal,
     recorded_deployments,
 )
@@ -65,9 +64,9 @@ def preview(
             code = read_code(database, package)
             here = find(database, code)
             plan = plan_for(database, code, here, choices)
-            waiting = Catalogue(database).entries() if puts_back and conf.puts_back() else []
+            waiting = kept.waiting(database) if puts_back and conf.puts_back() else []
             backs = tuple(safety.backs(plan.steps, waiting))
-            findings, kept, recorded = safety.judge(
+            findings, things, recorded = safety.judge(
                 plan,
                 database,
                 one_transaction=one_transaction,
@@ -77,7 +76,7 @@ def preview(
                 backs=backs,
             )
             verdict = verdict_of(plan, database)
-        looked_at = Preview(alias, database.title, here, plan, findings, one_transaction, now, kept, verdict, reason)
+        looked_at = Preview(alias, database.title, here, plan, findings, one_transaction, now, things, verdict, reason)
         found.append(replace(looked_at, recorded=recorded, backs=backs))
     return found
 

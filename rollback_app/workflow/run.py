@@ -175,7 +175,7 @@ def _run(
     objects = keeper.objects.changes if keeper.objects else ()
     back = tuple(keeper.given_back)
     for words in kept.left_behind(back, database.alias):
-        progress.warned(words)
+        progress.warned(f"Kept data of {database.alias}: {words}")
     return Result(looked_at, outcome.done, outcome.comparison, keeper.kept, bookmark.held, objects, back)
 
 

@@ -118,14 +118,14 @@ def test_what_is_kept_for_long(database: Database, project: Project, settings: S
     (message,) = found(database.alias)
     assert message.id == "rollback.W104"
     assert message.msg == (
-        f"6 copies of what rollbacks dropped in the database '{database.alias}' are kept for more than 30 days: "
+        f"6 copies of what was dropped in the database '{database.alias}' are kept for more than 30 days: "
         "1, 2, 3, 4, 5, …."
     )
     assert found() == []
     for number in range(1, 6):
         catalogue.change(number, state=[KeptState.DROPPED, KeptState.PUT_BACK][number % 2])
     (message,) = found(database.alias)
-    assert message.msg.startswith("A copy of what rollbacks dropped")
+    assert message.msg.startswith("A copy of what was dropped")
     assert message.msg.endswith("is kept for more than 30 days: 6.")
     settings.ROLLBACK = {"KEEP_DAYS": 31}
     assert found(database.alias) == []

@@ -46,7 +46,12 @@ def fill(apps: Any, alias: str) -> None:
 
 def _given(model: type[Model], number: int) -> list[Any]:
     meta: Any = model._meta
-    return [each for each in meta.concrete_fields if not each.primary_key and number]
+    return [each for each in meta.concrete_fields if not each.primary_key and (number or _must_be_given(each))]
+
+
+def _must_be_given(field: Any) -> bool:
+    has_default = field.has_default() or hasattr(getattr(field, "db_default", None), "value")
+    return not (field.null or has_default or field.empty_strings_allowed)
 
 
 def value(field: Any, number: int, alias: str) -> Any:

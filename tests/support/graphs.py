@@ -243,6 +243,64 @@ class Generator:
         return f"migrations.SeparateDatabaseAndState(database_operations=[{text}], state_operations=[{text}])", touched
 
 
+STRICT = {
+    "number": "models.IntegerField()",
+    "once": "models.IntegerField(unique=True)",
+    "above": "models.PositiveSmallIntegerField()",
+    "word": "models.CharField(max_length=20)",
+    "amount": "models.DecimalField(max_digits=12, decimal_places=4)",
+}
+NARROWER = {
+    "amount": "models.DecimalField(max_digits=12, decimal_places=1)",
+    "datetime": "models.DateField(null=True)",
+    "number": "models.IntegerField(null=True)",
+    "once": "models.IntegerField(null=True)",
+}
+
+
+@dataclass
+class Destroying(Generator):
+    """Makes models with fields of all types, also such as take no nulls; once `late`, takes things away."""
+
+    late: bool = False
+
+    def kinds(self) -> list[object]:
+        if not self.late:
+            return [lambda model: self.create(model.app), self.add_relation, self.add_relation]
+        return [self.remove, self.remove, self.remove, self.delete, self.narrow, self.rename_field, self.rename_model]
+
+    def create(self, app: str) -> tuple[str, list[Model]]:
+        text, (model,) = super().create(app)
+        kinds = {**STRICT, **self.plain}
+        fields = {self.new("f"): str(self.pick(list(kinds))) for _ in range(4)}
+        model.fields.update(fields)
+        listed = "".join(f', ("{name}", {kinds[kind]})' for name, kind in fields.items())
+        return f"{text.removesuffix('])')}{listed}])", [model]
+
+    def narrow(self, model: Model) -> tuple[str, list[Model]]:
+        wide = [name for name, kind in model.fields.items() if kind in NARROWER and name not in self.fresh]
+        if not wide:
+            return self.remove(model)
+        name = str(self.pick(list(wide)))
+        kind, model.fields[name] = model.fields[name], "narrow"
+        self.fresh.add(name)
+        return f'migrations.AlterField("{model.name}", "{name}", {NARROWER[kind]})', [model]
+
+
+@st.composite
+def destroying_projects(draw: Draw) -> list[list[Written]]:
+    """Two deployments: one that makes things, and one that takes some away."""
+    generator = Destroying(draw, plain=MORE)
+    for _ in range(draw(st.integers(2, 4))):  # type: ignore[call-overload]
+        generator.add(str(generator.pick(list(APPS))))
+    generator.merge()
+    middle, generator.late = len(generator.written), True
+    for _ in range(draw(st.integers(1, 4))):  # type: ignore[call-overload]
+        generator.add(str(generator.pick([model.app for model in generator.models])))
+    generator.merge()
+    return [generator.written[:middle], generator.written[middle:]]
+
+
 @st.composite
 def projects(draw: Draw, plain: dict[str, str] = PLAIN) -> list[list[Written]]:
     """Two or three deployments, oldest first, each the migrations that are new in it. plain: the kinds of fields, by name."""

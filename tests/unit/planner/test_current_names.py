@@ -50,7 +50,7 @@ def demanded_with_help(
 ) -> list[tuple[Requirement, Help]]:
     migrations = [made("a.1", operations=early), made("a.2", "a.1", operations=operations)]
     found = plan(code(*migrations), recorded("a.1", late=["a.2"]), CUT, position=position)
-    return [(requirement, help) for _, requirement, help in all_requirements(found)]
+    return [(requirement, help) for _, requirement, help in all_requirements(found.steps)]
 
 
 def short(requirements: Sequence[Requirement]) -> list[tuple[Need, str, tuple[str, ...]]]:
@@ -241,7 +241,7 @@ def test_code_reaches_its_app_what_it_depends_on_and_what_its_sql_names() -> Non
             made("b.1", *depends, operations=[operation]),
         ]
         found = plan(code(*migrations), recorded("a.1", late=["a.2", "a.3", "b.1"]), CUT)
-        return [help for _, requirement, help in all_requirements(found) if requirement.need is Need.NO_NULLS][-1]
+        return [help for _, requirement, help in all_requirements(found.steps) if requirement.need is Need.NO_NULLS][-1]
 
     run = RunPython(RunPython.noop, print)
     assert help(run) is Help.NONE
