@@ -44,7 +44,6 @@ class Around:
     """What keeps data, before the first step or after the last one, puts back after a step what a `migrate` had kept, or brings
     back views, functions and triggers, after the receivers. statements: without those of the catalogue."""
 
-
     doing: str
     when: str
     seconds: float

@@ -30,8 +30,8 @@ def of_result(
     given_back: Sequence[Kept] = (),
 ) -> Report:
     """What a run did to one database. done: each unapplied migration, with its seconds. release: the newest one undone.
-    comparison: only for programs, since people are told as soon as it is known. by_older: did the older release do it? given_back:
-    what it has put back that a `migrate` had kept, as far as that went."""
+    comparison: only for programs, since people are told as soon as it is known. by_older: did the older release do it?
+    given_back: what it has put back that a `migrate` had kept, as far as that went."""
     steps = list(done)
     total = sum(spent for _, spent in steps)
     number = number_of(len(steps), "migration")

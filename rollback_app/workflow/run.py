@@ -31,8 +31,8 @@ from .told import told
 
 @dataclass(frozen=True)
 class Result:
-    """What a run did to one database. kept: of what it dropped. held: may `migrate` not do it again? objects: views, functions and
-    triggers that it changed. given_back: what it has put back, as far as that went, of what a `migrate` had kept."""
+    """What a run did to one database. kept: of what it dropped. held: may `migrate` not do it again? objects: views, functions
+    and triggers that it changed. given_back: what it has put back, as far as that went, of what a `migrate` had kept."""
 
     preview: Preview
     done: tuple[Done, ...]

@@ -139,6 +139,7 @@ def test_for_a_program(shop: Database) -> None:
                 "state": "kept",
                 "left": 1,
                 "why": [],
+                "by": "rollback",
             },
             {
                 "number": 1,
@@ -153,6 +154,7 @@ def test_for_a_program(shop: Database) -> None:
                 "state": "kept",
                 "left": 3,
                 "why": [],
+                "by": "rollback",
             },
         ],
         "without_entry": [],

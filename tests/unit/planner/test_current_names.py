@@ -50,7 +50,7 @@ def demanded_with_help(
 ) -> list[tuple[Requirement, Help]]:
     migrations = [made("a.1", operations=early), made("a.2", "a.1", operations=operations)]
     found = plan(code(*migrations), recorded("a.1", late=["a.2"]), CUT, position=position)
-    return [(requirement, help) for _, requirement, help in all_requirements(found.steps)]
+    return [(requirement, help) for _, requirement, help in all_requirements(found.steps, found.earlier.resumes)]
 
 
 def short(requirements: Sequence[Requirement]) -> list[tuple[Need, str, tuple[str, ...]]]:
