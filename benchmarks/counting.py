@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import argparse
-import os
-import statistics
-import sys
-import time
 from collections.abc import Callable
 
-from tests import servers
+from benchmarks.large_table import on_each_database, seconds
 
 VALUES = """
     INSERT INTO counted (id, a, b, c)
@@ -19,15 +14,10 @@ VALUES = """
 """
 
 
-def seconds(what: Callable[[], object], times: int = 5) -> float:
-    """The median, after one that warms the caches."""
+def warm(what: Callable[[], object]) -> float:
+    """Seconds of the median of five, after one that warms the caches."""
     what()
-    took = []
-    for _ in range(times):
-        start = time.perf_counter()
-        what()
-        took.append(time.perf_counter() - start)
-    return statistics.median(took)
+    return seconds(what, times=5)
 
 
 def measure(alias: str, rows: int) -> None:
@@ -72,30 +62,12 @@ def measure(alias: str, rows: int) -> None:
     }
     if connection.vendor != "sqlite":  # which does not mind
         ways["numbers in the way that are too large"] = requirement(Need.FITS, "a")
-    base = seconds(plain)
+    base = warm(plain)
     for name, way in ways.items():
-        took = seconds(way)
+        took = warm(way)
         print(f"| {alias} | {name} | {took / base:.1f} |", flush=True)
     empty(place)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=int, default=1_000_000, help="in the table, in thousands and up to a million")
-    parser.add_argument("--databases", nargs="+", default=["sqlite", "postgresql", "mariadb"])
-    options = parser.parse_args()
-    os.environ["TEST_DATABASES"] = ",".join(options.databases)
-    os.environ["DJANGO_SETTINGS_MODULE"] = "tests.settings"
-    servers.start(name for name in options.databases if name != "sqlite")
-
-    import django
-
-    django.setup()
-    print("| database | what is counted | times a plain count(*) |\n|---|---|--:|")
-    for alias in options.databases:
-        print(f"{alias}: {options.rows} rows", file=sys.stderr)
-        measure(alias, options.rows)
-
-
 if __name__ == "__main__":
-    main()
+    on_each_database(__doc__, "| database | what is counted | times a plain count(*) |\n|---|---|--:|", measure)

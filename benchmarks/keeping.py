@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
 import os
-import statistics
 import subprocess
-import sys
 import tempfile
-import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 
+from benchmarks.large_table import on_each_database, seconds
 from tests import servers
 
 # A table as Django makes it: a key, a foreign key with its index, a number with an index, some text.
@@ -40,7 +37,6 @@ UPDATE = {
     "postgresql": "UPDATE kept t SET number = k.number FROM bare k WHERE t.id = k.id",
     "sqlite": "UPDATE kept AS t SET number = k.number FROM bare k WHERE t.id = k.id",
 }
-TIMES = 3
 
 
 class Bench:
@@ -128,18 +124,6 @@ class Bench:
         subprocess.run([path, *words], env={**os.environ, **environment}, check=True, stdout=subprocess.DEVNULL)
 
 
-def seconds(what: Callable[[], object], before: Callable[[], object], after: Callable[[], object]) -> float:
-    """The median; `before` and `after` are not measured."""
-    took = []
-    for _ in range(TIMES):
-        before()
-        start = time.perf_counter()
-        what()
-        took.append(time.perf_counter() - start)
-        after()
-    return statistics.median(took)
-
-
 def measure(bench: Bench, column: str) -> None:
     """Prints what ours and the dump take, as times the SQL alone."""
     what, listed = ("a column", "id, number") if column else ("a table", "*")
@@ -153,8 +137,8 @@ def measure(bench: Bench, column: str) -> None:
     if bench.name == "postgresql" and not column:
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder, "kept.sql")
-            row(bench, "`pg_dump -t` of it to a file", seconds(lambda: bench.dump(file), bench.settle, int) / bare)
-            restored = seconds(lambda: bench.restore(file), lambda: bench.execute("DROP TABLE kept"), int)
+            row(bench, "`pg_dump -t` of it to a file", seconds(lambda: bench.dump(file), bench.settle) / bare)
+            restored = seconds(lambda: bench.restore(file), lambda: bench.execute("DROP TABLE kept"))
     else:
         restored = None
 
@@ -181,25 +165,11 @@ def row(bench: Bench, what: str, ratio: float) -> None:
     print(f"| {bench.name} | {what} | {ratio:.2f} |", flush=True)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=int, default=1_000_000, help="in the table, in thousands and up to a million")
-    parser.add_argument("--databases", nargs="+", default=["sqlite", "postgresql", "mariadb"])
-    options = parser.parse_args()
-    os.environ["TEST_DATABASES"] = ",".join(options.databases)
-    os.environ["DJANGO_SETTINGS_MODULE"] = "tests.settings"
-    servers.start(name for name in options.databases if name != "sqlite")
-
-    import django
-
-    django.setup()
-    print("| database | what | times the SQL alone |\n|---|---|--:|")
-    for name in options.databases:
-        print(f"{name}: {options.rows} rows", file=sys.stderr)
-        bench = Bench(name, options.rows)
-        for column in ("", "number"):
-            measure(bench, column)
+def on(name: str, rows: int) -> None:
+    bench = Bench(name, rows)
+    for column in ("", "number"):
+        measure(bench, column)
 
 
 if __name__ == "__main__":
-    main()
+    on_each_database(__doc__, "| database | what | times the SQL alone |\n|---|---|--:|", on)

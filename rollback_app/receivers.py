@@ -93,7 +93,7 @@ def store(app_config: Any, using: str, plan: Sequence[Any] = (), **kwargs: Any) 
         code = project.code()
         lacking = code.migrations.keys() - MigrationRecorder(connections[using]).applied_migrations().keys()
         add_package(kind(connections[using], Timeouts()), packages.make(code, lacking, _release()))
-    except (DatabaseError, InterfaceError, CodeUnusable, UnicodeDecodeError) as error:
+    except (DatabaseError, InterfaceError, CodeUnusable, OSError, UnicodeDecodeError) as error:
         _LOGGER.warning("The migrations were not stored on %s: %s", using, error)
 
 

@@ -12,7 +12,7 @@ from rollback_app.database import get
 from rollback_app.safety import Kept, KeptState
 from tests.kept.test_there_and_back import contents, missing
 from tests.support.commands import Said, call, roll_back
-from tests.support.databases import Database
+from tests.support.databases import Database, ask
 from tests.support.history import deploy
 from tests.support.kept import open_copies, tables
 from tests.support.projects import Project
@@ -38,15 +38,6 @@ DESTROYS = (
 @pytest.fixture(autouse=True)
 def keep_dropped(settings: Any) -> None:
     settings.ROLLBACK = {"KEEP_DROPPED": True}
-
-
-def ask(database: Database, *statements: str) -> list[tuple[object, ...]]:
-    found: list[tuple[object, ...]] = []
-    with database.connection.cursor() as cursor:
-        for sql in statements:
-            cursor.execute(sql)
-            found = list(cursor.fetchall()) if cursor.description else []
-    return found
 
 
 def entries(database: Database) -> list[Kept]:

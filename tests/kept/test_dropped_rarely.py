@@ -29,7 +29,7 @@ from tests.kept.test_there_and_back import contents, missing
 from tests.support.commands import call, roll_back
 from tests.support.databases import Database
 from tests.support.history import deploy, keys, migrate
-from tests.support.kept import open_copies, tables
+from tests.support.kept import NO_TABLES, making_no_tables, open_copies, tables
 from tests.support.projects import Project, migration
 
 __all__ = ["keep_dropped", "shop"]
@@ -100,48 +100,19 @@ def test_one_size_for_the_whole_migrate(
     assert "a.0004_no_n destroys what is not kept. a_n: it takes about " in line
 
 
-RIGHTS = {
-    "postgresql": (
-        """
-        CREATE ROLE no_tables LOGIN PASSWORD 'few'; GRANT USAGE ON SCHEMA public TO no_tables;
-        ALTER TABLE django_migrations OWNER TO no_tables; ALTER TABLE a_t OWNER TO no_tables;
-        GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO no_tables; GRANT ALL ON ALL TABLES IN SCHEMA public TO no_tables
-        """,
-        "REASSIGN OWNED BY no_tables TO {owner}; DROP OWNED BY no_tables; DROP ROLE no_tables",
-        "no_tables may not make tables in schema public",
-    ),
-    "mariadb": (
-        """
-        CREATE USER no_tables IDENTIFIED BY 'few';
-        GRANT SELECT, INSERT, UPDATE, DELETE, DROP, ALTER, INDEX, REFERENCES ON {name}.* TO no_tables
-        """,
-        "DROP USER no_tables",
-        "no_tables@% has no right to create table rollback_kept_1",
-    ),
-}
-
-
 @pytest.fixture
 def without_the_right(database: Database, project: Project) -> Iterator[Database]:
     first(database, project, _0002_no_x=NO_X)
-    give, take, _ = RIGHTS[database.vendor]
-    settings = database.connection.settings_dict
-    owner = {name: settings[name] for name in ("USER", "PASSWORD")}
-    ask(database, *give.format(name=settings["NAME"]).split(";"))
-    database.connection.close()
-    settings.update(USER="no_tables", PASSWORD="few")
-    yield database
-    database.connection.close()
-    settings.update(owner)
-    ask(database, *take.format(owner=owner["USER"]).split(";"))
+    with making_no_tables(database, "a_t"):
+        yield database
 
 
-@pytest.mark.databases(*RIGHTS)
+@pytest.mark.databases(*NO_TABLES)
 def test_without_the_right_to_create_tables(without_the_right: Database, caplog: pytest.LogCaptureFixture) -> None:
     database = without_the_right
     migrate(database.alias)
     assert keys(database.alias)[-1] == ("a", "0002_no_x")
-    why = RIGHTS[database.vendor][2]
+    why = NO_TABLES[database.vendor]
     about = f"Kept data of {database.alias}: a.0002_no_x destroys what is not kept."
     assert f"{about} a_t.x: {why}." in said(caplog)
 

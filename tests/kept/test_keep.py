@@ -5,14 +5,13 @@ from __future__ import annotations
 from datetime import datetime, timezone
 
 import pytest
-from django.db import connections
 
 from rollback_app import workflow
 from rollback_app.bookkeeping import Catalogue, table_of
 from rollback_app.database import get
 from rollback_app.history import Key
 from rollback_app.safety import KeptKind, KeptState
-from tests.support.databases import Database
+from tests.support.databases import Database, ask
 from tests.support.history import deploy, migrate
 from tests.support.projects import Project
 
@@ -23,12 +22,6 @@ LATE = (
     'migrations.AddField("T", "x", models.IntegerField(null=True)),'
     'migrations.CreateModel("N", [("id", models.AutoField(primary_key=True)), ("t", models.ForeignKey("a.T", models.CASCADE))]),'
 )
-
-
-def ask(database: Database, sql: str) -> list[tuple[object, ...]]:
-    with connections[database.alias].cursor() as cursor:
-        cursor.execute(sql)
-        return list(cursor.fetchall()) if cursor.description else []
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ from tests.database.test_objects import (
     found,
 )
 from tests.support.commands import call, roll_back
-from tests.support.databases import Database
+from tests.support.databases import Database, ask
 from tests.support.history import deploy, migrate
 from tests.support.projects import Project
 
@@ -299,12 +299,6 @@ def test_what_is_broken_needs_consent_and_is_made_again_if_somebody_drops_it(
     execute(database, f"{drop} v")
     assert {each.state for each in forward(database)} == {KeptState.PUT_BACK}
     assert said_of(database) == before
-
-
-def ask(database: Database, sql: str) -> list[tuple[object, ...]]:
-    with database.connection.cursor() as cursor:
-        cursor.execute(sql)
-        return list(cursor.fetchall())
 
 
 @pytest.mark.databases("postgresql")

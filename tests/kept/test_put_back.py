@@ -12,7 +12,7 @@ from rollback_app.database import get
 from rollback_app.errors import database_option
 from rollback_app.history import Key
 from rollback_app.safety import Kept, KeptState
-from tests.support.databases import Database
+from tests.support.databases import Database, ask
 from tests.support.history import deploy, migrate
 from tests.support.kept import tables
 from tests.support.projects import Project
@@ -25,12 +25,6 @@ LATE = (
     'migrations.AddField("T", "x", models.IntegerField(null=True)),'
     f'migrations.CreateModel("N", [{ID}, ("t", models.ForeignKey("a.T", models.CASCADE))]),'
 )
-
-
-def ask(database: Database, sql: str) -> list[tuple[object, ...]]:
-    with database.connection.cursor() as cursor:
-        cursor.execute(sql)
-        return list(cursor.fetchall()) if cursor.description else []
 
 
 def roll_back(database: Database, moment: datetime = DAY_2) -> None:

@@ -11,15 +11,15 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
-from django.db import connections
 
 from rollback_app import workflow
 from rollback_app.bookkeeping import Catalogue
 from rollback_app.database import get
 from rollback_app.safety import KeptState
 from tests.support.commands import call, roll_back
-from tests.support.databases import Database, wait_until_alone
+from tests.support.databases import Database, ask, wait_until_alone
 from tests.support.history import deploy, keys
+from tests.support.kept import NO_TABLES, making_no_tables
 from tests.support.killed import forked
 from tests.support.projects import Project, migration
 from tests.support.schema import everything, facts
@@ -34,21 +34,12 @@ N = 'migrations.CreateModel("N", [("id", models.AutoField(primary_key=True)), ("
 transactional = pytest.mark.databases("sqlite", "postgresql")
 
 
-def execute(database: Database, *statements: str) -> list[tuple[object, ...]]:
-    found: list[tuple[object, ...]] = []
-    with connections[database.alias].cursor() as cursor:
-        for statement in statements:
-            cursor.execute(statement)
-            found = list(cursor.fetchall()) if cursor.description else []
-    return found
-
-
 def filled(database: Database) -> None:
     """Two rows under the older release; under the newer one a value, and three rows."""
     deploy(database.alias, DAY_1, [("a", "0001_t")])
-    execute(database, "INSERT INTO a_t (id) VALUES (1), (2)")
+    ask(database, "INSERT INTO a_t (id) VALUES (1), (2)")
     deploy(database.alias, DAY_2)
-    execute(database, "UPDATE a_t SET x = 7 WHERE id = 2", "INSERT INTO a_n (id, t_id) VALUES (1, 1), (2, 2), (3, 2)")
+    ask(database, "UPDATE a_t SET x = 7 WHERE id = 2", "INSERT INTO a_n (id, t_id) VALUES (1, 1), (2, 2), (3, 2)")
 
 
 @pytest.fixture
@@ -168,35 +159,11 @@ def test_a_column_of_a_table_without_a_key(shop: Database) -> None:
         "postgresql": ["DROP TABLE a_n", "ALTER TABLE a_t DROP CONSTRAINT a_t_pkey"],
         "mariadb": ["DROP TABLE a_n", "ALTER TABLE a_t MODIFY id integer NOT NULL, DROP PRIMARY KEY"],
     }
-    execute(
-        shop, *statements["mariadb" if shop.vendor == "mariadb" else shop.vendor.replace("pgbouncer", "postgresql")]
-    )
-    execute(shop, "DELETE FROM a_t", "INSERT INTO a_t (id, x) VALUES (1, 7)")
+    ask(shop, *statements["mariadb" if shop.vendor == "mariadb" else shop.vendor.replace("pgbouncer", "postgresql")])
+    ask(shop, "DELETE FROM a_t", "INSERT INTO a_t (id, x) VALUES (1, 7)")
     said = roll_back(shop, DAY_2, plan=True)
     assert "drops column a_t.x: 1 row has a value; not kept: its table has no primary key [rollback.W001]" in said.out
     assert "Keep a copy of the whole table with --keep-table a_t, and lose it with --destroy-data." in said.out
-
-
-RIGHTS = {
-    "postgresql": (
-        """
-        CREATE ROLE no_tables LOGIN PASSWORD 'few'; GRANT USAGE ON SCHEMA public TO no_tables;
-        ALTER TABLE django_migrations OWNER TO no_tables; ALTER TABLE a_t OWNER TO no_tables;
-        ALTER TABLE a_n OWNER TO no_tables; GRANT ALL ON rollback_app_run TO no_tables;
-        GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO no_tables
-        """,
-        "REASSIGN OWNED BY no_tables TO {owner}; DROP OWNED BY no_tables; DROP ROLE no_tables",
-        "no_tables may not make tables in schema public",
-    ),
-    "mariadb": (
-        """
-        CREATE USER no_tables IDENTIFIED BY 'few';
-        GRANT SELECT, INSERT, UPDATE, DELETE, DROP, ALTER, INDEX, REFERENCES ON {name}.* TO no_tables
-        """,
-        "DROP USER no_tables",
-        "no_tables@% has no right to create table rollback_kept_1",
-    ),
-}
 
 
 @pytest.fixture
@@ -205,25 +172,17 @@ def without_the_right(shop: Database) -> Iterator[Database]:
     assert roll_back(shop, "2024-06-01").status == 0
     assert roll_back(shop, DAY_2, steps=1, keep=False).status == 0
     deploy(shop.alias, DAY_2, [("a", "0003_n")])
-    execute(shop, "INSERT INTO a_n (id, t_id) VALUES (1, 1), (2, 2), (3, 2)", "CREATE INDEX by_hand ON a_n (id, t_id)")
-    give, take, _ = RIGHTS[shop.vendor]
-    settings = shop.connection.settings_dict
-    owner = {name: settings[name] for name in ("USER", "PASSWORD")}
-    execute(shop, *give.format(name=settings["NAME"]).split(";"))
-    shop.connection.close()
-    settings.update(USER="no_tables", PASSWORD="few")
-    yield shop
-    shop.connection.close()
-    settings.update(owner)
-    execute(shop, *take.format(owner=owner["USER"]).split(";"))
+    ask(shop, "INSERT INTO a_n (id, t_id) VALUES (1, 1), (2, 2), (3, 2)", "CREATE INDEX by_hand ON a_n (id, t_id)")
+    with making_no_tables(shop, "a_t", "a_n"):
+        yield shop
 
 
-@pytest.mark.databases(*RIGHTS)
+@pytest.mark.databases(*NO_TABLES)
 def test_without_the_right_to_create_tables(without_the_right: Database) -> None:
     shop = without_the_right
     said = roll_back(shop, DAY_2, destroy_data=False, verify=False)
     assert said.status == 3, said.all
-    assert f"drops table a_n: 3 rows; not kept: {RIGHTS[shop.vendor][2]} [rollback.W001]" in said.out
+    assert f"drops table a_n: 3 rows; not kept: {NO_TABLES[shop.vendor]} [rollback.W001]" in said.out
     assert "Keep it by granting this user the right to create tables, or lose it with --destroy-data." in said.out
     assert re.search(r"index \S*by_hand\S* goes\s+along; not\s+kept:", said.out)
     assert len(keys(shop.alias)) == 3
@@ -313,10 +272,10 @@ FULL = {
 
 @pytest.mark.databases(*FULL)
 def test_a_full_disk_while_keeping(shop: Database) -> None:
-    execute(shop, *FULL[shop.vendor])
+    ask(shop, *FULL[shop.vendor])
     if shop.vendor == "sqlite":
-        ((pages,),) = execute(shop, "PRAGMA page_count")
-        execute(shop, f"PRAGMA max_page_count = {int(str(pages)) + 20}")
+        ((pages,),) = ask(shop, "PRAGMA page_count")
+        ask(shop, f"PRAGMA max_page_count = {int(str(pages)) + 20}")
     before = everything(shop.connection)
     said = roll_back(shop, DAY_2, destroy_data=False)
     assert said.status == 1
@@ -371,11 +330,11 @@ def test_kept_tables_are_no_difference(shop: Database, verify: bool, step_by_ste
 def test_kept_tables_of_before_are_left_alone(shop: Database) -> None:
     """A second rollback, of what was made again, keeps its own."""
     assert roll_back(shop, DAY_2, destroy_data=False).status == 0
-    first = execute(shop, "SELECT * FROM rollback_kept_1 ORDER BY 1")
+    first = ask(shop, "SELECT * FROM rollback_kept_1 ORDER BY 1")
     assert first == [(1, 1), (2, 2), (3, 2)]
     said = roll_back(shop, DAY_1, destroy_data=True)
     assert said.status == 0, said.all
-    assert execute(shop, "SELECT * FROM rollback_kept_1 ORDER BY 1") == first
+    assert ask(shop, "SELECT * FROM rollback_kept_1 ORDER BY 1") == first
     assert [entry.source for entry in Catalogue(get(shop.alias)).entries()] == ["a_t", "a_t.x", "a_n"]
     assert "difference" not in said.out
 
@@ -383,7 +342,7 @@ def test_kept_tables_of_before_are_left_alone(shop: Database) -> None:
 @pytest.mark.databases("sqlite")
 def test_rows_that_pointed_nowhere_before_do_not_matter(shop: Database) -> None:
     """Django's schema editor looks for them when it is done, in the whole file."""
-    execute(shop, "PRAGMA foreign_keys = OFF", "INSERT INTO a_n (id, t_id) VALUES (4, 99)", "PRAGMA foreign_keys = ON")
+    ask(shop, "PRAGMA foreign_keys = OFF", "INSERT INTO a_n (id, t_id) VALUES (4, 99)", "PRAGMA foreign_keys = ON")
     said = roll_back(shop, DAY_2, destroy_data=False)
     assert said.status == 0, said.all
-    assert execute(shop, "SELECT count(*) FROM rollback_kept_1") == [(4,)]
+    assert ask(shop, "SELECT count(*) FROM rollback_kept_1") == [(4,)]

@@ -13,7 +13,7 @@ from rollback_app.bookkeeping import KEPT_TABLE, Catalogue, table_of
 from rollback_app.database import get
 from rollback_app.safety import Kept, KeptKind, KeptState
 from tests.support.commands import Said, roll_back
-from tests.support.databases import Database
+from tests.support.databases import Database, ask
 from tests.support.history import deploy, migrate
 from tests.support.kept import open_copies
 from tests.support.projects import Project, migration
@@ -39,15 +39,6 @@ CODE = "migrations.RunPython(migrations.RunPython.noop, take)"
 FILES = {"0001_early": EARLY, "0002_x": X, "0003_n": N}
 transactional = pytest.mark.databases("sqlite", "postgresql")
 mariadb = pytest.mark.databases("mariadb")
-
-
-def ask(database: Database, *statements: str) -> list[tuple[object, ...]]:
-    found: list[tuple[object, ...]] = []
-    with database.connection.cursor() as cursor:
-        for statement in statements:
-            cursor.execute(statement)
-            found = list(cursor.fetchall()) if cursor.description else []
-    return found
 
 
 def with_code(code: str, **attributes: Any) -> dict[str, str]:

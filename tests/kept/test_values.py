@@ -14,18 +14,12 @@ from rollback_app.executor import StepFailed
 from rollback_app.history import Key
 from rollback_app.safety import NOT_KEEPING, Keeping, Kept, KeptKind, KeptState
 from tests.support.commands import call, roll_back
-from tests.support.databases import Database
+from tests.support.databases import Database, ask
 from tests.support.history import deploy, migrate
 from tests.support.projects import Project
 
 DAY_1 = datetime(2024, 5, 1, 8, 0, tzinfo=timezone.utc)
 DAY_2 = datetime(2024, 5, 2, 8, 0, tzinfo=timezone.utc)
-
-
-def execute(database: Database, sql: str) -> list[tuple[Any, ...]]:
-    with database.connection.cursor() as cursor:
-        cursor.execute(sql)
-        return list(cursor.fetchall()) if cursor.description else []
 
 
 def entries(database: Database) -> list[Kept]:
@@ -47,11 +41,11 @@ def deployed(database: Database, project: Project, early: str, late: str, values
     deploy(database.alias, DAY_1, [Key("a", "0001_early")])
     deploy(database.alias, DAY_2)
     for value in values:
-        execute(database, f"INSERT INTO a_t (x) VALUES ({value})")
+        ask(database, f"INSERT INTO a_t (x) VALUES ({value})")
 
 
 def values(database: Database) -> list[Any]:
-    return [value for (value,) in execute(database, "SELECT x FROM a_t ORDER BY id")]
+    return [value for (value,) in ask(database, "SELECT x FROM a_t ORDER BY id")]
 
 
 KINDS = {
@@ -136,10 +130,10 @@ def test_what_the_older_release_wrote_stays(database: Database, changed: int) ->
         return
     before = values(database)
     assert roll_back(database, DAY_2, destroy_data=False).status == 0
-    numbers = [row[0] for row in execute(database, f"SELECT id FROM {table_of(1)} ORDER BY id")]
-    execute(database, f"UPDATE a_t SET x = NULL WHERE id = {numbers[0]}")
+    numbers = [row[0] for row in ask(database, f"SELECT id FROM {table_of(1)} ORDER BY id")]
+    ask(database, f"UPDATE a_t SET x = NULL WHERE id = {numbers[0]}")
     migrate(database.alias)
-    after = dict(execute(database, "SELECT id, x FROM a_t"))
+    after = dict(ask(database, "SELECT id, x FROM a_t"))
     assert after.pop(numbers[0]) is None
     assert after == {number: value for number, value in enumerate(before, 1) if number != numbers[0]}
     (entry,) = entries(database)
@@ -176,15 +170,15 @@ def test_renamed(database: Database, project: Project, late: list[str]) -> None:
     deployed(database, project, EARLY, ", ".join(late), [])
     table = "a_u" if "RenameModel" in str(late) else "a_t"
     column = "y" if '"y"' in str(late) else "x"
-    execute(database, f"INSERT INTO {table} ({column}) VALUES (1.5), (1.2345)")
-    before = execute(database, f"SELECT {column} FROM {table} ORDER BY 1")
+    ask(database, f"INSERT INTO {table} ({column}) VALUES (1.5), (1.2345)")
+    before = ask(database, f"SELECT {column} FROM {table} ORDER BY 1")
     assert roll_back(database, DAY_2, destroy_data=False).status == 0
     (entry,) = entries(database)
     assert entry.source == f"{table}.{column}"
-    assert [float(row[0]) for row in execute(database, f"SELECT rollback_became FROM {table_of(1)}")] == [1.2]
+    assert [float(row[0]) for row in ask(database, f"SELECT rollback_became FROM {table_of(1)}")] == [1.2]
     assert sorted(map(float, values(database))) == [1.2, 1.5]
     migrate(database.alias)
-    assert execute(database, f"SELECT {column} FROM {table} ORDER BY 1") == before
+    assert ask(database, f"SELECT {column} FROM {table} ORDER BY 1") == before
 
 
 @servers
@@ -193,7 +187,7 @@ def test_several_changes_of_one_column_are_kept_once(database: Database, project
     project(a={"0001_early": model(EARLY), "0002_late": late[0], "0003_later": late[1]})
     deploy(database.alias, DAY_1, [Key("a", "0001_early")])
     deploy(database.alias, DAY_2)
-    execute(database, "INSERT INTO a_t (x) VALUES (1.5), (1.25), (1.2345)")
+    ask(database, "INSERT INTO a_t (x) VALUES (1.5), (1.25), (1.2345)")
     before = values(database)
     assert roll_back(database, DAY_2, destroy_data=False).status == 0
     (entry,) = entries(database)
@@ -209,7 +203,7 @@ def test_values_of_a_column_that_is_dropped_later_are_kept_with_it(database: Dat
     project(a={"0001_early": early, "0002_x": adding, "0003_late": alter(LATE)})
     deploy(database.alias, DAY_1, [Key("a", "0001_early")])
     deploy(database.alias, DAY_2)
-    execute(database, "INSERT INTO a_t (x) VALUES (1.5), (1.2345)")
+    ask(database, "INSERT INTO a_t (x) VALUES (1.5), (1.2345)")
     before = values(database)
     assert roll_back(database, DAY_2, destroy_data=False).status == 0
     (entry,) = entries(database)
@@ -228,12 +222,12 @@ def test_the_plan_says_so(database: Database, project: Project) -> None:
     assert "Keeps the changed values of 1 column (2 rows, " in said.out
     assert "Nothing is lost." in said.out
     assert "changes column a_t.x back: 2 values that it changes are kept" in said.out
-    execute(database, "DELETE FROM a_t WHERE id = 3")
+    ask(database, "DELETE FROM a_t WHERE id = 3")
     assert "changes column a_t.x back: 1 value that it changes is kept" in roll_back(database, DAY_2, plan=True).out
     data = roll_back(database, DAY_2, plan=True, format="json").json
     (kept,) = data["plans"][0]["kept"]
     assert (kept["kind"], kept["source"], kept["rows"], kept["put_back"]) == ("values", "a_t.x", 1, True)
-    execute(database, "DELETE FROM a_t WHERE id = 2")
+    ask(database, "DELETE FROM a_t WHERE id = 2")
     assert "value" not in roll_back(database, DAY_2, plan=True).out.split("newest first")[1]
 
 
@@ -241,7 +235,7 @@ def test_the_plan_says_so(database: Database, project: Project) -> None:
 def test_what_comes_after_the_plan_is_kept_too(database: Database, project: Project) -> None:
     deployed(database, project, EARLY, LATE, [])
     previews = workflow.preview(DAY_2.isoformat(), using=[database.alias])
-    execute(database, "INSERT INTO a_t (x) VALUES (1.2345)")
+    ask(database, "INSERT INTO a_t (x) VALUES (1.2345)")
     (result,) = workflow.roll_back(previews)
     assert [entry.rows for entry in result.kept] == [1]
 
@@ -278,7 +272,7 @@ def test_values_of_a_key_are_loss(database: Database, project: Project) -> None:
     project(a={"0001_early": early, "0002_late": late})
     deploy(database.alias, DAY_1, [Key("a", "0001_early")])
     deploy(database.alias, DAY_2)
-    execute(database, "INSERT INTO a_t (x) VALUES (1.2345)")
+    ask(database, "INSERT INTO a_t (x) VALUES (1.2345)")
     ((text, hint),) = losses(database, Keeping())
     assert text.endswith("; not kept: it is the primary key.")
     assert "--keep-table a_t" in hint
@@ -315,12 +309,12 @@ def test_a_condition_that_fails_for_a_value_that_has_come_since(database: Databa
     """The run says what is wrong, as it does without keeping."""
     deployed(database, project, "IntegerField(null=True)", "TextField(null=True)", ["'5'"])
     previews = workflow.preview(DAY_2.isoformat(), using=[database.alias])
-    execute(database, "INSERT INTO a_t (x) VALUES ('05'), ('abc')")
+    ask(database, "INSERT INTO a_t (x) VALUES ('05'), ('abc')")
     with pytest.raises(StepFailed, match=r"(?s)at a.0002_late.*invalid input syntax for type integer"):
         workflow.roll_back(previews)
     assert values(database) == ["5", "05", "abc"]
     assert entries(database) == []
-    execute(database, "DELETE FROM a_t WHERE x = '05'")
+    ask(database, "DELETE FROM a_t WHERE x = '05'")
     with pytest.raises(StepFailed, match=r"(?s)at a.0002_late.*invalid input syntax for type integer"):
         workflow.roll_back(previews)
 
@@ -333,16 +327,16 @@ def test_where_there_is_no_way_back_nobody_can_tell_whether_a_value_was_changed_
     project(a={"0001_early": model("TimeField(null=True)"), "0002_late": alter("DateTimeField(null=True)")})
     deploy(database.alias, DAY_1, [Key("a", "0001_early")])
     cast = "CREATE CAST (time AS timestamptz) WITH FUNCTION at(time)"
-    execute(
+    ask(
         database,
         f"CREATE FUNCTION at(time) RETURNS timestamptz LANGUAGE sql AS $$ SELECT '2024-05-01'::date + $1 $$; {cast}",
     )
     deploy(database.alias, DAY_2)
-    execute(database, "INSERT INTO a_t (x) VALUES ('2024-05-02 10:00')")
+    ask(database, "INSERT INTO a_t (x) VALUES ('2024-05-02 10:00')")
     before = values(database)
-    execute(database, "DROP CAST (time AS timestamptz)")
+    ask(database, "DROP CAST (time AS timestamptz)")
     assert roll_back(database, DAY_2, destroy_data=False).status == 0
-    execute(database, cast)
+    ask(database, cast)
     migrate(database.alias)
     (entry,) = entries(database)
     assert (entry.left, entry.why) == (1, ((1, "the row holds another value by now"),))
@@ -355,7 +349,7 @@ def test_no_right_to_make_tables(database: Database, project: Project) -> None:
     deployed(database, project, EARLY, LATE, ["1.2345"])
     settings = database.connection.settings_dict
     owner = {name: settings[name] for name in ("USER", "PASSWORD")}
-    execute(
+    ask(
         database,
         "CREATE ROLE few_values LOGIN PASSWORD 'few'; GRANT USAGE ON SCHEMA public TO few_values;"
         " ALTER TABLE django_migrations OWNER TO few_values; ALTER TABLE a_t OWNER TO few_values",
@@ -367,7 +361,7 @@ def test_no_right_to_make_tables(database: Database, project: Project) -> None:
     finally:
         database.connection.close()
         settings.update(owner)
-        execute(
+        ask(
             database, f"REASSIGN OWNED BY few_values TO {owner['USER']}; DROP OWNED BY few_values; DROP ROLE few_values"
         )
     assert "; not kept: few_values may not make tables in schema public." in text

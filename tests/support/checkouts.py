@@ -82,7 +82,7 @@ class Checkout:
 
 def newer(folder: Path, database: Database) -> Checkout:
     """Release 2.2."""
-    return Checkout(_code(folder), database, {"RELEASE": "2.2"})
+    return Checkout(newer_code(folder), database, {"RELEASE": "2.2"})
 
 
 def older(folder: Path, database: Database) -> Checkout:
@@ -90,7 +90,8 @@ def older(folder: Path, database: Database) -> Checkout:
     return Checkout(older_code(folder), database, {"RELEASE": "2.1"})
 
 
-def _code(folder: Path) -> Path:
+def newer_code(folder: Path) -> Path:
+    """The code of release 2.2, which is the example itself."""
     unwanted = shutil.ignore_patterns("__pycache__", "*.sqlite3")
     shutil.copytree(ROOT / "example_project", folder / "example_project", ignore=unwanted)
     shutil.copy(ROOT / "manage.py", folder)
@@ -99,7 +100,7 @@ def _code(folder: Path) -> Path:
 
 def older_code(folder: Path) -> Path:
     """The code of release 2.1: all that 2.2 brought is not there."""
-    _code(folder)
+    newer_code(folder)
     for file in FILES_OF_2_2:
         (folder / "example_project" / file).unlink()
     for file, pattern, text in MODELS_OF_2_2:

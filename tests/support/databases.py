@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -32,6 +33,16 @@ def empty(database: Database) -> None:
     connection.close()
     {"sqlite": empty_sqlite, "postgresql": empty_postgresql, "mariadb": empty_mariadb}[database.vendor](connection)
     connection.close()  # no trace in the session either
+
+
+def ask(database: Database, *statements: str) -> list[tuple[Any, ...]]:
+    """The rows that the last of these statements gives; none, if it gives none."""
+    found: list[tuple[Any, ...]] = []
+    with database.connection.cursor() as cursor:
+        for statement in statements:
+            cursor.execute(statement)
+            found = list(cursor.fetchall()) if cursor.description else []
+    return found
 
 
 def wait_until_alone(database: Database) -> None:
