@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from rollback_app import packages
+from rollback_app.errors import shown
 from tests.support.commands import Said, call, roll_back
 from tests.support.databases import Database
 from tests.support.history import migrate
@@ -156,7 +157,7 @@ def test_the_main_command_refuses_what_is_no_package(
         file.write_bytes(content)
     said = roll_back(database, "here", package=str(file))
     assert said.status == status
-    assert said.error.startswith(f"The file '{file}' ")
+    assert said.error.startswith(f"The file '{shown(str(file))}' ")
     assert said.out == ""
 
 
