@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from django.db.migrations.operations.base import Operation
 
@@ -20,6 +20,10 @@ class Done:
 
     step: Step
     seconds: float
+
+
+BEFORE, AFTER, RECEIVED = "before the first step", "after the last step", "after the receivers"
+KEEPS, PUTS_BACK, BRINGS_BACK = "To keep data", "To put data back", "To bring back views, functions and triggers"
 
 
 class Bookmark:
@@ -47,12 +51,12 @@ class Bookmark:
         """All is done."""
 
 
-class Keeper:
-    """Keeps what a run drops; this one keeps nothing."""
+class Keeper(Protocol):
+    """Keeps what a run drops, and puts back what a `migrate` had kept."""
 
     def before_steps(self) -> Collection[str]:
         """Under the lock of the run, and in its transaction, where there is one. The names of objects that it has dropped."""
-        return ()
+        ...
 
     def before_step(self, step: Step) -> None:
         """A step of a run that is not one transaction begins. Errors: RollbackError, if what it drops is no longer what was
@@ -60,12 +64,12 @@ class Keeper:
 
     def dropping(self, step: Step, statements: Sequence[str]) -> AbstractContextManager[None]:
         """These statements of a step, which is not one transaction, are executed inside. Errors: as `before_step`."""
-        return nullcontext()
+        ...
 
     def values_of(self, step: Step, table: str, column: str) -> str:
         """The statement that puts into a column, which a step adds again, what a `migrate` had kept of it; empty if it has not.
         It is put back for good by `give_back`."""
-        return ""
+        ...
 
     def give_back(self, step: Step, apps: Any) -> None:
         """A step is undone, and not committed yet where it is a transaction. apps: the registry whose models fit the database by
@@ -83,7 +87,7 @@ class Keeper:
     def after_receivers(self) -> Collection[str]:
         """The receivers of post_migrate have run; in the transaction of the run, where there is one. The names of objects that it
         has dropped, or could not make again."""
-        return ()
+        ...
 
 
 class Progress:
@@ -102,6 +106,10 @@ class Progress:
 
     def finished(self, done: Done) -> None:
         """A step is unapplied (with --step-by-step: committed)."""
+
+    def beside(self, when: str, doing: str) -> AbstractContextManager[None]:
+        """Data are kept, or put back, inside; that is part of no step. when: between which steps."""
+        return nullcontext()
 
     def broke_off(self) -> None:
         """The run failed, perhaps inside a step; it may be tried again."""

@@ -21,10 +21,6 @@ from rollback_app.safety import Comparison
 from .progress import Bookmark, Done, Keeper, Progress
 from .run import run
 
-BEFORE, AFTER, RECEIVED = "before the first step", "after the last step", "after the receivers"
-KEEPS, PUTS_BACK, BRINGS_BACK = "To keep data", "To put data back", "To bring back views, functions and triggers"
-
-
 _NOTES = (KEPT_TABLE, OBJECTS_TABLE, SNAPSHOTS_TABLE)
 
 
@@ -69,7 +65,7 @@ def rehearse(
     *,
     verify: bool,
     named: Collection[str] = frozenset(),
-    keeper: Keeper | None = None,
+    keeper: Keeper,
 ) -> Rehearsal:
     """Errors: those of `executor.run`. The database must be able to take back changes of the schema."""
     recorder = _Recorder(database, progress)
@@ -86,7 +82,7 @@ def rehearse(
                 verify=verify,
                 before_rollback=traces.read_locks,
                 named=named,
-                keeper=_Watched(keeper or Keeper(), recorder),
+                keeper=keeper,
             )
     finally:
         for words in traces.remove():
@@ -143,8 +139,7 @@ class _Recorder(Progress):
         return isinstance(self.part, str) and any(f'"{table}"' in sql for table in _NOTES)
 
     @contextmanager
-    def around(self, when: str, doing: str = KEEPS) -> Iterator[None]:
-        """What is sent meanwhile belongs to no step."""
+    def beside(self, when: str, doing: str) -> Iterator[None]:
         self.part, self.statements[when], self.doing[when] = when, [], doing
         start = time.monotonic()
         yield
@@ -178,32 +173,6 @@ class _Recorder(Progress):
 
     def rendered_everything(self, operation: Operation) -> None:
         self.inner.rendered_everything(operation)
-
-
-class _Watched(Keeper):
-    """Has what another keeper does in a run that is one transaction written down."""
-
-    def __init__(self, inner: Keeper, recorder: _Recorder) -> None:
-        self._inner, self._recorder = inner, recorder
-
-    def before_steps(self) -> Collection[str]:
-        with self._recorder.around(BEFORE):
-            return self._inner.before_steps()
-
-    def values_of(self, step: Step, table: str, column: str) -> str:
-        return self._inner.values_of(step, table, column)
-
-    def give_back(self, step: Step, apps: Any) -> None:
-        with self._recorder.around(f"after {step.key}", PUTS_BACK):
-            self._inner.give_back(step, apps)
-
-    def after_steps(self) -> None:
-        with self._recorder.around(AFTER):
-            self._inner.after_steps()
-
-    def after_receivers(self) -> Collection[str]:
-        with self._recorder.around(RECEIVED, BRINGS_BACK):
-            return self._inner.after_receivers()
 
 
 class _NoTraces:

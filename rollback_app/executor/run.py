@@ -21,7 +21,7 @@ from rollback_app.states import States, Undo
 
 from .failures import StepFailed, after_all_or_nothing, after_some_steps
 from .pieces import undo_in_pieces
-from .progress import Bookmark, Done, Keeper, Progress
+from .progress import AFTER, BEFORE, BRINGS_BACK, KEEPS, RECEIVED, Bookmark, Done, Keeper, Progress
 from .signals import signals
 from .steps import give_back, undo
 from .watch import Watch
@@ -48,7 +48,7 @@ def run(
     verify: bool = True,
     before_rollback: Callable[[], None] | None = None,
     named: Collection[str] = frozenset(),
-    keeper: Keeper | None = None,
+    keeper: Keeper,
 ) -> Outcome:
     """Unapply a plan. prepare: reads the history again and plans anew, called under the lock. before_rollback: for a
     rehearsal, called at the end of the transaction, which is then rolled back. named: the objects that no migration
@@ -60,11 +60,9 @@ def run(
     watch = Watch(database, progress, verify=verify, one_transaction=one_transaction, named=named)
     with _old_objects_aside(), database.watching_others(), database.connection.execute_wrapper(watch):
         if one_transaction:
-            done = _in_one_transaction(
-                database, expected, prepare, watch, bookmark, keeper or Keeper(), before_rollback
-            )
+            done = _in_one_transaction(database, expected, prepare, watch, bookmark, keeper, before_rollback)
         else:
-            done = _step_by_step(database, expected, prepare, watch, bookmark, keeper or Keeper())
+            done = _step_by_step(database, expected, prepare, watch, bookmark, keeper)
     return Outcome(tuple(done), watch.comparison)
 
 
@@ -96,11 +94,11 @@ def _in_one_transaction(
             watch.progress.started(plan)
             with signals(database, plan, watch) as states, _no_new_orphans(database, None):
                 watch.check_transaction(None, "in the receivers of pre_migrate")
-                with watch.keeping(None):
+                with watch.keeping(None), watch.progress.beside(BEFORE, KEEPS):
                     watch.expects_gone(keeper.before_steps())
                 watch.prepare_to_verify(plan, states)
                 _undo_all(database, plan, states, watch, done, keeper)
-                with watch.keeping(None):
+                with watch.keeping(None), watch.progress.beside(AFTER, KEEPS):
                     keeper.after_steps()
             _bring_back(keeper, watch)
             watch.verify(stays=False)
@@ -117,7 +115,8 @@ def _in_one_transaction(
 
 
 def _bring_back(keeper: Keeper, watch: Watch) -> None:
-    with watch.failures(None, "bringing back views, functions and triggers"), watch.not_touching():
+    doing = "bringing back views, functions and triggers"
+    with watch.failures(None, doing), watch.not_touching(), watch.progress.beside(RECEIVED, BRINGS_BACK):
         watch.expects_gone(keeper.after_receivers())
 
 
@@ -148,12 +147,12 @@ def _step_by_step(
             plan = _same(expected, prepare())
             watch.progress.started(plan)
             with signals(database, plan, watch) as states:
-                with watch.keeping(None):
+                with watch.keeping(None), watch.progress.beside(BEFORE, KEEPS):
                     watch.expects_gone(keeper.before_steps())
                 watch.prepare_to_verify(plan, states)
                 for step, undos in _walk(plan, states):
                     done.append(_one_step(database, plan, step, undos, done, watch, bookmark, keeper))
-                with watch.keeping(None):
+                with watch.keeping(None), watch.progress.beside(AFTER, KEEPS):
                     keeper.after_steps()
                 database.delete_records(plan.squashes)
             _bring_back(keeper, watch)

@@ -17,7 +17,7 @@ from rollback_app.states import Undo, acts_as, leaves
 
 from .filling import filling, with_values
 from .objects import is_known
-from .progress import Done, Keeper
+from .progress import PUTS_BACK, Done, Keeper
 from .watch import Watch
 
 
@@ -49,7 +49,8 @@ def undo(database: Database, step: Step, undos: list[Undo], watch: Watch, keeper
 def give_back(step: Step, undos: list[Undo], watch: Watch, keeper: Keeper) -> None:
     """Put back what applying this step, which is undone now, had destroyed and kept."""
     if undos:
-        with watch.failures(step, "putting back what a migrate had kept"):
+        beside = watch.progress.beside(f"after {step.key}", PUTS_BACK)
+        with watch.failures(step, "putting back what a migrate had kept"), beside:
             keeper.give_back(step, undos[-1].to_state.asked)
 
 

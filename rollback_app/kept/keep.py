@@ -47,6 +47,7 @@ class Keeper:
         self._catalogue, self._copies = Catalogue(database), Copies(database)
         self._pending = Pending(database, self._catalogue, self._copies, steps, by_migrate=by_migrate)
         self._numbers: list[int] = []
+        self._gives_back_for: set[str] = set()  # few migrations have: nothing else is looked for step by step
         self.objects = objects
         self.run = 0
         self.kept: tuple[Kept, ...] = ()
@@ -58,6 +59,11 @@ class Keeper:
 
         Errors: Locked; NotKept; those of Django's database layer."""
         self._keep()
+        if self._gives_back:
+            entries = self._catalogue.entries()
+            self._gives_back_for = {
+                each.about for each in coming_back(entries, {str(step.key) for step in self._steps})
+            }
         return self.objects.before_steps() if self.objects else ()
 
     def after_receivers(self) -> Collection[str]:
@@ -89,7 +95,7 @@ class Keeper:
 
     def values_of(self, step: Step, table: str, column: str) -> str:
         """The statement that puts into this column, which a step adds again, what was kept of it; empty if nothing was."""
-        entries = waiting(self._database) if self._gives_back else []
+        entries = waiting(self._database) if str(step.key) in self._gives_back_for else []
         for entry in coming_back(entries, {str(step.key)}):
             if entry.kind is KeptKind.COLUMN and (entry.table, entry.column) == (table, column):
                 return self._copies.filling(entry)
@@ -97,7 +103,7 @@ class Keeper:
 
     def give_back(self, step: Step, apps: Any) -> None:
         """A step is undone, and not committed yet where it is a transaction. apps: the registry whose models fit the database."""
-        found = self._catalogue.entries() if self._gives_back else []
+        found = self._catalogue.entries() if str(step.key) in self._gives_back_for else []
         if entries := newest(self._catalogue, coming_back(found, {str(step.key)})):
             numbers = [entry.number for entry in entries]
             self.given_back += put_back(self._database, entries, made_now=numbers, apps=apps)
