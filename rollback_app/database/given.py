@@ -11,13 +11,15 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import NOT_PROVIDED, JSONField, Value
 from django.db.models.sql import Query
 
+from rollback_app.planner import is_filled
+
 _EMPTY: tuple[Any, ...] = ([], {})
 
 
 def given(connection: BaseDatabaseWrapper, field: Any) -> list[tuple[str, Sequence[Any]]]:
     """(SQL, parameters) of each value other than null that a column of this field is given. field: may be bound to no model;
     None if it is not known."""
-    if field is None:
+    if field is None or not (field.null or is_filled(field)):
         return []
     # Prepared by Django's own field: a subclass may refuse an empty value.
     empty: list[Any] = (

@@ -293,6 +293,7 @@ def test_a_database_that_cannot_be_rolled_back_is_not_recorded(shop: Database, m
     recorder = bookkeeping.Recorder()
     recorder.begin(shop.alias, [(object(), False)], lambda: "1.0")  # type: ignore[list-item]
     assert recorder.begun == {}
+    migrate(shop.alias)  # nor held
 
 
 def test_a_run_says_what_it_is() -> None:

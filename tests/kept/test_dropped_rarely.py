@@ -15,7 +15,9 @@ from rollback_app.safety import KeptState
 from tests.kept.test_dropped import (
     DAY_1,
     DAY_2,
+    DESTROYS,
     ID,
+    NO_STRICT,
     ask,
     back,
     entries,
@@ -23,8 +25,10 @@ from tests.kept.test_dropped import (
     keep_dropped,
     said,
     shop,
+    strict,
     there,
 )
+from tests.kept.test_dropped import T as T_OF_SHOP
 from tests.kept.test_there_and_back import contents, missing
 from tests.support.commands import call, roll_back
 from tests.support.databases import Database
@@ -228,7 +232,43 @@ def test_migrate_backwards_puts_nothing_back(database: Database, project: Projec
     assert xs(database) == [(1, 7), (2, 5), (3, 9)]
 
 
+@pytest.mark.databases("mariadb")  # elsewhere the copy is gone with the transaction of the migrate
+def test_a_rollback_does_not_take_over_the_copy_of_a_migrate(database: Database, project: Project) -> None:
+    y = 'migrations.AddField("T", "y", models.IntegerField(null=True))'
+    first(database, project, _0002_y=y)
+    deploy(database.alias, DAY_2)
+    ask(database, "UPDATE a_t SET y = 5 WHERE id = 2")
+    project.replace(a={"0001_t": T, "0002_y": y, "0003_no_x": f"{FAILS}, {NO_X}"})
+    with pytest.raises(DatabaseError):
+        migrate(database.alias)
+    assert back(database).status == 0
+    assert [(each.source, each.state) for each in entries(database)] == [
+        ("a_t.x", KeptState.COPIED),
+        ("a_t.y", KeptState.KEPT),
+    ]
+    project.replace(a={"0001_t": T, "0002_y": y, "0003_no_x": NO_X})
+    deploy(database.alias, DAY_2)
+    assert [each.source for each in open_copies(database)] == ["a_t.x"]
+    assert ask(database, "SELECT id, y FROM a_t ORDER BY id") == [(1, None), (2, 5), (3, None)]
+
+
 # Where it goes back to
+
+
+@pytest.mark.parametrize("step_by_step", [False, True])
+def test_columns_with_checks_that_take_no_nulls(step_by_step: bool, database: Database, project: Project) -> None:
+    """MariaDB has the checks of Django in the definition of a column."""
+    columns = '("p", models.PositiveIntegerField()), ("j", models.JSONField())'
+    gone = 'migrations.RemoveField("T", "p"), migrations.RemoveField("T", "j")'
+    project(a={"0001_t": f'migrations.CreateModel("T", [{ID}, {columns}])', "0002_gone": gone})
+    deploy(database.alias, DAY_1, [("a", "0001_t")])
+    ask(database, "INSERT INTO a_t (id, p, j) VALUES (1, 7, '[1]'), (2, 9, '{}')")
+    before = there(database)
+    told = back(database, step_by_step=step_by_step)
+    assert told.status == 0, told.all
+    assert everything_is_back(database, before)
+    with pytest.raises(DatabaseError):
+        ask(database, "UPDATE a_t SET p = -1")
 
 
 def test_what_cannot_go_back_stays_kept(
@@ -253,6 +293,28 @@ def test_what_cannot_go_back_stays_kept(
     ):
         assert f"Kept data of {database.alias}: {words}" in warned
     assert "Put back what a migrate had kept of a_n: 1 row.\n" in told.out
+
+
+def test_nothing_of_it_can_go_back(database: Database, project: Project) -> None:
+    first(database, project, _0002_no_x=NO_X)
+    deploy(database.alias, DAY_2)
+    ask(database, "DELETE FROM a_t")
+    told = back(database)
+    assert told.status == 0, told.all
+    assert "Put back" not in told.out
+    assert [(each.rows, each.left) for each in open_copies(database)] == [(2, 2)]
+
+
+def test_a_migration_that_was_changed_since(shop: Database, project: Project) -> None:
+    """What it no longer destroys has no place to go back to."""
+    there(shop)
+    gone = 'migrations.RunSQL("SELECT 1", ""), '
+    project.replace(
+        a={"0001_t": T_OF_SHOP, "0002_destroys": gone + DESTROYS.replace('migrations.DeleteModel("N"),', "")}
+    )
+    (plan,) = back(shop, plan=True, format="json").json["plans"]
+    assert {each["source"] for each in plan["comes_back"]} >= {"a_t.x", "a_t_friends"}
+    assert "a_n" not in {each["source"] for each in plan["comes_back"]}
 
 
 def test_a_moment_in_the_middle(database: Database, project: Project) -> None:
@@ -349,6 +411,16 @@ def test_several_databases(database: Database, other_database: Database, project
     told = roll_back(database, DAY_2, database=[database.alias, other_database.alias], destroy_data=False, hold=False)
     assert told.status == 0, told.all
     assert (xs(database), xs(other_database)) == ([(1, 7), (2, None), (3, 9)], [(1, 5)])
+
+
+@pytest.mark.databases("sqlite", "postgresql")
+def test_a_rehearsal_of_a_column_that_takes_no_nulls(database: Database, project: Project) -> None:
+    strict(database, project, {"0002_no_x": NO_STRICT})
+    told = back(database, rehearse=True)
+    assert told.status == 0, told.all
+    assert 'UPDATE "a_t" ' in told.out
+    assert back(database).status == 0
+    assert ask(database, "SELECT id, x, s FROM a_t ORDER BY id") == [(1, 7, "one"), (2, 9, "two")]
 
 
 @pytest.mark.databases("sqlite", "postgresql")
