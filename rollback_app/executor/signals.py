@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from functools import partial
 from importlib import import_module
 from io import StringIO
@@ -45,26 +45,28 @@ def signals(database: Database, plan: Plan, watch: Watch) -> Iterator[States]:
     sent = [(step.migration, True) for step in plan.steps if not step.fake]
     states = plan.states()
     operations = sum(len(migration.operations) for migration, _ in sent)
-    for name, call in _calls(pre_migrate, database, apps=states.start().apps, plan=sent):
-        with watch.failures(None, f"in {name}, a receiver of pre_migrate"):
-            try:
-                _apart(database, call)
-            except _LeftBroken as error:
-                _go_on(database, watch, f"{name}, a receiver of pre_migrate,", error, "")
+    with closing(_Apart(database)) as apart:
+        for name, call in _calls(pre_migrate, database, apps=states.start().apps, plan=sent):
+            with watch.failures(None, f"in {name}, a receiver of pre_migrate"):
+                try:
+                    apart(call)
+                except _LeftBroken as error:
+                    _go_on(database, watch, f"{name}, a receiver of pre_migrate,", error, "")
     # Receivers may add operations to these migrations: contenttypes does, to rename its rows.
     if operations != sum(len(migration.operations) for migration, _ in sent):
         states = plan.states()
     yield states
     after = _with_relations(states.end())
     watch.by_code = True
-    for name, call in _calls(post_migrate, database, apps=after, plan=sent):
-        with watch.failures(None, f"in {name}, a receiver of post_migrate"):
-            try:
-                _apart(database, call)
-            # A receiver may raise anything. The run does not depend on it.
-            except Exception as error:  # noqa: BLE001
-                then = " The older release's next migrate runs its own."
-                _go_on(database, watch, f"{name}, a receiver of post_migrate,", error, then)
+    with closing(_Apart(database)) as apart:
+        for name, call in _calls(post_migrate, database, apps=after, plan=sent):
+            with watch.failures(None, f"in {name}, a receiver of post_migrate"):
+                try:
+                    apart(call)
+                # A receiver may raise anything. The run does not depend on it.
+                except Exception as error:  # noqa: BLE001
+                    then = " The older release's next migrate runs its own."
+                    _go_on(database, watch, f"{name}, a receiver of post_migrate,", error, then)
 
 
 def _calls(signal: Signal, database: Database, **named: Any) -> Iterator[tuple[str, Callable[[], Any]]]:
@@ -97,46 +99,71 @@ def _name(receiver: Any) -> str:
     return f"{named.__module__}.{named.__qualname__}"
 
 
-def _apart(database: Database, call: Callable[[], Any]) -> None:
-    """Call a receiver. In a transaction it gets a savepoint of its own, and whatever it breaks is rolled back to that.
-
-    Errors: those of the receiver; _LeftBroken.
+class _Apart:
+    """Calls receivers. In a transaction each gets a savepoint of its own, and whatever it breaks is rolled back to that. A
+    savepoint in which nothing was done serves the next receiver too: most have nothing to do, and there is one call for each app.
     """
-    connection, seen = database.connection, _Errors()
-    if not connection.in_atomic_block:
+
+    def __init__(self, database: Database) -> None:
+        self._connection, self._alias = database.connection, database.alias
+        self._unused: ExitStack | None = None
+
+    def close(self) -> None:
+        if self._unused:
+            self._unused.close()
+
+    def __call__(self, call: Callable[[], Any]) -> None:
+        """Errors: those of the receiver; _LeftBroken."""
+        if self._connection.in_atomic_block:
+            self._with_savepoint(call)
+            return
         try:
             call()
         finally:
-            if not connection.get_autocommit():
-                connection.rollback()
-                connection.set_autocommit(True)
-        return
-    returned = broken = False
-    try:
-        with transaction.atomic(using=database.alias):
-            with connection.execute_wrapper(seen):
-                call()
-            returned, broken = True, connection.needs_rollback
-    # PostgreSQL releases no savepoint in a transaction that a caught error has broken.
-    except DatabaseError as error:
-        if not returned:
-            raise
-        seen.first, broken = seen.first or error, True
-    if broken:
-        words = f" ({first_line(seen.first)})" if seen.first else ""
-        raise _LeftBroken(f"left the transaction broken{words}")
+            if not self._connection.get_autocommit():
+                self._connection.rollback()
+                self._connection.set_autocommit(True)
+
+    def _with_savepoint(self, call: Callable[[], Any]) -> None:
+        connection, seen = self._connection, _Statements()
+        returned = broken = False
+        callbacks = len(connection.run_on_commit)
+        try:
+            with self._savepoint() as savepoint:
+                with connection.execute_wrapper(seen):
+                    call()
+                returned, broken = True, connection.needs_rollback
+                if not (seen.any or broken or len(connection.run_on_commit) > callbacks):
+                    self._unused = savepoint.pop_all()
+        # PostgreSQL releases no savepoint in a transaction that a caught error has broken.
+        except DatabaseError as error:
+            if not returned:
+                raise
+            seen.first_error, broken = seen.first_error or error, True
+        if broken:
+            words = f" ({first_line(seen.first_error)})" if seen.first_error else ""
+            raise _LeftBroken(f"left the transaction broken{words}")
+
+    def _savepoint(self) -> ExitStack:
+        found, self._unused = self._unused, None
+        if found is None:
+            found = ExitStack()
+            found.enter_context(transaction.atomic(using=self._alias))
+        return found
 
 
-class _Errors:
-    """Remembers the first error of a statement, which a receiver may have caught."""
+class _Statements:
+    """Notes whether there was any, and the first error of one, which a receiver may have caught."""
 
-    first: BaseException | None = None
+    any = False
+    first_error: BaseException | None = None
 
     def __call__(self, execute: Any, sql: str, params: Any, many: bool, context: dict[str, Any]) -> Any:
+        self.any = True
         try:
             return execute(sql, params, many, context)
         except (DatabaseError, InterfaceError) as error:
-            self.first = self.first or error
+            self.first_error = self.first_error or error
             raise
 
 

@@ -146,7 +146,8 @@ class Keeper:
                 undo.pop_all()
 
     def _keep_all(self, undo: ExitStack) -> None:
-        shapes = {thing.table: shape(self._database.connection, thing.table) for thing in self._things}
+        tables = dict.fromkeys(thing.table for thing in self._things)
+        shapes = {table: shape(self._database.connection, table) for table in tables}
         things = self._things
         if self._one_transaction:
             self._database.lock_writers([table for table, there in shapes.items() if there])
