@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+from enum import Enum
 from pathlib import Path
 
 import pytest
 from django.core.management import load_command_class
 from django.dispatch import Signal
+from jsonschema import Draft202012Validator
 
-from rollback_app import conf, planner, reports, signals, workflow
+from rollback_app import compatibility, conf, history, planner, reports, safety, signals, workflow
 from rollback_app.moments import kinds
 from tests.support import reference
-from tests.support.databases import Database
-from tests.support.projects import Project
+from tests.support.commands import checked
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -81,28 +83,45 @@ def test_each_format_and_choice_is_documented() -> None:
         assert f"`{name}`" in api
 
 
-@pytest.mark.databases("sqlite")
-def test_each_field_of_the_json_is_documented(database: Database, project: Project) -> None:
-    project(a={"0001_t": 'migrations.CreateModel("T", [("id", models.BigAutoField(primary_key=True))])'})
-    from tests.support.history import migrate
-
-    migrate(database.alias)
-    (preview,) = workflow.preview("2001-01-01", using=[database.alias])
-    data = reports.of_preview(preview).data
-    fields = [*data, *data["moment"], *data["steps"][0], *data["deployments"][0], *data["findings"][0]]
-    for field in fields:
-        assert re.search(rf"[`.]{field}`", REFERENCE), field
+def test_the_schema_is_one_and_all_of_it_is_used() -> None:
+    Draft202012Validator.check_schema(reference.SCHEMA)
+    text = json.dumps(reference.SCHEMA)
+    assert [name for name in reference.SCHEMA["$defs"] if f'"#/$defs/{name}"' not in text] == []
 
 
-@pytest.mark.databases("sqlite")
-def test_each_field_of_the_deployments_is_documented(database: Database, project: Project) -> None:
-    project(a={"0001_t": 'migrations.CreateModel("T", [("id", models.BigAutoField(primary_key=True))])'})
-    from tests.support.history import migrate
+@pytest.mark.parametrize(
+    ("part", "field", "known"),
+    [
+        ("effect", "kind", planner.Kind),
+        ("finding", "level", safety.Level),
+        ("object_change", "change", safety.Does),
+        ("kept", "kind", safety.KeptKind),
+        ("to_keep", "kind", safety.KeptKind),
+        ("kept", "state", safety.KeptState),
+        ("rollback", "outcome", history.Outcome),
+        ("verdict", "verdict", compatibility.Outcome),
+        ("table_verdict", "reads", compatibility.Answer),
+        ("migratehold", "source", history.HoldSource),
+    ],
+)
+def test_the_schema_has_the_words_of_the_code(part: str, field: str, known: type[Enum]) -> None:
+    words = reference.SCHEMA["$defs"][part]["properties"][field]["enum"]
+    assert {word for word in words if word} == {each.value for each in known}
 
-    migrate(database.alias)
-    data = reports.of_listing(workflow.deployments(database.alias)).data
-    for field in [*data, *data["deployments"][0]]:
-        assert re.search(rf"[`.]{field}`", REFERENCE), field
+
+def test_a_field_that_the_schema_lacks_is_found() -> None:
+    assert checked('{"schema": 1, "database": "x", "dropped": [1]}', "dropkept")
+    for text, complaint in {
+        '{"schema": 1, "database": "x", "dropped": [1], "more": 1}': "'more' was unexpected",
+        '{"schema": 1, "database": "x", "dropped": ["1"]}': "is not of type 'integer'",
+        '{"schema": 1, "database": "x"}': "is not valid under any of the given schemas",
+    }.items():
+        with pytest.raises(AssertionError, match=complaint):
+            checked(text, "dropkept")
+    with pytest.raises(AssertionError, match="is not a 'date-time'"):
+        checked(
+            '{"schema": 1, "database": "x", "held": true, "migrations": [], "since": "2024-05-01 10:00"}', "migratehold"
+        )
 
 
 def test_each_kind_of_moment_is_documented() -> None:

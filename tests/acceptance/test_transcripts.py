@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.checkouts import older_code
+from tests.support.commands import checked
 
 ROOT = Path(__file__).parent.parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -147,7 +148,10 @@ def made(name: str, shop: Path, folder: Path) -> str:
     for line in TRANSCRIPTS[name]:
         _prompt, there, command = line.rpartition("2.1$ ")
         code = older_code(folder / "shop-2.1") if there else ROOT
-        lines += f"{there or '$ '}{command}\n{same_form(shell(command, database, code), database)}"
+        printed = shell(command, database, code)
+        if command.endswith("--format json"):
+            checked(printed)
+        lines += f"{there or '$ '}{command}\n{same_form(printed, database)}"
     return f"```console\n{lines}```\n"
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import itertools
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -378,8 +377,8 @@ def typed(words: list[str]) -> Said:
         call_command(words[0], *words[1:], stdout=out, no_color=True)
     except CommandError as error:
         usage = str(error).startswith("Error: ")  # the parser's own; at the command line it ends with 2
-        return Said(2 if usage else error.returncode, out.getvalue(), str(error))
-    return Said(0, out.getvalue(), "")
+        return Said(2 if usage else error.returncode, out.getvalue(), str(error), words[0])
+    return Said(0, out.getvalue(), "", words[0])
 
 
 def complaint(words: list[str], said: Said) -> str:
@@ -412,7 +411,7 @@ def test_bad_input_is_told_in_one_message(project_with_files: Database) -> None:
             continue
         if why := complaint(words, said):
             wrong.append(f"{[word[:60] for word in words]}: {why}: {said.error[:200]!r}")
-        if "--format=json" in words and "error" not in json.loads(said.out):
+        if "--format=json" in words and "error" not in said.json:
             wrong.append(f"{words}: no object")
     assert not wrong, "\n".join(wrong)
     assert keys(project_with_files.alias) == before

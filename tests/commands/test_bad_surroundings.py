@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -434,7 +433,7 @@ def complaint(words: Sequence[str], said: Said, status: int) -> str:
     if not said.error.replace("\n", "").isprintable():
         return "not one that can be printed"
     if "--format=json" in words and status:
-        data = json.loads(said.out)
+        data = said.json
         if not data["error"]["message"] or not data["error"]["hint"]:
             return "no error in the object"
     last = said.error.rstrip().rpartition("\n")[2]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -11,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.commands import call
+from tests.support.commands import call, checked
 from tests.support.databases import Database
 from tests.support.history import migrate
 from tests.support.projects import Project, migration
@@ -207,7 +206,7 @@ def test_a_process_with_the_older_code(database: Database, tmp_path: Path) -> No
 
     said = older.manage("checkschema", "--format", "json")
     assert said.returncode == 3
-    found = json.loads(said.stdout)
+    found = checked(said.stdout, "checkschema")
     assert found["unknown"] == ["shop.0002_status"]
     (order,) = (table for table in found["tables"] if table["table"] == "shop_order")
     for what in DOES:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -16,7 +15,7 @@ from django.db.migrations.recorder import MigrationRecorder
 
 from tests.commands.test_rollbackmigrationsafter import masked
 from tests.support import schema
-from tests.support.commands import call, roll_back
+from tests.support.commands import call, checked, roll_back
 from tests.support.databases import Database
 from tests.support.history import deploy, keys, migrate, rows, set_applied
 from tests.support.projects import Project, migration
@@ -441,7 +440,7 @@ def test_back_to_what_the_older_release_has(shop: Database, project: Project, tm
     """By its manifest, although every time in the table is the same."""
     path = tmp_path / "manifest.json"
     path.write_text(older_release(project, number))
-    listed = {entry["migration"] for entry in json.loads(path.read_text())["migrations"]}
+    listed = {entry["migration"] for entry in checked(path.read_text(), "migrationmanifest")["migrations"]}
     listed = {name for name in listed if name.startswith(("a.", "b."))}
     set_applied(shop.alias, dict.fromkeys(keys(shop.alias), DAYS[0]))
     assert roll_back(shop, f"manifest:{path}").status == 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import pty
 import subprocess
@@ -17,7 +16,7 @@ import pytest
 from rollback_app import workflow
 from rollback_app.history import Outcome
 from rollback_app.management.options import HELP
-from tests.support.commands import Text, call, roll_back
+from tests.support.commands import Text, call, checked, roll_back
 from tests.support.databases import Database
 from tests.support.history import deploy, keys, migrate
 from tests.support.projects import Project, migration
@@ -204,7 +203,7 @@ def test_no_color_is_honoured_at_a_terminal(shop: Database, value: str, coloured
 
 
 def told(done: subprocess.CompletedProcess[bytes]) -> Any:
-    return json.loads(done.stdout)
+    return checked(done.stdout, done.args[2])
 
 
 @on_sqlite

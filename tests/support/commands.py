@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from io import StringIO
 from typing import Any
 
 from django.core.management import call_command
 from django.core.management.base import CommandError
+from jsonschema import Draft202012Validator, FormatChecker
 
 from tests.support.databases import Database
+from tests.support.reference import ALIASES, SCHEMA
 
 
 class Text(str):
@@ -25,11 +28,12 @@ class Text(str):
 
 @dataclass(frozen=True)
 class Said:
-    """status: the exit status. out: what went to stdout. error: the message of a failure."""
+    """status: the exit status. out: what went to stdout. error: the message of a failure. command: who said it."""
 
     status: int
     out: str
     error: str
+    command: str = "rollbackmigrationsafter"
 
     @property
     def all(self) -> str:
@@ -37,7 +41,30 @@ class Said:
 
     @property
     def json(self) -> Any:
-        return json.loads(self.out)
+        return checked(self.out, self.command)
+
+
+FORMATS = FormatChecker(())
+
+
+@FORMATS.checks("date-time")
+def is_time(value: object) -> bool:
+    return not isinstance(value, str) or datetime.fromisoformat(value).tzinfo is not None
+
+
+@cache
+def validator(command: str) -> Draft202012Validator:
+    name = ALIASES.get(command, command)
+    assert name in SCHEMA["$defs"], f"rollback_app/reports/schema.json does not know {name}"
+    return Draft202012Validator({"$defs": SCHEMA["$defs"], "$ref": f"#/$defs/{name}"}, format_checker=FORMATS)
+
+
+def checked(text: str | bytes, command: str = "rollbackmigrationsafter") -> Any:
+    """What a command has printed for a program. It is what rollback_app/reports/schema.json says, and not a field more."""
+    found = json.loads(text)
+    wrong = [f"{error.json_path}: {error.message:.300}" for error in validator(command).iter_errors(found)]
+    assert not wrong, "\n".join(wrong)
+    return found
 
 
 def unwrapped(text: str) -> str:
@@ -61,8 +88,8 @@ def call(name: str, /, *args: str, **options: Any) -> Said:
     try:
         call_command(name, *args, stdout=out, no_color=True, **options)
     except CommandError as error:
-        return Said(error.returncode, Text(out.getvalue()), Text(error))
-    return Said(0, Text(out.getvalue()), Text())
+        return Said(error.returncode, Text(out.getvalue()), Text(error), name)
+    return Said(0, Text(out.getvalue()), Text(), name)
 
 
 def roll_back(database: Database, moment: datetime | str, /, **options: Any) -> Said:

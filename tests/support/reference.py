@@ -1,12 +1,16 @@
-"""What the reference says of commands and tables, made from the parsers and the models.
+"""What the reference says of commands, tables and JSON, made from the parsers, the models and the schema.
 
 tests/test_docs.py checks it: `UPDATE_TRANSCRIPTS=1 pytest tests/test_docs.py` writes it anew into docs/reference.
 """
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Iterator, Mapping
+from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 from django.core.management import get_commands, load_command_class
 from django.core.management.base import BaseCommand
@@ -18,6 +22,7 @@ FOLDER = Path(__file__).parents[2] / "docs/reference"
 BLOCK = re.compile(r"(?<=<!-- made -->\n)(.*?)(?=<!-- end of made -->)", re.DOTALL)
 # Another name for a command, and the command in whose part of the reference it is.
 ALIASES = {"rollbackmigrationsappliedafter": "rollbackmigrationsafter"}
+SCHEMA: dict[str, Any] = json.loads((files("rollback_app") / "reports/schema.json").read_text())
 
 
 def commands() -> list[str]:
@@ -58,7 +63,42 @@ def columns() -> str:
     return "".join(rows)
 
 
-MADE = {"at-a-glance.md": glance, "tables.md": columns}
+def fields() -> str:
+    """A part for each object of the JSON, those of the commands first."""
+    return "\n".join(part for name, schema in SCHEMA["$defs"].items() for part in _object(name, schema))
+
+
+def _object(name: str, schema: Mapping[str, Any]) -> Iterator[str]:
+    yield f"## {name}\n\n{schema['description']}\n"
+    rows = [
+        f"| `{field}` | {_type(described)} | {described['description']} |\n"
+        for field, described in schema["properties"].items()
+    ]
+    yield f"| field | what it is | meaning |\n|---|---|---|\n{''.join(rows)}"
+
+
+_TYPES = {"string": "text", "integer": "whole number", "boolean": "true, false", "null": "null", "object": "object"}
+
+
+def _type(schema: Mapping[str, Any]) -> str:
+    """What a field holds, in words."""
+    if "$ref" in schema:
+        name = schema["$ref"].rpartition("/")[2]
+        return f"[{name}](#{name})"
+    if values := schema.get("enum", [schema["const"]] if "const" in schema else []):
+        return ", ".join("null" if value is None else f"`{value}`" for value in values)
+    if "anyOf" in schema:
+        return ", ".join(map(_type, schema["anyOf"]))
+    if schema["type"] == "array":
+        return f"list of {_type(schema['items'])}"
+    if "additionalProperties" in schema:
+        return f"object: {schema['propertyNames']['description']} → {_type(schema['additionalProperties'])}"
+    kinds = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
+    named = {"string": "time"} if schema.get("format") == "date-time" else {}
+    return ", ".join(named.get(kind) or _TYPES.get(kind, kind) for kind in kinds)
+
+
+MADE = {"at-a-glance.md": glance, "tables.md": columns, "json.md": fields}
 
 
 def written(page: str) -> str:
