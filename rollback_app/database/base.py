@@ -114,6 +114,10 @@ class Database(KeepsRows, Programmable, ABC):
         host = str(options["HOST"] or "local")
         return f"{options['NAME']} on {host}{':' if options['PORT'] else ''}{options['PORT']}"
 
+    @abstractmethod
+    def backup(self) -> str:
+        """The line that takes a backup, for people to paste; never the password."""
+
     # Reading
 
     @contextmanager

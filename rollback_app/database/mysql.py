@@ -15,7 +15,7 @@ from rollback_app.errors import DatabaseUnusable
 from rollback_app.planner import Known, Right, TableChange
 from rollback_app.safety import Defined, ListedObject, Object
 
-from . import objects_mysql
+from . import backups, objects_mysql
 from .base import Database, whole_number
 
 # A statement that uses no other table than this one.
@@ -40,6 +40,10 @@ class MySQL(Database):
         ):  # which of them it is, the server has told when it was connected to
             return "MariaDB or MySQL"
         return "MariaDB" if self.connection.mysql_is_mariadb else "MySQL"  # type: ignore[attr-defined]
+
+    def backup(self) -> str:
+        program = "mariadb-dump" if self.vendor_name == "MariaDB" else "mysqldump"
+        return backups.mysqldump(self.connection.settings_dict, program)
 
     def _connect(self) -> None:
         if not self.connection.settings_dict["NAME"]:  # which the server allows, and then there are no tables

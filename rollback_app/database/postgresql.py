@@ -13,7 +13,7 @@ from django.db.utils import OperationalError, ProgrammingError
 from rollback_app.planner import Known, Right, TableChange
 from rollback_app.safety import Defined, ListedObject, Object
 
-from . import defined_postgresql, objects_postgresql
+from . import backups, defined_postgresql, objects_postgresql
 from .base import COUNTED_ROWS, Database, whole_number
 from .blockers import Blockers
 from .errors import sqlstate
@@ -61,6 +61,9 @@ class PostgreSQL(Database):
 
     _process = 0  # the server's process that works for this connection; behind a pool, in this transaction
     _guard = 0  # the server's process of the connection that guards a run
+
+    def backup(self) -> str:
+        return backups.pg_dump(self.connection.settings_dict)
 
     @contextmanager
     def reading(self, *, during_a_rollback: bool = False) -> Iterator[None]:

@@ -14,7 +14,7 @@ from rollback_app.errors import DatabaseUnusable
 from rollback_app.planner import Known, TableChange
 from rollback_app.safety import Defined, ListedObject, Object
 
-from . import objects_sqlite
+from . import backups, objects_sqlite
 from .base import Database
 
 
@@ -29,6 +29,9 @@ class SQLite(Database):
     @property
     def where(self) -> str:
         return str(self.connection.settings_dict["NAME"])
+
+    def backup(self) -> str:
+        return backups.sqlite(self.connection.settings_dict)
 
     def _connect(self) -> None:
         name = str(self.connection.settings_dict["NAME"])

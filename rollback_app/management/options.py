@@ -185,7 +185,7 @@ def _before(group: _ArgumentGroup) -> None:
         choices=sorted(reports.FORMATS),
         default="text",
         help="text for people, json for programs, commands for the equivalent migrate commands, markdown for a ticket (the last "
-        "two imply --plan).",
+        "two run nothing).",
     )
 
 
@@ -300,8 +300,8 @@ def approved(options: dict[str, Any]) -> Approved | None:
     ]
     if not found:
         return None
-    steps = {digest: names for each in found for digest, names in each.steps.items()}
-    return Approved(frozenset(digest for each in found for digest in each.digests), steps)
+    lines = {digest: told for each in found for digest, told in each.lines.items()}
+    return Approved(frozenset(digest for each in found for digest in each.digests), lines)
 
 
 def given_list(given: str | Sequence[str]) -> list[str]:
@@ -341,10 +341,10 @@ def check(options: dict[str, Any]) -> None:
         except ArgumentTypeError as error:  # on the command line the parser has seen it
             option = name.replace("_", "-")
             raise UsageError(f"--{option} {error}".partition(" Give ")[0], hint=f"For example: --{option} 5") from error
-    if options["rehearse"] and options["format"] not in ("text", "json"):
+    if options["rehearse"] and options["format"] == "commands":
         raise UsageError(
-            f"--format {options['format']} runs nothing, so it cannot rehearse.",
-            hint=f"Leave out --rehearse, or --format {options['format']}.",
+            "--format commands runs nothing, so it cannot rehearse.",
+            hint="Leave out --rehearse, or --format commands.",
         )
 
 

@@ -191,6 +191,13 @@ class Plan:
         names = [name for group in groups if any(map(self.takes, group.records)) for name in group.releases]
         return names[-1] if names else ""
 
+    @property
+    def older_release(self) -> str:
+        """The newest release of which nothing is unapplied; empty if none is known."""
+        groups = self.basis.deployments
+        names = [name for group in groups if not any(map(self.takes, group.records)) for name in group.releases]
+        return names[-1] if names else ""
+
     def states(self) -> States:
         """The states for this plan. Faked steps have no states, since what they did is not in the database."""
         if self.walked and self.walked.fresh:

@@ -37,8 +37,10 @@ FORMATS: dict[str, Callable[[Report, Paint], str]] = {
     "commands": as_commands,
     "markdown": as_markdown,
 }
+DOCUMENTS = ("markdown",)  # formats of what `of_document` makes
 
 __all__ = [
+    "DOCUMENTS",
     "FORMATS",
     "SHOWN_STEPS",
     "Line",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True)
@@ -43,9 +44,58 @@ class Table:
 
 @dataclass(frozen=True)
 class Shell:
-    """Lines to type."""
+    """Lines to paste: into a shell, or in another language."""
 
     lines: Sequence[str]
+    language: Literal["console", "sql"] = "console"
 
 
-Block = Heading | Paragraph | Listing | Table | Shell
+@dataclass(frozen=True)
+class Deployments:
+    """The deployments around a moment, oldest first. cut: the moment, in words. before, after: how many older ones that stay, and
+    newer ones that are undone, are left out."""
+
+    cut: str
+    shown: Sequence[DeploymentBlock]
+    before: int = 0
+    after: int = 0
+
+
+@dataclass(frozen=True)
+class DeploymentBlock:
+    """when: in the zone of the plan. release: empty if it is not known. number: of its migrations. what: the number for each
+    app."""
+
+    fate: Fate
+    when: str
+    release: str
+    number: int
+    what: str
+
+
+@dataclass(frozen=True)
+class Steps:
+    """The steps of a plan, in the order of the run."""
+
+    shown: Sequence[StepBlock]
+
+
+@dataclass(frozen=True)
+class StepBlock:
+    """One step. name: of the migration. does: what undoing it does, and what is kept and lost of it. needs: the numbers of the
+    steps that have to be undone before it, since they depend on it. mark: the worst of it. seconds: in a rehearsal."""
+
+    number: int
+    app: str
+    name: str
+    applied: str
+    does: Sequence[str]
+    needs: Sequence[int] = ()
+    mark: Mark = "plain"
+    seconds: str = ""
+
+
+Fate = Literal["kept", "undone", "cut in two"]
+Mark = Literal["blocked", "lost", "kept", "code", "plain"]
+
+Block = Heading | Paragraph | Listing | Table | Shell | Deployments | Steps

@@ -35,8 +35,8 @@ def _check(title: str, verdict: Verdict) -> Iterator[Line]:
 
 def _tables(verdict: Verdict) -> Iterator[Line]:
     """All that is wrong, with its reasons."""
-    for table in _wrong(verdict):
-        yield Line(f"  {table.table}: {_answers(table)}", _style(table), indent=4)
+    for table in wrong(verdict):
+        yield Line(f"  {table.table}: {answers(table)}", _style(table), indent=4)
         for text in table.because:
             yield Line(f"    {text}", indent=6)
         for sql in table.bridge:
@@ -44,7 +44,7 @@ def _tables(verdict: Verdict) -> Iterator[Line]:
             yield Line(f"      {sql}", whole=True)
 
 
-def _wrong(verdict: Verdict) -> list[TableVerdict]:
+def wrong(verdict: Verdict) -> list[TableVerdict]:
     """The worst first."""
     tables = [table for table in verdict.tables if table.worst is not Answer.YES]
     return sorted(tables, key=lambda table: (table.worst is not Answer.NO, table.table))
@@ -54,7 +54,7 @@ def _style(table: TableVerdict) -> str:
     return "ERROR" if table.worst is Answer.NO else "WARNING"
 
 
-def _answers(table: TableVerdict) -> str:
+def answers(table: TableVerdict) -> str:
     """`inserts fail; updates may fail`."""
     words = {Answer.NO: "fail", Answer.MAYBE: "may fail"}
     groups = {answer: [does.value for does in Does if table.answer(does) is answer] for answer in words}
@@ -63,19 +63,19 @@ def _answers(table: TableVerdict) -> str:
 
 def of_older(verdict: Verdict, *, in_full: bool) -> Iterator[Line]:
     """What a plan says: three lines at the most, unless all of it is wanted. Nothing, if the summary says it all."""
-    wrong = _wrong(verdict)
+    found = wrong(verdict)
     if verdict.unclear:
         yield Line(f"Whether the older release would run without it is not known: {verdict.unclear}.")
-    elif wrong:
+    elif found:
         word = "fail" if verdict.outcome is Outcome.FAILS else "run with care"
         yield Line(f"Without a rollback, the older release would {word} on this database:", _STYLES[verdict.outcome])
         if in_full:
             yield from _tables(verdict)
         else:
-            yield _shortened([f"{table.table}: {_answers(table)}" for table in wrong])
+            yield _shortened([f"{table.table}: {answers(table)}" for table in found])
     rows = f"Rows are another matter: look at {_named(verdict.look_at, in_full=in_full)}." if verdict.look_at else ""
-    more = "Reasons and a way round it: -v 2." if any(table.bridge for table in wrong) else "Reasons: -v 2."
-    said = " ".join(filter(None, (rows, more if wrong and not in_full else "")))
+    more = "Reasons and a way round it: -v 2." if any(table.bridge for table in found) else "Reasons: -v 2."
+    said = " ".join(filter(None, (rows, more if found and not in_full else "")))
     if said:
         yield Line(said if len(said) <= WIDTH else rows or more)
 

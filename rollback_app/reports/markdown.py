@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterator
 
 from .base import Paint, Report
-from .blocks import Block, Heading, Listing, Name, Paragraph, Table, Text
+from .blocks import Block, Deployments, Heading, Listing, Name, Paragraph, Steps, Table, Text
 
 _SPECIAL = re.compile(r"[\\`*\[\]<>|~&#]|(?<![^\W_])_|_(?![^\W_])|^(?=[+=-])|@|(?<=:)//")
-_NUMBER = re.compile(r"^(\d+)(?=[.)])")
+_NUMBER = re.compile(r"^(\d+)(?=[.)](\s|$))")
 
 
 def as_markdown(report: Report, paint: Paint) -> str:
@@ -26,9 +26,33 @@ def _block(block: Block) -> Iterator[str]:
         yield from (f"- {box}{_text(item)}" for item in block.items)
     elif isinstance(block, Table):
         yield from _table(block)
+    elif isinstance(block, Deployments):
+        yield from _table(_table_of_deployments(block))
+    elif isinstance(block, Steps):
+        yield from _table(_table_of_steps(block))
     else:
         fence = "`" * max(3, _longest_ticks("\n".join(block.lines)) + 1)
-        yield from (f"{fence}console", *(f"$ {line}" for line in block.lines), fence)
+        prompt = "$ " if block.language == "console" else ""
+        yield from (f"{fence}{block.language}", *(f"{prompt}{line}" for line in block.lines), fence)
+
+
+def _table_of_deployments(block: Deployments) -> Table:
+    older, newer = (
+        [((f"{number} more {where}",), *[("",)] * 4)] if number else []
+        for number, where in ((block.before, "before"), (block.after, "after"))
+    )
+    rows = [((row.fate,), (row.when,), (row.release,), (str(row.number),), (row.what,)) for row in block.shown]
+    return Table(("", "began", "release", "migrations", "apps"), [*older, *rows, *newer])
+
+
+def _table_of_steps(block: Steps) -> Table:
+    timed = any(step.seconds for step in block.shown)
+    rows = [
+        ((str(step.number),), (Name(step.name),), (step.applied,), ("; ".join(step.does),))
+        + (((step.seconds,),) if timed else ())
+        for step in block.shown
+    ]
+    return Table(("", "migration", "applied", "undoing it") + (("seconds",) if timed else ()), rows)
 
 
 def _table(table: Table) -> Iterator[str]:

@@ -141,7 +141,7 @@ def of_rehearsal(
         lines += _statements(statements)
     if locks:
         lines.append(Line("The strongest lock on each table, held to the end of the run", "MIGRATE_LABEL"))
-        lines += [Line(f"  {table}: {mode}{_blocks(mode)}") for table, mode in locks.items()]
+        lines += [Line(f"  {table}: {mode}{blocks(mode)}") for table, mode in locks.items()]
     lines.append(Line("Nothing was changed.", "SUCCESS"))
     return Report(
         tuple(lines),
@@ -164,7 +164,7 @@ def _statements(statements: Sequence[str]) -> list[Line]:
     return [Line(f"    {statement}", whole=True) for statement in statements]
 
 
-def _blocks(mode: str) -> str:
+def blocks(mode: str) -> str:
     """What others cannot do meanwhile (https://www.postgresql.org/docs/current/explicit-locking.html)."""
     if mode == "ACCESS EXCLUSIVE":
         return ", so that reads and writes wait"

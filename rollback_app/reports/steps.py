@@ -41,14 +41,31 @@ def steps(preview: Preview, *, in_full: bool) -> tuple[list[Line], list[Finding]
     if len(plan.steps) > SHOWN_STEPS and not in_full:
         title = Line(f"{len(plan.steps)} steps by app; -v 2 shows each", "MIGRATE_LABEL")
         return [Line(), title, *_by_app(plan), *squashes], list(preview.findings)
-    names = {str(step.key) for step in plan.steps}
-    mine = [finding for finding in preview.findings if finding.id in _WITH_STEP and finding.about in names]
+    mine = with_steps(preview)
     title = Line(f"{number_of(len(plan.steps), 'step')}, newest first", "MIGRATE_LABEL")
     told: set[str] = set()
     shown = [
         line for number, step in enumerate(plan.steps, 1) for line in _step(number, step, preview, mine, told, in_full)
     ]
     return [Line(), title, *shown, *squashes], [each for each in preview.findings if each not in mine]
+
+
+def with_steps(preview: Preview) -> list[Finding]:
+    """The findings that stand with the step that they are about."""
+    names = {str(step.key) for step in preview.plan.steps}
+    return [finding for finding in preview.findings if finding.id in _WITH_STEP and finding.about in names]
+
+
+def told(step: Step, preview: Preview) -> list[str]:
+    """What undoing it does, and what is kept and lost of it, in words."""
+    return [part.text for part in _parts_of(step, preview, with_steps(preview))]
+
+
+def _parts_of(step: Step, preview: Preview, findings: Sequence[Finding]) -> list[_Part]:
+    name = str(step.key)
+    kept = {each.words: in_words(each) for each in something(preview.kept) if each.about == name}
+    mine = [finding for finding in findings if finding.about == name]
+    return list(_parts(step, mine, kept, words_of_backs(preview.backs, step)))
 
 
 def _step(
@@ -59,10 +76,7 @@ def _step(
     yield Line(f"  {number}. {step.key}, applied {local(step.applied, preview.moment.zone)}", style, 5)
     if step.because:
         yield Line(f"       is undone too because it depends on {step.because[0]}", indent=9)
-    name = str(step.key)
-    kept = {each.words: in_words(each) for each in something(preview.kept) if each.about == name}
-    mine = [finding for finding in findings if finding.about == name]
-    parts = list(_parts(step, mine, kept, words_of_backs(preview.backs, step)))
+    parts = _parts_of(step, preview, findings)
     many = Counter(part.alike for part in parts)
     shown: Counter[tuple[str, str]] = Counter()
     for part in parts:

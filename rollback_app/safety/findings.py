@@ -62,6 +62,7 @@ class Preview:
     what the run would keep of what it drops, in the order of the plan; also what holds nothing yet. verdict: could the older
     code run on the database as it is? None, if there is nothing to undo. reason: why it is done. recorded: the views, functions
     and triggers that the run brings back; None, if it shall not. backs: what the run would put back that a `migrate` has kept.
+    backup: the line that takes a backup of the database, without the password.
     """
 
     alias: str
@@ -76,6 +77,7 @@ class Preview:
     reason: str = ""
     recorded: RecordedObjects | None = None
     backs: tuple[Back, ...] = ()
+    backup: str = ""
 
     @property
     def nearly_kept(self) -> tuple[Deployment, datetime] | None:

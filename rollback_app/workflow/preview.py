@@ -77,7 +77,7 @@ def preview(
             )
             verdict = verdict_of(plan, database)
         looked_at = Preview(alias, database.title, here, plan, findings, one_transaction, now, things, verdict, reason)
-        found.append(replace(looked_at, recorded=recorded, backs=backs))
+        found.append(replace(looked_at, recorded=recorded, backs=backs, backup=database.backup()))
     return found
 
 

@@ -43,6 +43,10 @@ TRANSCRIPTS = {
     "step-by-step": [f"{BEFORE_2_2} --plan --step-by-step | tail -n 10"],
     "refused": ['python manage.py rollbackmigrationsafter "2024-04-08 11:00" --plan'],
     "json": [f"{BEFORE_2_2} --plan --format json"],
+    "approved": [
+        f"{BEFORE_2_2} --plan --format json --output plan.json",
+        f"{BEFORE_2_2} --fake catalog.0005_longer_prices --expect plan.json -v 0",
+    ],
     "deployments": ["python manage.py showdeployments"],
     "release": [
         'python manage.py markrelease 2.1 --at "2024-05-01"',
@@ -113,7 +117,7 @@ def same_form(text: str, database: Path | None = None) -> str:
     text = re.sub(r"(by rollback \d+ of|held since) [-\d]{10} [:\d]{8}", r"\1 2024-05-16 01:12:44", text)
     text = re.sub(r"(held since .* UTC by) \S+ on [^\s:]+", r"\1 alice on web-1", text)
     text = re.sub(r"kept .* ago, on [-\d]{10} [:\d]{8} UTC", "kept … ago, on 2024-05-16 01:12:44 UTC", text)
-    text = re.sub(r"(digest   )[0-9a-f]{12}", r"\1…", text)
+    text = re.sub(r"(digest   |digest is\s|, not )[0-9a-f]{12}", r"\1…", text)
     return re.sub(r"(Digest of this plan: |\"digest\": \")[0-9a-f]{12}", r"\1…", text)
 
 

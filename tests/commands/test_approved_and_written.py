@@ -66,15 +66,48 @@ def test_a_file_tells_what_differs(shop: Database, tmp_path: Path) -> None:
     set_applied(shop.alias, dict.fromkeys(keys(shop.alias), DAY_2))
     more = roll_back(shop, DAY_2, "--plan", "--expect", str(approved), "--destroy-data")
     assert more.status == 3
-    assert "\n  in this plan, and not approved: a.0001_t" in more.all
+    assert more.all.split("Nothing was changed.\n")[1].splitlines()[:-1] == [
+        "  approved  keep a.0001_t, deployed 2024-05-01 08:00:00 UTC",
+        "  now       undo a.0001_t, applied 2024-05-02 08:00:00 UTC",
+    ]
     less = tmp_path / "both.json"
     roll_back(shop, DAY_2, "--plan", "--format", "json", "--output", str(less))
     set_applied(shop.alias, {keys(shop.alias)[0]: DAY_1})
     other = roll_back(shop, DAY_2, "--plan", "--expect", str(less))
-    assert "\n  approved, and not in this plan: a.0001_t" in other.all
+    assert "\n  approved  undo a.0001_t, applied 2024-05-02 08:00:00 UTC\n" in other.all
     set_applied(shop.alias, {keys(shop.alias)[0]: DAY_1.replace(hour=9)})
+    later = roll_back(shop, DAY_2, "--plan", "--expect", str(approved))
+    assert "\n  now       keep a.0001_t, deployed 2024-05-01 09:00:00 UTC\n" in later.all
+    set_applied(shop.alias, {keys(shop.alias)[0]: DAY_1})
+    move_records(shop)
     same = roll_back(shop, DAY_2, "--plan", "--expect", str(approved))
-    assert "the migrations are the same; other records of django_migrations have changed" in same.all
+    assert "\n  The steps are the same, but other records of django_migrations have changed.\n" in same.all
+
+
+def move_records(shop: Database) -> None:
+    """As if they had been deleted, and written again."""
+    from django.db.migrations.recorder import MigrationRecorder
+
+    records = MigrationRecorder(shop.connection).migration_qs
+    for record in records.order_by("-id"):
+        records.filter(pk=record.pk).update(id=record.pk + 100)
+
+
+@on_sqlite
+def test_of_many_lines_that_differ_some_are_shown(database: Database, project: Project, tmp_path: Path) -> None:
+    project(a={"0001_t": T, **{f"{number:04}_x": "" for number in range(2, 40)}})
+    deploy(database.alias, DAY_1, [Key("a", "0001_t")])
+    deploy(database.alias, DAY_2)
+    approved = tmp_path / "plan.json"
+    roll_back(database, DAY_2, "--plan", "--format", "json", "--output", str(approved))
+    fewer = roll_back(database, DAY_2, "--plan", "--expect", str(approved), "--fake", "a.0039_x", "--steps", "3")
+    assert fewer.status == 3
+    lines = fewer.all.split("Nothing was changed.\n")[1].splitlines()
+    assert lines[:2] == [
+        "  approved  undo a.0039_x, applied 2024-05-02 08:00:37 UTC",
+        "  now       fake a.0039_x, applied 2024-05-02 08:00:37 UTC",
+    ]
+    assert lines[20] == "  and 52 more lines that differ"
 
 
 @on_sqlite

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import textwrap
 from collections.abc import Iterator, Mapping
 from importlib.resources import files
 from pathlib import Path
@@ -69,7 +70,7 @@ def fields() -> str:
 
 
 def _object(name: str, schema: Mapping[str, Any]) -> Iterator[str]:
-    yield f"## {name}\n\n{schema['description']}\n"
+    yield f"## {name}\n\n{textwrap.fill(schema['description'], 100)}\n"
     rows = [
         f"| `{field}` | {_type(described)} | {described['description']} |\n"
         for field, described in schema["properties"].items()

@@ -35,7 +35,7 @@ class Command(RollbackCommand):
         previews = self._look(options)
         if options["format"] == "commands":
             self._print_commands(previews, options["verbosity"])
-        elif options["format"] == "markdown":
+        elif options["format"] in reports.DOCUMENTS:
             self._print_document(previews, options)
         elif options["plan"]:
             self._print_plan(previews, options)
@@ -84,11 +84,24 @@ class Command(RollbackCommand):
         self.show(report, "commands")
 
     def _print_document(self, previews: Sequence[Preview], options: dict[str, Any]) -> None:
-        """Also of a plan that is blocked; the exit status tells."""
+        """Also of a plan that is refused; the exit status tells."""
+        refused, rehearsals = None, list[Report]()
+        try:
+            self._check(previews)
+            if options["rehearse"]:
+                rehearsals = self._rehearse(previews, options, Silent(self))
+        except Refused as error:
+            refused = error
+        rehearsed = {report.data["database"]: report for report in rehearsals}
         line, made_with = given.line(options, previews), f"rollback_app {rollback_app.__version__}"
-        documents = [reports.of_document(preview, line, made_with) for preview in previews]
-        self.show(reports.joined(documents, "documents"), "markdown")
-        self._check(previews)
+        holds = options["hold"] and conf.holds()
+        documents = [
+            reports.of_document(preview, line, made_with, holds=holds, rehearsal=rehearsed.get(preview.alias))
+            for preview in previews
+        ]
+        self.show(reports.joined(documents, "documents"), options["format"])
+        if refused:
+            raise refused
 
     def _print_plan(self, previews: Sequence[Preview], options: dict[str, Any]) -> None:
         report = _plans(previews, options)

@@ -11,7 +11,19 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from rollback_app.reports import Report
-from rollback_app.reports.blocks import Block, Heading, Listing, Name, Paragraph, Shell, Table
+from rollback_app.reports.blocks import (
+    Block,
+    DeploymentBlock,
+    Deployments,
+    Heading,
+    Listing,
+    Name,
+    Paragraph,
+    Shell,
+    StepBlock,
+    Steps,
+    Table,
+)
 from rollback_app.reports.markdown import as_markdown
 
 WORDS = st.text(
@@ -71,6 +83,24 @@ def test_nasty_words(text: str, part: type[str | Name]) -> None:
 
 
 @given(WORDS.filter(str.strip))
+def test_any_words_in_a_plan(text: str) -> None:
+    """The tables keep their rows and columns, whatever the names hold."""
+    deployments = Deployments(text, [DeploymentBlock("kept", "2024-05-01", text, 2, text)], before=3, after=4)
+    step = StepBlock(1, text, text, "2024-05-01", [text, "more"], (), "plain", "1.00 s")
+    tokens = parsed(deployments, Steps([step]))
+    assert [token.type for token in tokens].count("table_open") == 2
+    assert [token.type for token in tokens].count("tr_open") == 6
+    assert [token.type for token in tokens].count("td_open") == 20
+    found = list(map(flat, words(tokens)))
+    assert found[:10] == ["", "began", "release", "migrations", "apps", "3 more before", "", "", "", ""]
+    assert found[10:15] == ["kept", "2024-05-01", flat(text), "2", flat(text)]
+    assert found[20:] == [
+        *("", "migration", "applied", "undoing it", "seconds"),
+        *("1", flat(text), "2024-05-01", flat(f"{text}; more"), "1.00 s"),
+    ]
+
+
+@given(WORDS.filter(str.strip))
 def test_any_words(text: str) -> None:
     table = Table(("one",), [((text,),), ((Name(text),),)])
     found = words(parsed(Heading((text,)), Paragraph((text,)), Listing([(text,)]), table))
@@ -80,6 +110,11 @@ def test_any_words(text: str) -> None:
 def test_lines_to_type() -> None:
     (fence,) = parsed(Shell(["echo ```", "python manage.py migrate"]))
     assert (fence.info, fence.content) == ("console", "$ echo ```\n$ python manage.py migrate\n")
+
+
+def test_statements_have_no_prompt() -> None:
+    (fence,) = parsed(Shell(["SELECT 1;"], language="sql"))
+    assert (fence.info, fence.content) == ("sql", "SELECT 1;\n")
 
 
 def test_boxes_to_tick() -> None:
