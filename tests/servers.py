@@ -25,7 +25,7 @@ from urllib.parse import unquote, urlsplit
 PREFIX = "rollback-tests-"
 # In the order of starting: pgbouncer wants to know where PostgreSQL is.
 URLS = {"postgresql": "TEST_POSTGRES_URL", "mariadb": "TEST_MARIADB_URL", "pgbouncer": "TEST_PGBOUNCER_URL"}
-PROGRAMS = {"postgresql": "postgres", "mariadb": "mariadbd", "pgbouncer": "pgbouncer"}
+PROGRAMS = {"postgresql": "postgres", "mariadb": "mariadbd", "pgbouncer": "pgbouncer", "chromium": "chromium"}
 SECONDS_TO_START = 60
 POOLED_SESSIONS = 2
 # Neither server agrees to run as root.
@@ -73,6 +73,8 @@ def programs(name: str) -> Path:
     for path in postgresql_folders() if name == "postgresql" else debian_folders(PROGRAMS[name]):
         if os.access(path / PROGRAMS[name], os.X_OK):
             return path
+    if name not in URLS:
+        raise ServerError(f"no {name} found: install it, or set TEST_BROWSER to nothing")
     raise ServerError(f"no {name} server found: install one, set {URLS[name]}, or leave {name} out of TEST_DATABASES")
 
 
@@ -107,6 +109,7 @@ def debian_folders(program: str) -> Iterator[Path]:
         yield Path(found).parent
     yield Path("/usr/sbin")  # not on everybody's PATH
     yield Path(sys.prefix, "debian/usr/sbin")  # where dev.py unpacks it for who is not root
+    yield Path(sys.prefix, "debian/usr/bin")
 
 
 def start_postgresql() -> str:

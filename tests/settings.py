@@ -18,6 +18,7 @@ from tests import servers
 pymysql.install_as_MySQLdb()
 
 TEST_DATABASES = os.environ.get("TEST_DATABASES", "sqlite,postgresql,mariadb,pgbouncer").split(",")
+TEST_BROWSER = os.environ.get("TEST_BROWSER", "chromium")  # empty: there is none
 servers.start(name for name in TEST_DATABASES if name in servers.URLS)
 # One set of databases for each worker of xdist. Names of one length, since the words of messages wrap by it.
 SUFFIX = os.environ.get("PYTEST_XDIST_WORKER", "one")

@@ -184,8 +184,8 @@ def _before(group: _ArgumentGroup) -> None:
         "--format",
         choices=sorted(reports.FORMATS),
         default="text",
-        help="text for people, json for programs, commands for the equivalent migrate commands, markdown for a ticket (the last "
-        "two run nothing).",
+        help="text for people, json for programs, commands for the equivalent migrate commands, markdown for a ticket, html for "
+        "a page (the last three run nothing).",
     )
 
 

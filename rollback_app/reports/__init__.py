@@ -25,6 +25,7 @@ from .compatibility import of_schema_check
 from .deployments import of_listing
 from .document import of_document
 from .holds import of_holds, refusal
+from .html import as_html, as_html_part
 from .kept import of_dropped, of_kept_data, of_put_back, still_kept
 from .markdown import as_markdown
 from .plan import of_commands, of_findings, of_preview
@@ -36,8 +37,9 @@ FORMATS: dict[str, Callable[[Report, Paint], str]] = {
     "json": as_json,
     "commands": as_commands,
     "markdown": as_markdown,
+    "html": as_html,
 }
-DOCUMENTS = ("markdown",)  # formats of what `of_document` makes
+DOCUMENTS = ("markdown", "html")  # formats of what `of_document` makes
 
 __all__ = [
     "DOCUMENTS",
@@ -46,6 +48,7 @@ __all__ = [
     "Line",
     "Paint",
     "Report",
+    "as_html_part",
     "as_message",
     "as_text",
     "joined",
