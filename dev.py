@@ -26,6 +26,7 @@ PACKAGES = {
     "mariadb": ("mariadb-server-core", "mariadb-client-core"),
     "pgbouncer": ("pgbouncer",),
     "chromium": ("chromium", "fonts-dejavu-core"),
+    "sqlite3": ("sqlite3",),  # the program that reads scripts
 }
 AXE = "axe-core@4.14.1"  # what looks for barriers on the pages
 URLS = {"postgresql": "TEST_POSTGRES_URL", "mariadb": "TEST_MARIADB_URL", "pgbouncer": "TEST_PGBOUNCER_URL"}
@@ -108,7 +109,7 @@ def apt_unpack(*packages: str) -> bool:
 
 
 def provide(server: str) -> bool:
-    """Whether the tests can have this server, or browser; what is missing is fetched."""
+    """Whether the tests can have this server, browser or program; what is missing is fetched."""
     if os.environ.get(URLS.get(server, "")):
         return True
     look = (PYTHON, "-m", "tests.servers", server)
@@ -164,6 +165,8 @@ def test(*, strict: bool, pytest_args: list[str]) -> bool:
 
     wanted = os.environ.get("TEST_DATABASES", "sqlite,postgresql,mariadb,pgbouncer").split(",")
     had = [name for name in wanted if name == "sqlite" or provide(name)]
+    if not provide("sqlite3"):
+        results["sqlite3"] = "FAILED: there is no such program here, and it could not be fetched"
     if "postgresql" not in had:  # which pgbouncer stands in front of
         had = [name for name in had if name != "pgbouncer"]
     browser = os.environ.get("TEST_BROWSER", "chromium") != "" and provide_browser()

@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -25,7 +26,14 @@ from urllib.parse import unquote, urlsplit
 PREFIX = "rollback-tests-"
 # In the order of starting: pgbouncer wants to know where PostgreSQL is.
 URLS = {"postgresql": "TEST_POSTGRES_URL", "mariadb": "TEST_MARIADB_URL", "pgbouncer": "TEST_PGBOUNCER_URL"}
-PROGRAMS = {"postgresql": "postgres", "mariadb": "mariadbd", "pgbouncer": "pgbouncer", "chromium": "chromium"}
+PROGRAMS = {
+    "postgresql": "postgres",
+    "mariadb": "mariadbd",
+    "pgbouncer": "pgbouncer",
+    "chromium": "chromium",
+    "sqlite3": "sqlite3",
+}
+CLIENTS = {"postgresql": "psql", "mariadb": "mariadb", "sqlite": "sqlite3"}
 SECONDS_TO_START = 60
 POOLED_SESSIONS = 2
 # Neither server agrees to run as root.
@@ -73,9 +81,23 @@ def programs(name: str) -> Path:
     for path in postgresql_folders() if name == "postgresql" else debian_folders(PROGRAMS[name]):
         if os.access(path / PROGRAMS[name], os.X_OK):
             return path
-    if name not in URLS:
-        raise ServerError(f"no {name} found: install it, or set TEST_BROWSER to nothing")
-    raise ServerError(f"no {name} server found: install one, set {URLS[name]}, or leave {name} out of TEST_DATABASES")
+    if name == "chromium":
+        raise ServerError("no chromium found: install it, or set TEST_BROWSER to nothing")
+    instead = f", set {URLS[name]}, or leave {name} out of TEST_DATABASES" if name in URLS else ""
+    raise ServerError(f"no {PROGRAMS[name]} found: install it{instead}")
+
+
+def client(vendor: str) -> tuple[Path, dict[str, str]]:
+    """The program that reads scripts for a database, and the environment that it needs."""
+    name, found = CLIENTS[vendor], shutil.which(CLIENTS[vendor])
+    folders = [Path(found).parent] if found else []
+    with suppress(ServerError):  # the server runs elsewhere, as its URL says
+        beside = programs("sqlite3" if vendor == "sqlite" else vendor)
+        folders = [beside, beside.parent / "bin", *folders]
+    for folder in folders:
+        if os.access(folder / name, os.X_OK):
+            return folder / name, {**os.environ, **libraries_beside(folder)}
+    raise ServerError(f"no {name} found: install it")
 
 
 def postgresql_folders() -> Iterator[Path]:
@@ -108,8 +130,8 @@ def debian_folders(program: str) -> Iterator[Path]:
     if found := shutil.which(program):
         yield Path(found).parent
     yield Path("/usr/sbin")  # not on everybody's PATH
-    yield Path(sys.prefix, "debian/usr/sbin")  # where dev.py unpacks it for who is not root
-    yield Path(sys.prefix, "debian/usr/bin")
+    for folder in ("sbin", "bin"):
+        yield Path(sys.prefix, "debian/usr", folder)  # where dev.py unpacks it for who is not root
 
 
 def start_postgresql() -> str:

@@ -19,6 +19,7 @@ from .packages import TABLE as PACKAGES_TABLE
 from .packages import add_package, stored_packages
 from .runs import TABLE as RUNS_TABLE
 from .runs import Journal
+from .scripts import stamp
 from .tables import Unreadable
 
 __all__ = [
@@ -42,6 +43,7 @@ __all__ = [
     "record_objects",
     "recorded_deployments",
     "recorded_objects",
+    "stamp",
     "stored_packages",
     "table_of",
 ]

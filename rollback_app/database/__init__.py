@@ -21,6 +21,7 @@ from .given import default
 from .moving import NUMBER, WHY, Reference, inserting, nowhere, numbering, references, same, updating
 from .mysql import MySQL
 from .postgresql import PostgreSQL
+from .scripts import Condition, Dialect, Numbers, dialect
 from .shapes import Column, Shape, is_there, parameter, shape, typed
 from .spelling import normal
 from .sqlite import SQLite
@@ -32,14 +33,18 @@ __all__ = [
     "WHY",
     "Cast",
     "Column",
+    "Condition",
     "Database",
+    "Dialect",
     "Mark",
+    "Numbers",
     "Reference",
     "Shape",
     "Timeouts",
     "cast",
     "default",
     "details",
+    "dialect",
     "fingerprint",
     "first_line",
     "get",

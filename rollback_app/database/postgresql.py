@@ -32,7 +32,7 @@ _LOCKS_HERE = (
 )
 _OF_A_ROLLBACK = f"locktype = 'advisory' AND classid = {_OURS} AND objid = to_regclass(%s)::oid"
 _MAY_BE_OF_A_ROLLBACK = f"({_OF_A_ROLLBACK} OR mode = 'AccessExclusiveLock' AND relation = to_regclass(%s)::oid)"
-_KEEP_AWAY = f"SELECT pg_advisory_xact_lock(({_OURS}::bigint << 32) + %s::regclass::oid::bigint)"
+KEEP_AWAY = f"SELECT pg_advisory_xact_lock(({_OURS}::bigint << 32) + %s::regclass::oid::bigint)"
 
 
 _NOT_OWNED = """
@@ -229,7 +229,7 @@ class PostgreSQL(Database):
         with super().all_or_nothing():
             # Against a rollback that goes step by step, and is between two of them.
             with self._naming_holders(), transaction.atomic(using=self.alias), self.connection.cursor() as cursor:
-                cursor.execute(_KEEP_AWAY, [self._history_table])
+                cursor.execute(KEEP_AWAY, [self._history_table])
             yield
 
     @contextmanager
@@ -242,7 +242,7 @@ class PostgreSQL(Database):
             with self._naming_holders(), guard.cursor() as cursor:
                 cursor.execute("SELECT set_config('lock_timeout', %s, true)", [self._lock_timeout])
                 cursor.execute(_NO_LIMITS)
-                cursor.execute(_KEEP_AWAY, [self._history_table])
+                cursor.execute(KEEP_AWAY, [self._history_table])
                 cursor.execute("SELECT pg_backend_pid()")
                 (self._guard,) = cursor.fetchone()
             yield

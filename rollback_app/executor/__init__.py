@@ -2,11 +2,13 @@
 
 from .failures import NotAsExpected, StepFailed
 from .progress import Bookmark, Done, Keeper, Progress
+from .recording import Beside, Sent
 from .rehearsal import Rehearsal, Rehearsed, rehearse
 from .retries import Retries
 from .run import Outcome, run
 
 __all__ = [
+    "Beside",
     "Bookmark",
     "Done",
     "Keeper",
@@ -16,6 +18,7 @@ __all__ = [
     "Rehearsal",
     "Rehearsed",
     "Retries",
+    "Sent",
     "StepFailed",
     "rehearse",
     "run",

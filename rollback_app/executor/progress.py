@@ -24,6 +24,7 @@ class Done:
 
 BEFORE, AFTER, RECEIVED = "before the first step", "after the last step", "after the receivers"
 KEEPS, PUTS_BACK, BRINGS_BACK = "To keep data", "To put data back", "To bring back views, functions and triggers"
+RECEIVERS, RECORDS, NOTES = "Receivers of the signals", "The records in django_migrations", "To note the run"
 
 
 class Bookmark:
@@ -31,6 +32,9 @@ class Bookmark:
 
     What is noted inside a transaction is true only once that is committed.
     """
+
+    def begun(self) -> None:
+        """A run that is one transaction begins, in that transaction."""
 
     def step_begun(self, position: Position) -> None:
         """A step begins or resumes here."""
@@ -107,8 +111,11 @@ class Progress:
     def finished(self, done: Done) -> None:
         """A step is unapplied (with --step-by-step: committed)."""
 
+    def undoing(self, operation: Operation | None) -> None:
+        """An operation begins to be undone; None: it is."""
+
     def beside(self, when: str, doing: str) -> AbstractContextManager[None]:
-        """Data are kept, or put back, inside; that is part of no step. when: between which steps."""
+        """What is done inside, as keeping data, is part of no step. when: between which steps."""
         return nullcontext()
 
     def broke_off(self) -> None:

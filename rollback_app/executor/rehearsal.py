@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import re
-import time
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from django.db import transaction
-from django.db.migrations.operations.base import Operation
 from django.db.utils import InterfaceError, OperationalError, ProgrammingError
 
-from rollback_app.bookkeeping import KEPT_TABLE, OBJECTS_TABLE, SNAPSHOTS_TABLE
-from rollback_app.database import Database, first_line
+from rollback_app.database import Database, Numbers, first_line
 from rollback_app.planner import Plan, Step
 from rollback_app.safety import Comparison
 
-from .progress import Bookmark, Done, Keeper, Progress
+from .progress import BRINGS_BACK, KEEPS, PUTS_BACK, Bookmark, Keeper, Progress
+from .recording import Recorder, Sent
 from .run import run
-
-_NOTES = (KEPT_TABLE, OBJECTS_TABLE, SNAPSHOTS_TABLE)
 
 
 @dataclass(frozen=True)
@@ -49,12 +43,15 @@ class Around:
 @dataclass(frozen=True)
 class Rehearsal:
     """What a rehearsal tells. around: only what does anything. locks: by table the strongest that was taken, in PostgreSQL's
-    words, strongest first."""
+    words, strongest first. sent: everything that was not taken back meanwhile, and that may have changed something, in its order.
+    numbers: where those sequences stood that it used."""
 
     steps: tuple[Rehearsed, ...]
     around: tuple[Around, ...]
     locks: Mapping[str, str]
     comparison: Comparison | None
+    sent: tuple[Sent, ...]
+    numbers: tuple[Numbers, ...]
 
 
 def rehearse(
@@ -66,10 +63,13 @@ def rehearse(
     verify: bool,
     named: Collection[str] = frozenset(),
     keeper: Keeper,
+    bookmark: Bookmark | None = None,
 ) -> Rehearsal:
-    """Errors: those of `executor.run`. The database must be able to take back changes of the schema."""
-    recorder = _Recorder(database, progress)
-    traces: Any = (_Traces if database.uses_up_numbers else _NoTraces)(database)
+    """bookmark: notes the run, also in the transaction that is taken back.
+
+    Errors: those of `executor.run`. The database must be able to take back changes of the schema."""
+    traces: Any = (_Traces if database.uses_up_numbers else _NumbersOfTables)(database)
+    recorder = Recorder(database, progress, traces.moved)
     try:
         with database.connection.execute_wrapper(recorder):
             outcome = run(
@@ -77,7 +77,7 @@ def rehearse(
                 plan,
                 prepare,
                 recorder,
-                Bookmark(),
+                bookmark or Bookmark(),
                 one_transaction=True,
                 verify=verify,
                 before_rollback=traces.read_locks,
@@ -88,101 +88,42 @@ def rehearse(
         for words in traces.remove():
             recorder.warned(words)
     steps = tuple(
-        Rehearsed(done.step, done.seconds, recorder.rows[done.step], tuple(recorder.statements[done.step]))
+        Rehearsed(done.step, done.seconds, recorder.rows[done.step], recorder.statements(done.step))
         for done in outcome.done
     )
     around = tuple(
-        Around(doing, when, recorder.seconds[when], tuple(statements))
-        for when, doing in recorder.doing.items()
-        if (statements := recorder.statements[when])
+        Around(part.doing, part.when, seconds, statements)
+        for part, seconds in recorder.seconds.items()
+        if part.doing in (KEEPS, PUTS_BACK, BRINGS_BACK) and (statements := recorder.statements(part))
     )
-    return Rehearsal(steps, around, traces.locks, outcome.comparison)
+    return Rehearsal(steps, around, traces.locks, outcome.comparison, tuple(recorder.sent), traces.used)
 
 
-# What Django and we ask the catalog begins with line breaks, and with WITH; a comment may come first.
-_FIRST_WORD = re.compile(r"(?:\s|\(|--[^\n]*\n|/\*.*?\*/)*(\w+)", re.DOTALL)
-_READS = ("SELECT", "PRAGMA", "SAVEPOINT", "RELEASE", "ROLLBACK", "SHOW", "EXPLAIN", "VALUES", "TABLE")
-_WRITES = re.compile(r"\b(INSERT|UPDATE|DELETE|MERGE)\b", re.IGNORECASE)
-
-
-def _only_reads(sql: str) -> bool:
-    found = _FIRST_WORD.match(sql)
-    word = found[1].upper() if found else ""
-    return "setval(" not in sql and (word in _READS or (word == "WITH" and not _WRITES.search(sql)))
-
-
-class _Recorder(Progress):
-    """Writes down the statements of each step, and hands on what is told."""
-
-    def __init__(self, database: Database, inner: Progress) -> None:
-        self.database, self.inner = database, inner
-        self.shows_sql = inner.shows_sql
-        self.statements: dict[Step | str, list[str]] = {}
-        self.doing: dict[str, str] = {}
-        self.rows: dict[Step, int] = {}
-        self.seconds: dict[str, float] = {}
-        self.part: Step | str | None = None
-        self.before = 0
-
-    def __call__(self, execute: Any, sql: str, params: Any, many: bool, context: dict[str, Any]) -> Any:
-        result = execute(sql, params, many, context)
-        if self.part and not _only_reads(sql) and not self._is_noted(sql):
-            cursor = context["cursor"]
-            operations = self.database.connection.ops
-            self.statements[self.part].append(operations.last_executed_query(cursor.cursor, sql, params))
-            if isinstance(self.part, Step):
-                self.rows[self.part] += max(cursor.rowcount, 0)  # -1 where there is nothing to count
-        return result
-
-    def _is_noted(self, sql: str) -> bool:
-        """Is it about our notes of what is kept, which are no part of the data?"""
-        return isinstance(self.part, str) and any(f'"{table}"' in sql for table in _NOTES)
-
-    @contextmanager
-    def beside(self, when: str, doing: str) -> Iterator[None]:
-        self.part, self.statements[when], self.doing[when] = when, [], doing
-        start = time.monotonic()
-        yield
-        self.part, self.seconds[when] = None, time.monotonic() - start
-
-    def _changed(self) -> int:
-        """All rows that a connection of SQLite has ever changed, since its cursors do not count where they return them; 0
-        elsewhere."""
-        return int(getattr(self.database.connection.connection, "total_changes", 0))
-
-    def began(self, step: Step) -> None:
-        self.part = step
-        self.statements[step], self.rows[step] = [], 0
-        self.before = self._changed()
-        self.inner.began(step)
-
-    def finished(self, done: Done) -> None:
-        self.part = None
-        if changed := self._changed() - self.before:
-            self.rows[done.step] = changed
-        self.inner.finished(done)
-
-    def ran(self, sql: str) -> None:
-        self.inner.ran(sql)
-
-    def warned(self, text: str) -> None:
-        self.inner.warned(text)
-
-    def verified(self, comparison: Comparison) -> None:
-        self.inner.verified(comparison)
-
-    def rendered_everything(self, operation: Operation) -> None:
-        self.inner.rendered_everything(operation)
-
-
-class _NoTraces:
-    """SQLite: the whole file is locked against writing, and all of it is taken back."""
+class _NumbersOfTables:
+    """SQLite: the whole file is locked against writing, and all of it is taken back, the numbers of rows included."""
 
     def __init__(self, database: Database) -> None:
+        self._database = database
+        self._before = self._read()
         self.locks: dict[str, str] = {}
+        self.used: tuple[Numbers, ...] = ()
+
+    def _read(self) -> dict[str, int]:
+        with self._database.connection.cursor() as cursor:
+            cursor.execute("SELECT name FROM sqlite_master WHERE name = 'sqlite_sequence'")
+            cursor.execute("SELECT name, seq FROM sqlite_sequence" if cursor.fetchone() else "SELECT 1, 1 WHERE false")
+            return dict(cursor.fetchall())
+
+    def moved(self) -> list[Numbers]:
+        """Since it was last asked: what is taken back has not."""
+        return []
 
     def read_locks(self) -> None:
         """At the end of the transaction."""
+        now = self._read()
+        self.used = tuple(
+            Numbers(name, number) for name, number in self._before.items() if now.get(name, number) != number
+        )
 
     def remove(self) -> list[str]:
         """After it. Gives what could not be removed, in words."""
@@ -234,6 +175,10 @@ class _Place:
     given: bool
 
 
+def _numbers(counter: _Counter, place: _Place) -> Numbers:
+    return Numbers(counter.table, place.number, place.given, counter.column, counter.name)
+
+
 class _Traces:
     """Locks are read before they are gone; and numbers that sequences gave are no part of a transaction."""
 
@@ -242,8 +187,9 @@ class _Traces:
         self._tables = dict(self._ask(_TABLES))
         # Of all transactions that are open now or will be. What they write counts as written meanwhile.
         ((self._oldest,),) = self._ask(_OLDEST)
-        self._counters = self._read_counters()
+        self._counters = self._seen = self._read_counters()
         self.locks: dict[str, str] = {}
+        self.used: tuple[Numbers, ...] = ()
 
     def _ask(self, query: str, *params: Any) -> list[Any]:
         with self._database.connection.cursor() as cursor:
@@ -262,6 +208,10 @@ class _Traces:
             found.update({some[place]: _Place(number, given=False) for place, number in numbers})
         return found
 
+    def moved(self) -> list[Numbers]:
+        before, self._seen = self._seen, self._read_counters()
+        return [_numbers(counter, place) for counter, place in self._seen.items() if place != before.get(counter)]
+
     def read_locks(self) -> None:
         held: dict[str, set[str]] = {}
         for relation, mode in self._ask(_LOCKS):
@@ -276,6 +226,7 @@ class _Traces:
         except (OperationalError, InterfaceError) as error:
             return [f"Whether numbers were used up could not be seen: {first_line(error)}"]
         moved = [counter for counter, place in now.items() if place != self._counters.get(counter, place)]
+        self.used = tuple(_numbers(counter, self._counters[counter]) for counter in moved)
         return [words for counter in moved for words in self._set_back(counter)]
 
     def _set_back(self, counter: _Counter) -> list[str]:

@@ -21,7 +21,7 @@ from rollback_app.states import States, Undo
 
 from .failures import StepFailed, after_all_or_nothing, after_some_steps
 from .pieces import undo_in_pieces
-from .progress import AFTER, BEFORE, BRINGS_BACK, KEEPS, RECEIVED, Bookmark, Done, Keeper, Progress
+from .progress import AFTER, BEFORE, BRINGS_BACK, KEEPS, NOTES, RECEIVED, RECORDS, Bookmark, Done, Keeper, Progress
 from .signals import signals
 from .steps import give_back, undo
 from .watch import Watch
@@ -92,6 +92,8 @@ def _in_one_transaction(
             plan = _same(expected, prepare())
             watch.mark_transaction()
             watch.progress.started(plan)
+            with watch.progress.beside(BEFORE, NOTES):
+                bookmark.begun()
             with signals(database, plan, watch) as states, _no_new_orphans(database, None):
                 watch.check_transaction(None, "in the receivers of pre_migrate")
                 with watch.keeping(None), watch.progress.beside(BEFORE, KEEPS):
@@ -102,7 +104,8 @@ def _in_one_transaction(
                     keeper.after_steps()
             _bring_back(keeper, watch)
             watch.verify(stays=False)
-            bookmark.finished()
+            with watch.progress.beside(RECEIVED, NOTES):
+                bookmark.finished()
             watch.check_transaction(None, "before the commit")
             watch.guard_callbacks()
             if before_rollback:
@@ -126,12 +129,14 @@ def _undo_all(database: Database, plan: Plan, states: States, watch: Watch, done
     waiting: list[Record] = []
     for step, undos in _walk(plan, states):
         if _is_opaque(step):
-            database.delete_records(waiting)
+            with watch.progress.beside(f"before {step.key}", RECORDS):
+                database.delete_records(waiting)
             waiting.clear()
         done.append(undo(database, step, undos, watch, keeper))
         give_back(step, undos, watch, keeper)
         waiting += step.records
-    database.delete_records([*waiting, *plan.squashes])
+    with watch.progress.beside(AFTER, RECORDS):
+        database.delete_records([*waiting, *plan.squashes])
 
 
 def _step_by_step(

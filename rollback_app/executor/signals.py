@@ -23,6 +23,7 @@ from rollback_app.database import Database, first_line
 from rollback_app.planner import Plan
 from rollback_app.states import States
 
+from .progress import AFTER, BEFORE, RECEIVERS
 from .watch import Watch
 
 
@@ -45,7 +46,7 @@ def signals(database: Database, plan: Plan, watch: Watch) -> Iterator[States]:
     sent = [(step.migration, True) for step in plan.steps if not step.fake]
     states = plan.states()
     operations = sum(len(migration.operations) for migration, _ in sent)
-    with closing(_Apart(database)) as apart:
+    with closing(_Apart(database)) as apart, watch.progress.beside(BEFORE, RECEIVERS):
         for name, call in _calls(pre_migrate, database, apps=states.start().apps, plan=sent):
             with watch.failures(None, f"in {name}, a receiver of pre_migrate"):
                 try:
@@ -58,7 +59,7 @@ def signals(database: Database, plan: Plan, watch: Watch) -> Iterator[States]:
     yield states
     after = _with_relations(states.end())
     watch.by_code = True
-    with closing(_Apart(database)) as apart:
+    with closing(_Apart(database)) as apart, watch.progress.beside(AFTER, RECEIVERS):
         for name, call in _calls(post_migrate, database, apps=after, plan=sent):
             with watch.failures(None, f"in {name}, a receiver of post_migrate"):
                 try:

@@ -84,8 +84,10 @@ class Watch:
     @contextmanager
     def operation(self, step: Step, operation: Operation) -> Iterator[None]:
         """An operation is undone inside."""
+        self.progress.undoing(operation)
         with self._guard.around(step, operation) if self._guard else nullcontext():
             yield
+        self.progress.undoing(None)
 
     def check_objects(self, step: Step | None) -> None:
         """Errors: StepFailed, if something is gone that no migration knows, and that the plan has not named."""

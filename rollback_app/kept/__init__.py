@@ -2,6 +2,7 @@
 
 from .after_migrate import AfterMigrate, left_behind
 from .before_drops import BeforeDrops
+from .copies import Copies
 from .keep import Keeper
 from .objects import make_again
 from .put_back import put_back
@@ -12,6 +13,7 @@ __all__ = [
     "AfterMigrate",
     "BeforeDrops",
     "BringsBack",
+    "Copies",
     "Keeper",
     "drop",
     "left_behind",

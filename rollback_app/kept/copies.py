@@ -35,7 +35,7 @@ class Copies:
         self._database, self._connection = database, database.connection
 
     def has_rows(self, thing: ToKeep) -> bool:
-        rows, params = self._rows(thing)
+        rows, params = self.rows(thing)
         query = f"SELECT EXISTS (SELECT 1 {rows})"
         if not thing.condition:
             return bool(self._fetch(query, params))
@@ -49,7 +49,7 @@ class Copies:
         """Copy these columns of the rows that are kept into the table of this number. How many rows that has.
 
         Errors: NotKept, if somebody wrote meanwhile; those of Django's database layer."""
-        rows, params = self._rows(thing)
+        rows, params = self.rows(thing)
         listed, made = ", ".join(map(self._quote, columns)), self._quote(table_of(number))
         names = listed
         if thing.kind is KeptKind.VALUES:  # of the same type; see `note_what_became`
@@ -97,11 +97,11 @@ class Copies:
     def _fill(self, insert: str, thing: ToKeep) -> tuple[str, int]:
         """Copy the rows. FROM and WHERE of them, and how many they are."""
         if thing.condition:
-            rows, _ = self._rows(thing)
+            rows, _ = self.rows(thing)
             with suppress(*_ABOUT_VALUES), transaction.atomic(using=self._connection.alias):
                 return rows, self._execute(f"{insert} {rows}")
             thing = replace(thing, condition="")  # all, since it cannot be asked of each
-        rows, params = self._rows(thing)
+        rows, params = self.rows(thing)
         return rows, self._execute(f"{insert} {rows}", params)
 
     def fingerprint(self, table: str, column: str) -> str:
@@ -112,8 +112,8 @@ class Copies:
         known = [each for each in there.columns if each.name in columns] if there else []
         return fingerprint(self._connection, self._from(table, column), known) if here else ""
 
-    def _rows(self, thing: ToKeep) -> tuple[str, Sequence[Any]]:
-        """FROM and WHERE of the rows that are kept."""
+    def rows(self, thing: ToKeep) -> tuple[str, Sequence[Any]]:
+        """FROM and WHERE of the rows that are kept, and the parameters."""
         condition, params = "1 = 1", list[Any]()
         if thing.kind is KeptKind.VALUES:
             condition = thing.condition or f"{self._quote(thing.column)} IS NOT NULL"

@@ -26,8 +26,8 @@ from .store import waiting
 class Keeper:
     """Keeps these things before these steps, for the run of this number in the journal, and puts back after each what a `migrate`
     had kept. objects: brings back views, functions and triggers. by_migrate: is it a `migrate` that keeps, and the step that of
-    `planner.applied`? gives_back: is anything put back? kept: what it has kept, once it has. given_back: what it has put back, as
-    far as that went."""
+    `planner.applied`? gives_back: is anything put back? kept: what it has kept, once it has. nothing_of: what it would have kept,
+    had there been anything of it. given_back: what it has put back, as far as that went."""
 
     def __init__(
         self,
@@ -51,6 +51,7 @@ class Keeper:
         self.objects = objects
         self.run = 0
         self.kept: tuple[Kept, ...] = ()
+        self.nothing_of: list[ToKeep] = []
         self.given_back: list[Kept] = []
 
     def before_steps(self) -> Collection[str]:
@@ -164,7 +165,10 @@ class Keeper:
     def _keep_one(self, thing: ToKeep, there: Shape, undo: ExitStack) -> None:
         columns = list(dict.fromkeys([*there.key, thing.column])) if thing.column else list(there.stored)
         gone = thing.column and there.column(thing.column) is None
-        if gone or not self._copies.has_rows(thing):
+        if gone:
+            return
+        if not self._copies.has_rows(thing):
+            self.nothing_of.append(thing)
             return
         if thing.column and len(columns) < 2:
             raise NotKept(

@@ -185,7 +185,7 @@ def _before(group: _ArgumentGroup) -> None:
         choices=sorted(reports.FORMATS),
         default="text",
         help="text for people, json for programs, commands for the equivalent migrate commands, markdown for a ticket, html for "
-        "a page (the last three run nothing).",
+        "a page, sql for a script that does all of it (the last four change nothing).",
     )
 
 
@@ -341,11 +341,15 @@ def check(options: dict[str, Any]) -> None:
         except ArgumentTypeError as error:  # on the command line the parser has seen it
             option = name.replace("_", "-")
             raise UsageError(f"--{option} {error}".partition(" Give ")[0], hint=f"For example: --{option} 5") from error
-    if options["rehearse"] and options["format"] == "commands":
+    if options["rehearse"] and options["format"] in ("commands", "sql"):
         raise UsageError(
-            "--format commands runs nothing, so it cannot rehearse.",
-            hint="Leave out --rehearse, or --format commands.",
+            f"--format {options['format']} changes nothing, so it cannot rehearse.",
+            hint=f"Leave out --rehearse, or --format {options['format']}.",
         )
+    if options["format"] == "sql" and len(databases(options)) > 1:
+        raise UsageError("A script is for one database.", hint="Make one for each: name one with --database.")
+    if options["format"] == "sql" and options["step_by_step"]:
+        raise UsageError("A script is one transaction.", hint="Leave out --step-by-step, or --format sql.")
 
 
 def line(options: dict[str, Any], previews: Sequence[Preview]) -> str:

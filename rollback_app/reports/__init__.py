@@ -30,6 +30,7 @@ from .kept import of_dropped, of_kept_data, of_put_back, still_kept
 from .markdown import as_markdown
 from .plan import of_commands, of_findings, of_preview
 from .runs import of_records, of_rehearsal, of_result, of_verdict
+from .script import Statement, as_sql, of_no_script, of_script
 from .steps import SHOWN_STEPS
 
 FORMATS: dict[str, Callable[[Report, Paint], str]] = {
@@ -38,6 +39,7 @@ FORMATS: dict[str, Callable[[Report, Paint], str]] = {
     "commands": as_commands,
     "markdown": as_markdown,
     "html": as_html,
+    "sql": as_sql,
 }
 DOCUMENTS = ("markdown", "html")  # formats of what `of_document` makes
 
@@ -48,6 +50,7 @@ __all__ = [
     "Line",
     "Paint",
     "Report",
+    "Statement",
     "as_html_part",
     "as_message",
     "as_text",
@@ -61,12 +64,14 @@ __all__ = [
     "of_holds",
     "of_kept_data",
     "of_listing",
+    "of_no_script",
     "of_preview",
     "of_put_back",
     "of_records",
     "of_rehearsal",
     "of_result",
     "of_schema_check",
+    "of_script",
     "of_verdict",
     "refusal",
     "said",

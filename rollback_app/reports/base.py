@@ -33,13 +33,14 @@ class Line:
 @dataclass(frozen=True)
 class Report:
     """A result, ready for each format. lines: for a person. data: for a program. commands: for a shell. problem: why there
-    are no commands. document: for formats with headings and tables."""
+    are no commands. document: for formats with headings and tables. script: SQL for the database's own program, in pieces."""
 
     lines: tuple[Line, ...]
     data: dict[str, Any] = field(default_factory=dict)
     commands: tuple[str, ...] = ()
     problem: str = ""
     document: tuple[Block, ...] = ()
+    script: tuple[str, ...] = ()
 
 
 Paint = Callable[[str, str], str]  # (style, text) -> text

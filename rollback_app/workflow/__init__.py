@@ -16,6 +16,7 @@ from .preview import deployments, preview
 from .put_back import put_back
 from .recorded import code_manifest, mark_release, rollbacks
 from .run import Result, Unfinished, rehearse, roll_back
+from .script import Script, script
 from .verdict import SchemaCheck, check_schema
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "Preview",
     "Result",
     "SchemaCheck",
+    "Script",
     "Unfinished",
     "check_schema",
     "code_manifest",
@@ -42,4 +44,5 @@ __all__ = [
     "rehearse",
     "roll_back",
     "rollbacks",
+    "script",
 ]

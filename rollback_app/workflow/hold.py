@@ -52,7 +52,7 @@ def lift(using: str = DEFAULT_DB_ALIAS) -> None:
     _write(database, partial(bookkeeping.lift_holds, database))
 
 
-def _write(database: Database, write: Callable[[], None]) -> None:
+def _write(database: Database, write: Callable[[], object]) -> None:
     try:
         write()
     except DatabaseError as error:

@@ -43,22 +43,23 @@ class Result:
     given_back: tuple[Kept, ...] = ()
 
 
-class _Ends(Bookmark):
-    """Holds `migrate` when all is done, in the run's transaction where there is one. hold: does that; None if nothing is held."""
+class Ends(Bookmark):
+    """Holds `migrate` when all is done, in the run's transaction where there is one. hold: does that, and gives the number of the
+    hold; None if nothing is held. held: that number, or 0."""
 
-    hold: Callable[[], bool] | None = None
-    held = False
+    hold: Callable[[], int] | None = None
+    held = 0
 
     def finished(self) -> None:
         super().finished()
-        self.held = bool(self.hold and self.hold())
+        self.held = self.hold() if self.hold else 0
 
 
-class _Noted(_Ends, Journal, Bookmark):
+class _Noted(Ends, Journal, Bookmark):
     """The journal, as the executor keeps its place in it."""
 
 
-class _Keeper(kept.Keeper, executor.Keeper):
+class Keeper(kept.Keeper, executor.Keeper):
     """Keeps data, as the executor asks for it."""
 
 
@@ -146,22 +147,22 @@ def _run(
     if looked_at.plan.empty:
         return Result(looked_at, ())
     database = databases.get(looked_at.alias, timeouts)
-    keeper = _keeper(database, looked_at, progress)
+    keeper = keeper_of(database, looked_at, progress)
     journal = None if command is None else _begun(database, looked_at, progress, command)
     keeper.run = journal.number if journal else 0
-    bookmark = journal or _Ends()
+    bookmark = journal or Ends()
     if hold:
-        bookmark.hold = partial(_hold, database, looked_at, progress)
+        bookmark.hold = partial(add_hold, database, looked_at, progress)
     try:
         outcome = executor.run(
             database,
             looked_at.plan,
-            lambda: _plan_again(database, looked_at),
+            lambda: plan_again(database, looked_at),
             progress,
             bookmark,
             one_transaction=looked_at.one_transaction,
             verify=verify,
-            named=_named(looked_at),
+            named=named_in(looked_at),
             keeper=keeper,
         )
     except RollbackError as error:
@@ -176,16 +177,16 @@ def _run(
     back = tuple(keeper.given_back)
     for words in kept.left_behind(back, database.alias):
         progress.warned(f"Kept data of {database.alias}: {words}")
-    return Result(looked_at, outcome.done, outcome.comparison, keeper.kept, bookmark.held, objects, back)
+    return Result(looked_at, outcome.done, outcome.comparison, keeper.kept, bool(bookmark.held), objects, back)
 
 
-def _keeper(database: Database, looked_at: Preview, progress: Progress) -> _Keeper:
+def keeper_of(database: Database, looked_at: Preview, progress: Progress) -> Keeper:
     plan, recorded = looked_at.plan, looked_at.recorded
     objects = None
     if recorded and recorded.at:
         applied = {record.key for record in plan.basis.records}
         objects = BringsBack(database, recorded, applied, progress.warned)
-    return _Keeper(
+    return Keeper(
         database,
         looked_at.kept,
         plan.steps,
@@ -195,20 +196,19 @@ def _keeper(database: Database, looked_at: Preview, progress: Progress) -> _Keep
     )
 
 
-def _hold(database: Database, looked_at: Preview, progress: Progress) -> bool:
-    """Is it held now? A hold that cannot be written does not undo the run."""
+def add_hold(database: Database, looked_at: Preview, progress: Progress) -> int:
+    """The number of the hold; 0 for one that cannot be written, which does not undo the run."""
     try:
         with transaction.atomic(using=database.alias) if database.connection.in_atomic_block else nullcontext():
             keys = [step.key for step in looked_at.plan.steps]
-            bookkeeping.add_hold(database, HoldSource.ROLLBACK, looked_at.reason, keys)
+            return bookkeeping.add_hold(database, HoldSource.ROLLBACK, looked_at.reason, keys)
     except (DatabaseError, InterfaceError) as error:
         words = f"`migrate` is not held, since {HOLDS_TABLE} cannot be written: {first_line(error)}"
         progress.warned(f"{words}. Do not run it from the newer release.")
-        return False
-    return True
+        return 0
 
 
-def _named(looked_at: Preview) -> frozenset[str]:
+def named_in(looked_at: Preview) -> frozenset[str]:
     """The objects that no migration knows, and of which the plan says that they go, or become as they were recorded."""
     hanging = looked_at.recorded.hanging if looked_at.recorded else ()
     return safety.named(finding.facts for finding in looked_at.findings) | {each.name for each in hanging}
@@ -224,8 +224,8 @@ def _rehearse(looked_at: Preview, progress: Progress, timeouts: Timeouts, *, ver
             lambda: plan_for(database, looked_at.plan.basis.code, looked_at.moment, choices),
             progress,
             verify=verify,
-            named=_named(looked_at),
-            keeper=_keeper(database, looked_at, progress),
+            named=named_in(looked_at),
+            keeper=keeper_of(database, looked_at, progress),
         )
     except RollbackError:
         progress.broke_off()
@@ -240,14 +240,7 @@ def _begun(database: Database, looked_at: Preview, progress: Progress, command: 
     bookmark = _Noted(database)
     try:
         with database.settings_of_run():
-            moment = looked_at.moment
-            bookmark.begin(
-                looked_at.plan,
-                moment.at if moment.kept is None else None,
-                command,
-                one_transaction=looked_at.one_transaction,
-                reason=looked_at.reason,
-            )
+            begin(bookmark, looked_at, command)
     except (DatabaseError, InterfaceError) as error:
         if database.is_lock_timeout(error):
             raise database.held() from error
@@ -263,7 +256,19 @@ def _begun(database: Database, looked_at: Preview, progress: Progress, command: 
     return bookmark
 
 
-def _plan_again(database: Database, looked_at: Preview) -> Plan:
+def begin(journal: Journal, looked_at: Preview, command: str) -> None:
+    """Errors: those of Django's database layer."""
+    moment = looked_at.moment
+    journal.begin(
+        looked_at.plan,
+        moment.at if moment.kept is None else None,
+        command,
+        one_transaction=looked_at.one_transaction,
+        reason=looked_at.reason,
+    )
+
+
+def plan_again(database: Database, looked_at: Preview) -> Plan:
     """The plan for what is recorded now: the same, if that is the same, for a plan is made of nothing else that can change."""
     plan = looked_at.plan
     if database.records() == plan.basis.records and Journal(database).position() == plan.earlier.position:

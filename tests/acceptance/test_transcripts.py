@@ -65,6 +65,16 @@ TRANSCRIPTS = {
         "python manage.py showrollbacks",
     ],
     "commands": [f"{BEFORE_2_2} --format commands"],
+    "script": [
+        f"{BEFORE_2_2} --format sql --output rollback.sql",
+        "head -n 25 rollback.sql",
+        'sed -n "/^-- Step 1/,/^-- Step 3/p" rollback.sql',
+    ],
+    "script-run": [
+        "sqlite3 shop.sqlite3 < rollback.sql",
+        "sqlite3 shop.sqlite3 < rollback.sql",
+        "python manage.py showrollbacks",
+    ],
     "legacy": ['python -m rollback_app legacyrollbacksql "2024-05-15 11:00+02:00" --dsn shop.sqlite3'],
     "standalone": [
         'python -m rollback_app legacyrollbacksql "2024-05-15 11:00+02:00" --standalone > rollback_plan.py',
@@ -75,6 +85,7 @@ TRANSCRIPTS = {
 # What has been run before, on the shop of a transcript.
 ROLLED_BACK = [f"{BEFORE_2_2} --no-input -v 0"]
 BEFORE = dict.fromkeys(("kept", "held", "forward", "rubbish"), ROLLED_BACK)
+BEFORE["script-run"] = [f"{BEFORE_2_2} --format sql --output rollback.sql"]
 
 
 def shell(line: str, database: Path, code: Path = ROOT) -> str:
@@ -117,7 +128,8 @@ def same_form(text: str, database: Path | None = None) -> str:
     text = re.sub(r"(by rollback \d+ of|held since) [-\d]{10} [:\d]{8}", r"\1 2024-05-16 01:12:44", text)
     text = re.sub(r"(held since .* UTC by) \S+ on [^\s:]+", r"\1 alice on web-1", text)
     text = re.sub(r"kept .* ago, on [-\d]{10} [:\d]{8} UTC", "kept … ago, on 2024-05-16 01:12:44 UTC", text)
-    text = re.sub(r"(digest   |digest is\s|, not )[0-9a-f]{12}", r"\1…", text)
+    text = re.sub(r"(digest   |Digest     |digest is\s|, not )[0-9a-f]{12}", r"\1…", text)
+    text = re.sub(r"(Made       )[-\d]{10} [:\d]{8}", r"\g<1>2024-05-16 01:12:44", text)
     return re.sub(r"(Digest of this plan: |\"digest\": \")[0-9a-f]{12}", r"\1…", text)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import sys
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -12,11 +13,13 @@ from django.core.management.base import CommandParser, no_translations
 
 import rollback_app
 from rollback_app import conf, reports, safety, workflow
+from rollback_app.errors import UsageError
 from rollback_app.executor import Progress, Retries
 from rollback_app.management import options as given
 from rollback_app.management.base import RollbackCommand
 from rollback_app.management.output import hangups_ignored
 from rollback_app.management.progress import Printed, Silent, printer
+from rollback_app.planner import Step
 from rollback_app.reports import Report
 from rollback_app.safety import NOT_KEEPING, Approved, Level, Preview, Refused
 
@@ -37,6 +40,8 @@ class Command(RollbackCommand):
             self._print_commands(previews, options["verbosity"])
         elif options["format"] in reports.DOCUMENTS:
             self._print_document(previews, options)
+        elif options["format"] == "sql":
+            self._print_script(previews, options)
         elif options["plan"]:
             self._print_plan(previews, options)
         elif options["format"] == "json":
@@ -69,11 +74,10 @@ class Command(RollbackCommand):
 
     def _print_commands(self, previews: Sequence[Preview], verbosity: int) -> None:
         """The commands alone on stdout; what there is to know before is a matter for stderr."""
-        findings = reports.joined([reports.of_findings(preview) for preview in previews], "findings")
-        if findings.lines and verbosity:
-            if any(preview.of_level(Level.LOSS) for preview in previews):
-                self.tell("migrate keeps nothing of what it drops, and does not ask.")
-            self.stderr.write(reports.as_text(findings, self.paint), style_func=str)
+        loses = any(preview.of_level(Level.LOSS) for preview in previews)
+        self._tell_findings(
+            previews, verbosity, "migrate keeps nothing of what it drops, and does not ask." if loses else ""
+        )
         self._check(previews)
         report = reports.joined([reports.of_commands(preview) for preview in previews], "commands")
         if report.problem:
@@ -82,6 +86,59 @@ class Command(RollbackCommand):
                 hint="Use this command itself, without --format commands.",
             )
         self.show(report, "commands")
+
+    def _tell_findings(self, previews: Sequence[Preview], verbosity: int, before: str = "") -> None:
+        """To stderr, since stdout is for what is piped."""
+        findings = reports.joined([reports.of_findings(preview) for preview in previews], "findings")
+        if findings.lines and verbosity:
+            if before:
+                self.tell(before)
+            self.stderr.write(reports.as_text(findings, self.paint), style_func=str)
+
+    def _print_script(self, previews: Sequence[Preview], options: dict[str, Any]) -> None:
+        """The script alone on stdout."""
+        self._tell_findings(previews, options["verbosity"])
+        self._check(previews)
+        (preview,) = previews
+        if preview.plan.empty:
+            self.show(reports.of_no_script(preview), "sql")
+            return
+        line = f"{given.line(options, previews)} --format sql"
+        made = workflow.script(
+            preview,
+            file=options["output"] or "rollback.sql",
+            progress=Silent(self),
+            timeouts=given.timeouts(options),
+            journal=options["journal"],
+            command=line,
+            verify=options["verify"],
+            hold=options["hold"] and conf.holds(),
+        )
+        statements = [
+            reports.Statement(
+                each.part if isinstance(each.part, Step) else f"{each.part.doing}, {each.part.when}",
+                each.doing,
+                each.by_code,
+                each.sql,
+            )
+            for each in made.sent
+        ]
+        made_with = f"rollback_app {rollback_app.__version__}"
+        report = reports.of_script(
+            preview, line, made_with, made.program, made.opening, statements, made.closing, made.comparison
+        )
+        self._check_can_print(report)
+        self.show(report, "sql")
+
+    def _check_can_print(self, report: Report) -> None:
+        """Errors: UsageError, where stdout would write "?" in place of some values, or other bytes than the programs expect."""
+        encoding = getattr(self.stdout, "encoding", None) or "utf-8"
+        is_utf8 = codecs.lookup(encoding).name == "utf-8"
+        if self.sink is None and not is_utf8 and not all(map(str.isascii, report.script)):
+            raise UsageError(
+                f"The script is not ASCII alone, and stdout is {encoding}. Nothing was changed.",
+                hint="Write it to a file, which is UTF-8: --output rollback.sql",
+            )
 
     def _print_document(self, previews: Sequence[Preview], options: dict[str, Any]) -> None:
         """Also of a plan that is refused; the exit status tells."""
