@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import pkgutil
 import sys
+import tokenize
 from collections.abc import Iterable, Mapping
 from importlib import import_module
 from pathlib import Path
@@ -48,6 +49,20 @@ def digest(migration: Migration) -> str:
     module = sys.modules[type(migration).__module__]
     source = getattr(module, "__source__", None) or Path(str(module.__file__)).read_bytes()
     return hashlib.sha256(source).hexdigest()
+
+
+def file_of(migration: Migration) -> Path:
+    """The migration's file on disk."""
+    return Path(str(sys.modules[type(migration).__module__].__file__)).resolve()
+
+
+def source_of(migration: Migration) -> tuple[str, str]:
+    """(the migration's file, seen from the current folder if it is inside; its text)."""
+    path = file_of(migration)
+    here = Path.cwd().resolve()
+    name = path.relative_to(here) if path.is_relative_to(here) else path
+    with tokenize.open(path) as file:  # which reads its encoding
+        return name.as_posix(), file.read()
 
 
 def bytes_of(name: str, at_most: int) -> bytes:

@@ -15,10 +15,10 @@ ROOT = Path(__file__).parent.parent / "rollback_app"
 ROWS = [
     {"__init__", "errors", "conf", "signals"},
     {"history"},
-    {"moments", "states", "project"},
+    {"moments", "states", "project", "git"},
     {"planner", "legacy", "packages"},
     {"compatibility"},
-    {"safety"},
+    {"safety", "checking"},
     {"database"},
     {"bookkeeping"},
     {"kept", "executor"},
@@ -27,7 +27,7 @@ ROWS = [
     {"checks", "receivers"},
     {"apps", "management", "__main__"},
 ]
-PURE = {"errors", "history", "moments", "states", "planner", "compatibility", "safety", "reports", "legacy"}
+PURE = {"errors", "history", "moments", "states", "planner", "compatibility", "safety", "checking", "reports", "legacy"}
 ONLY = {"legacy": {"errors", "moments"}}  # what a room may import, if it is less than the rows above it
 ROOMS = set().union(*ROWS)
 WITHOUT_DJANGO = {"errors", "moments", "legacy", "__main__"}  # for machines that have no project

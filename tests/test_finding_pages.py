@@ -20,6 +20,7 @@ from rollback_app.database import get
 from rollback_app.reports.findings import findings
 from rollback_app.safety import KeptKind, KeptState
 from tests.database.test_checks import T, kept_days_ago, set_clock
+from tests.support.checking_examples import EXAMPLES as CHECKING_EXAMPLES
 from tests.support.databases import Database
 from tests.support.finding_examples import EXAMPLES
 from tests.support.history import migrate, set_applied
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "docs/reference/findings"
-PAGES = {page.stem: page for page in sorted(FOLDER.glob("[EWI]*.md"))}
+PAGES = {page.stem: page for page in sorted(FOLDER.glob("[CEIW]*.md"))}
 BLOCK = re.compile(r"(?<=<!-- finding -->\n```text\n)(.*?)(?=```\n<!-- end -->)", re.DOTALL)
 SETTINGS: dict[str, dict[str, Any]] = {
     "E101": {"RECORDS": True},
@@ -42,7 +43,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
 
 def ids() -> set[str]:
     source = "".join(path.read_text() for path in (ROOT / "rollback_app").rglob("*.py"))
-    return set(re.findall(r"rollback\.([EWI]\d{3})", source))
+    return set(re.findall(r"rollback\.([CEIW]\d{3})", source))
 
 
 def stands(id: str, example: str) -> None:
@@ -89,6 +90,13 @@ def test_the_example_of_a_finding_is_what_the_plan_prints(id: str) -> None:
     found = [finding for finding in EXAMPLES[id]() if finding.id == f"rollback.{id}"]
     report = reports.Report(tuple(findings(found[:1], in_full=True)))
     stands(id, reports.FORMATS["text"](report, lambda style, text: text))
+
+
+@pytest.mark.parametrize("id", CHECKING_EXAMPLES)
+def test_the_example_of_a_check_of_migrations_is_what_it_prints(id: str) -> None:
+    (finding,) = CHECKING_EXAMPLES[id]()
+    lines = [reports.Line(f"{finding.file}:{finding.line}"), *reports.of_finding(finding)]
+    stands(id, reports.FORMATS["text"](reports.Report(tuple(lines)), lambda style, text: text))
 
 
 @pytest.mark.parametrize("id", SETTINGS)

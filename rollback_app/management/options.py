@@ -182,7 +182,7 @@ def _before(group: _ArgumentGroup) -> None:
     )
     group.add_argument(
         "--format",
-        choices=sorted(reports.FORMATS),
+        choices=reports.PLAN_FORMATS,
         default="text",
         help="text for people, json for programs, commands for the equivalent migrate commands, markdown for a ticket, html for "
         "a page, sql for a script that does all of it (the last four change nothing).",

@@ -13,7 +13,13 @@ from .known import Known, known
 from .names import Names, name_of_code
 from .plan import Basis, EarlierRun, Obstacles, Plan, Stays, Step, plan
 from .requirements import Need, Requirement, is_exclusion, is_filled
-from .sql_statements import without_concurrently
+from .sql_statements import (
+    cascades,
+    changes_something,
+    ends_transaction,
+    refuses_transaction,
+    without_concurrently,
+)
 from .table_changes import Change, TableChange, table_changes
 
 __all__ = [
@@ -42,8 +48,11 @@ __all__ = [
     "TableChange",
     "all_requirements",
     "applied",
+    "cascades",
+    "changes_something",
     "code_on_the_way",
     "drops",
+    "ends_transaction",
     "is_concurrent",
     "is_exclusion",
     "is_filled",
@@ -52,6 +61,7 @@ __all__ = [
     "migrate_commands",
     "name_of_code",
     "plan",
+    "refuses_transaction",
     "renamed",
     "rights",
     "table_changes",

@@ -35,6 +35,33 @@ def in_transaction(sql: Any) -> InTransaction:
     return found
 
 
+def ends_transaction(sql: Any) -> str:
+    """The words of a statement that ends or begins a transaction; empty if there is none."""
+    return in_transaction(sql).ends
+
+
+def refuses_transaction(sql: Any) -> str:
+    """The words of a statement that cannot run inside a transaction, also if it has a plain twin; empty if there is none."""
+    for statement in (each for text in texts(sql) for each in _statements(text)):
+        if found := _CONCURRENT.match(statement.words):
+            return found["kind"] + " CONCURRENTLY" if found["kind"] else "DETACH PARTITION CONCURRENTLY"
+        if words := _refuses(statement):
+            return words
+    return ""
+
+
+def cascades(sql: Any) -> str:
+    """The first statement, in capitals and without its names in quotes, that drops or empties something and, with CASCADE, what
+    hangs on it; empty if there is none."""
+    found = (statement.words for text in texts(sql) for statement in _statements(text))
+    return next((words for words in found if _CASCADES.search(words)), "")
+
+
+def changes_something(sql: Any) -> bool:
+    """Is there a statement that may leave something behind?"""
+    return any(not _LEAVES_NOTHING.match(each.words) for text in texts(sql) for each in _statements(text))
+
+
 def without_concurrently(sql: Any) -> Any:
     """The same SQL, with its concurrent statements as their plain twins, which may run inside a transaction."""
     if isinstance(sql, (list, tuple)):
@@ -135,6 +162,8 @@ def _statements(sql: str) -> Iterator[_Statement]:
         yield found
 
 
+_CASCADES = re.compile(r"\b(?:DROP|TRUNCATE)\b.*(?<!ON DELETE )(?<!ON UPDATE )\bCASCADE\b")
+_LEAVES_NOTHING = re.compile(r"(?:SELECT(?!.*\bINTO\b)|SET|RESET|SHOW|ANALYZE|VACUUM|EXPLAIN|LOCK|PRAGMA|VALUES)\b")
 _ENDS = re.compile(r"(?:COMMIT|ROLLBACK)\b(?! PREPARED)|(?:BEGIN|END|ABORT)\b|(?:START|PREPARE) TRANSACTION\b")
 _TO_SAVEPOINT = re.compile(r"ROLLBACK (?:(?:WORK|TRANSACTION) )?TO\b")
 

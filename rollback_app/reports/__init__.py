@@ -21,6 +21,7 @@ from .base import (
     said,
     seconds,
 )
+from .checking import as_github, as_sarif, of_check, of_finding
 from .compatibility import of_schema_check
 from .deployments import of_listing
 from .document import of_document
@@ -40,12 +41,18 @@ FORMATS: dict[str, Callable[[Report, Paint], str]] = {
     "markdown": as_markdown,
     "html": as_html,
     "sql": as_sql,
+    "github": as_github,
+    "sarif": as_sarif,
 }
 DOCUMENTS = ("markdown", "html")  # formats of what `of_document` makes
+PLAN_FORMATS = ("commands", "html", "json", "markdown", "sql", "text")
+CHECK_FORMATS = ("github", "json", "sarif", "text")
 
 __all__ = [
+    "CHECK_FORMATS",
     "DOCUMENTS",
     "FORMATS",
+    "PLAN_FORMATS",
     "SHOWN_STEPS",
     "Line",
     "Paint",
@@ -56,10 +63,12 @@ __all__ = [
     "as_text",
     "joined",
     "number_of",
+    "of_check",
     "of_commands",
     "of_document",
     "of_dropped",
     "of_error",
+    "of_finding",
     "of_findings",
     "of_holds",
     "of_kept_data",

@@ -8,6 +8,7 @@ Nothing here prints or asks: what is under way is told to a `Progress`, what can
 
 from rollback_app.safety import Preview
 
+from .checking import Checked, check_rollback
 from .hold import Holds, hold, holds, lift
 from .kept import drop_kept, kept_data, kept_to_drop
 from .objects import record as record_objects
@@ -20,12 +21,14 @@ from .script import Script, script
 from .verdict import SchemaCheck, check_schema
 
 __all__ = [
+    "Checked",
     "Holds",
     "Preview",
     "Result",
     "SchemaCheck",
     "Script",
     "Unfinished",
+    "check_rollback",
     "check_schema",
     "code_manifest",
     "deployments",

@@ -1,0 +1,27 @@
+"""Can each new migration be rolled back? What reading tells, without a database: plans, checks, declarations, the baseline.
+
+"New" is what the older release does not have. All of it, applied and then taken back to that release, is a plan like any other:
+the checks look at its steps, and at the text of the files that they come from.
+"""
+
+from .baseline import read as read_baseline
+from .baseline import without
+from .baseline import written as written_baseline
+from .findings import Finding, Severity
+from .new import Looked, looked_at, plan_of
+from .source import Source
+from .static import CHECKS, read_through
+
+__all__ = [
+    "CHECKS",
+    "Finding",
+    "Looked",
+    "Severity",
+    "Source",
+    "looked_at",
+    "plan_of",
+    "read_baseline",
+    "read_through",
+    "without",
+    "written_baseline",
+]

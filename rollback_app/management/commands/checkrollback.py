@@ -1,0 +1,88 @@
+"""For CI: can each new migration be rolled back?"""
+
+from __future__ import annotations
+
+import shlex
+from typing import Any
+
+from django.core.management.base import CommandParser, no_translations
+
+from rollback_app import checking, reports, workflow
+from rollback_app.checking import Severity
+from rollback_app.errors import RollbackError, database_option
+from rollback_app.management.base import RollbackCommand, add_database
+from rollback_app.management.output import write_whole
+from rollback_app.reports import CHECK_FORMATS, number_of
+
+
+class Command(RollbackCommand):
+    help = (
+        "Can each new migration be rolled back? Reads them, and tells what could not be undone, what would be lost, and what "
+        "would stand in the way. Without an option, new is what is not applied to the database; all, if there is none. Exits "
+        "with 1 if it finds something."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("apps", nargs="*", metavar="APP", help="Only the migrations of these apps.")
+        new = parser.add_mutually_exclusive_group()
+        new.add_argument(
+            "--since",
+            metavar="manifest:FILE",
+            help="New is what an older release lacks: the file has what 'migrationmanifest' printed there.",
+        )
+        new.add_argument(
+            "--base", metavar="GITREF", help="New is what git has added since this commit, such as origin/main."
+        )
+        new.add_argument("--all", action="store_true", dest="everything", help="Check all migrations.")
+        add_database(parser)
+        parser.add_argument(
+            "--format",
+            choices=CHECK_FORMATS,
+            default="text",
+            help="text for people, json for programs, github for annotations of a pull request, sarif for code scanning.",
+        )
+        parser.add_argument("--output", metavar="FILE", help="Write the output to this file. Text is shown as well.")
+        parser.add_argument(
+            "--baseline",
+            metavar="FILE",
+            help="Leave out the findings in this file, which --write-baseline has written.",
+        )
+        parser.add_argument(
+            "--write-baseline",
+            metavar="FILE",
+            help="Write what is found to this file, as known and accepted, and exit with 0.",
+        )
+
+    @no_translations
+    def handle(self, *args: Any, **options: Any) -> None:
+        found = workflow.check_rollback(
+            options["apps"],
+            since=options["since"],
+            base=options["base"],
+            everything=options["everything"],
+            baseline=options["baseline"],
+            using=options["database"],
+        )
+        if options["write_baseline"]:
+            write_whole(options["write_baseline"], checking.written_baseline(found.findings).encode())
+            self.tell(f"Wrote {number_of(len(found.findings), 'finding')} to {options['write_baseline']}.")
+            return
+        report = reports.of_check(found.checked, found.findings, found.new_to, found.accepted)
+        self.object = report.data
+        errors = [finding for finding in found.findings if finding.severity is Severity.ERROR]
+        if not (errors and options["format"] == "json"):
+            self.show(report, options["format"])
+        if errors:
+            migrations = len({finding.migration for finding in errors})
+            raise RollbackError(
+                f"{number_of(len(errors), 'finding')} in {number_of(migrations, 'migration')}.",
+                hint=f"Change what is not released yet. For what shall stay as it is: {_line(options)} --write-baseline FILE",
+            )
+
+
+def _line(options: dict[str, Any]) -> str:
+    """The command line that checks the same."""
+    words = ["python", "manage.py", "checkrollback", *options["apps"]]
+    words += ["--all"] if options["everything"] else []
+    words += [word for name in ("since", "base") if options[name] for word in (f"--{name}", options[name])]
+    return shlex.join(words) + database_option(options["database"])

@@ -1,0 +1,138 @@
+"""Can each new migration be rolled back? What is new, and what the checks find."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+from django.apps import apps as installed
+from django.db import DEFAULT_DB_ALIAS
+
+from rollback_app import checking, conf, git, project
+from rollback_app import database as databases
+from rollback_app.checking import Finding, Looked, Source
+from rollback_app.database import Database, first_line
+from rollback_app.errors import CodeUnusable, DatabaseUnusable, RollbackError, UsageError, shown
+from rollback_app.history import Code, Key
+from rollback_app.moments import manifest
+from rollback_app.planner import Names, Plan
+
+from .reading import code as code_for
+from .reading import reading
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What a check found. new_to: what the migrations are new to, in words that end a sentence; empty, if all were checked.
+    checked: their names, in the order in which they are applied. findings: by migration, in the same order. accepted: how many
+    findings the baseline knows."""
+
+    new_to: str
+    checked: tuple[str, ...]
+    findings: tuple[Finding, ...]
+    accepted: int = 0
+
+
+def check_rollback(
+    apps: Collection[str] = (),
+    *,
+    since: str | None = None,
+    base: str | None = None,
+    everything: bool = False,
+    baseline: str | None = None,
+    using: str = DEFAULT_DB_ALIAS,
+) -> Checked:
+    """Read the migrations that are new, and tell what would keep a rollback from undoing them, or what it would lose.
+
+    apps: only those of these apps. New is what the manifest of an older release lacks (since: `manifest:FILE`), what git has
+    added since a commit (base), all (everything), or else what is not applied to the database; all, if there is none.
+    baseline: a file with the findings that are known.
+
+    Errors: UsageError, CodeUnusable.
+    """
+    _check_apps(apps)
+    accepted = checking.read_baseline(project.text_of(baseline), baseline) if baseline else None
+    database = databases.get(using)
+    code = code_for(database)
+    known, new_to = _known(code, database, since=since, base=base, everything=everything)
+    names = _names(database)
+    plan = _plan(code, known, names)
+    chosen = {step.key for step in plan.steps if step.key not in known and (not apps or step.key.app in apps)}
+    looked = _looked(plan, chosen, names)
+    found = [finding for each in looked for finding in checking.read_through(each)]
+    left = found if accepted is None else checking.without(found, accepted)
+    return Checked(new_to, tuple(str(each.step.key) for each in looked), tuple(left), len(found) - len(left))
+
+
+def _check_apps(apps: Collection[str]) -> None:
+    labels = [config.label for config in installed.get_app_configs()]
+    for app in apps:
+        if app not in labels:
+            near = difflib.get_close_matches(app, labels, n=3, cutoff=0.3)
+            hint = f"Did you mean {' or '.join(near)}?" if near else "Give the label of an app in INSTALLED_APPS."
+            raise UsageError(f"There is no app '{shown(app)}'.", hint=hint)
+
+
+def _known(
+    code: Code, database: Database, *, since: str | None, base: str | None, everything: bool
+) -> tuple[Collection[Key], str]:
+    """(what the older release has, what to call it)."""
+    if since is not None:
+        kind, _, name = since.partition(":")
+        if kind != "manifest" or not name:
+            raise UsageError(
+                f"'{shown(since)}' does not name an older release.",
+                hint="Give manifest:FILE, with what `migrationmanifest` prints there.",
+            )
+        return manifest.read(project.text_of(name), f"'{shown(name)}'"), f"the release of {shown(name)}"
+    if base is not None:
+        new = git.new_files(base)
+        keys = [key for key, migration in code.migrations.items() if project.file_of(migration) not in new]
+        return frozenset(keys), shown(base)
+    if not everything:
+        try:
+            with reading(database):
+                return frozenset(record.key for record in database.records()), database.title
+        except DatabaseUnusable:
+            pass  # there is none yet, as in most jobs of a CI
+    return frozenset(), ""
+
+
+def _names(database: Database) -> Names:
+    """How things are named there, as far as the settings tell: nothing is asked of the database."""
+    return replace(database.names(), canonical=lambda name: name.strip('"`'))
+
+
+def _plan(code: Code, known: Collection[Key], names: Names) -> Plan:
+    with _errors_of_code():
+        found = checking.plan_of(code, known, names)
+    for torn in found.obstacles.torn:
+        raise CodeUnusable(
+            f"Of what the squash migration {torn.squash} replaces some is new, and the file of {torn.missing[0]} is gone.",
+            hint="Restore that file, or give --all.",
+        )
+    return found
+
+
+def _looked(plan: Plan, chosen: Collection[Key], names: Names) -> list[Looked]:
+    kept = conf.keeps_dropped()
+    with _errors_of_code():
+        return list(
+            checking.looked_at(plan, chosen, names, lambda each: Source(*project.source_of(each)), kept=kept),
+        )
+
+
+@contextmanager
+def _errors_of_code() -> Iterator[None]:
+    """Errors: CodeUnusable, for what an operation raises that does not fit the models before it; it may be anything."""
+    try:
+        yield
+    except RollbackError:
+        raise
+    except Exception as error:
+        raise CodeUnusable(
+            f"The migrations cannot be read one after the other: {type(error).__name__}: {first_line(error)}",
+            hint="Make 'python manage.py migrate' work on an empty database first.",
+        ) from error
