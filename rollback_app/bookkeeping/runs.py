@@ -5,10 +5,12 @@ Times are text, as ISO 8601 in UTC, so that they mean the same whatever USE_TZ s
 
 from __future__ import annotations
 
+import base64
 import getpass
 import json
 import socket
 import time
+import zlib
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
@@ -19,10 +21,10 @@ from django.db import models
 from django.db.migrations.recorder import MigrationRecorder
 
 from rollback_app.database import Database
-from rollback_app.history import Key, Outcome, Position, Run
+from rollback_app.history import Key, Outcome, Position, Record, Run, State
 from rollback_app.planner import Plan
 
-from .tables import OwnMeta, Table
+from .tables import OwnMeta, Table, Unreadable
 
 TABLE = "rollback_app_run"
 HISTORY = MigrationRecorder.Migration._meta.db_table
@@ -32,7 +34,8 @@ class RunEntry(models.Model):
     """A run. moment: in UTC, if there is one. one_transaction: did it run as one? Null if it was written by a release that
     did not say. history: which table `django_migrations` was (`Database.made`). steps: JSON, [[app, name, applied, [ids of
     its rows]], …] in the order of the plan. own_reverses: JSON, [[app, name], …], or empty. The columns from `inside` on
-    tell how far a step has come that is not one transaction (`Position`); `inside` is empty between steps."""
+    tell how far a step has come that is not one transaction (`Position`); `inside` is empty between steps. state: what there
+    was before, compressed (`_packed`), or empty."""
 
     started = models.CharField(max_length=40)
     finished = models.CharField(max_length=40, default="")
@@ -56,6 +59,7 @@ class RunEntry(models.Model):
     doubtful = models.BooleanField(default=True)
     reason = models.TextField(default="")
     own_reverses = models.TextField(default="")
+    state = models.TextField(default="")
 
     class Meta(OwnMeta):
         db_table = TABLE
@@ -69,7 +73,7 @@ class Journal:
 
     def __init__(self, database: Database) -> None:
         self.database = database
-        self.runs = Table(database, RunEntry)
+        self.runs = Table(database, RunEntry, seldom=["state"])
         self.number = 0
         self.began = 0.0
         self.in_doubt_before = 0  # the number of the first statement done that ends the doubt of an earlier run
@@ -80,9 +84,16 @@ class Journal:
         return self.runs.told
 
     def begin(
-        self, plan: Plan, moment: datetime | None, command: str, *, one_transaction: bool, reason: str = ""
+        self,
+        plan: Plan,
+        moment: datetime | None,
+        command: str,
+        *,
+        one_transaction: bool,
+        reason: str = "",
+        state: State,
     ) -> None:
-        """Note that a run starts. moment: None for a set of migrations, which is no time."""
+        """Note that a run starts. moment: None for a set of migrations, which is no time. state: what there is before it."""
         steps = [[*step.key, step.applied.isoformat(), [row.id for row in step.records]] for step in plan.steps]
         own = [list(step.key) for step in plan.steps if any(effect.own for effect in step.effects)]
         self.number = self.runs.add(
@@ -98,6 +109,7 @@ class Journal:
             one_transaction=one_transaction,
             reason=reason,
             own_reverses=json.dumps(own) if own else "",
+            state=_packed(state),
         )
         self.began = time.monotonic()
 
@@ -150,6 +162,13 @@ class Journal:
         found = self.runs.read(partial(_position, made=made), outcome=Outcome.FINISHED.value, inside="")
         return next(iter(found), None)
 
+    def state(self, number: int) -> State | None:
+        """What there was before a run; None, if that was not noted, or cannot be read."""
+        try:
+            return self.runs.must_find(lambda row: _unpacked(row.state) if row.state else None, number)
+        except Unreadable:
+            return None
+
     def records(self) -> list[Run]:
         """All runs, newest first."""
         found = self.runs.read(_record)
@@ -200,6 +219,26 @@ def _record(run: Any) -> Run:
         reason=run.reason,
         own_reverses=frozenset(Key(*name) for name in json.loads(run.own_reverses or "[]")),
     )
+
+
+def _packed(state: State) -> str:
+    """JSON, compressed, as text, since not all databases have the same column for bytes."""
+    records = [[record.id, *record.key, record.applied.isoformat()] for record in state.records]
+    text = json.dumps({"records": records, "tables": dict(state.tables), "why_not": state.why_not})
+    return base64.b64encode(zlib.compress(text.encode())).decode()
+
+
+def _unpacked(text: str) -> State:
+    """Errors: ValueError, LookupError, TypeError, of what `_packed` has not made."""
+    try:
+        found = json.loads(zlib.decompress(base64.b64decode(text)))
+    except zlib.error as error:
+        raise ValueError(str(error)) from error
+    records = [
+        Record(number, Key(app, name), datetime.fromisoformat(applied))
+        for number, app, name, applied in found["records"]
+    ]
+    return State(tuple(records), found["tables"], found["why_not"])
 
 
 def now() -> str:

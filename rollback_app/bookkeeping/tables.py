@@ -10,7 +10,7 @@ Nothing here sends a signal of a model or asks a router.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import Any, TypeVar
@@ -40,10 +40,10 @@ class Unreadable(DatabaseError):
 
 
 class Table:
-    """One of our tables in one database."""
+    """One of our tables in one database. seldom: the columns that only `must_find` reads, since they are large."""
 
-    def __init__(self, database: Database, model: type[models.Model]) -> None:
-        self.database, self.model = database, model
+    def __init__(self, database: Database, model: type[models.Model], seldom: Collection[str] = ()) -> None:
+        self.database, self.model, self.seldom = database, model, frozenset(seldom)
         self.name = model._meta.db_table
         self._fields: dict[str, Any] = {field.name: field for field in model._meta.local_fields}
         self._alias = database.alias
@@ -75,8 +75,16 @@ class Table:
 
     def must_read(self, make: Callable[[Any], _T], **without: Any) -> list[_T]:
         """The same, but a table that cannot be read is an error. Errors: Unreadable, and those of `read`."""
+        return self._made(make, without)
+
+    def must_find(self, make: Callable[[Any], _T], number: int) -> _T | None:
+        """What `make` makes of the row of this number, with all of its columns; None, if there is none. Errors: those of
+        `must_read`."""
+        return next(iter(self._made(make, {}, number)), None)
+
+    def _made(self, make: Callable[[Any], _T], without: dict[str, Any], number: int | None = None) -> list[_T]:
         try:
-            return [make(row) for row in self._rows(without)]
+            return [make(row) for row in self._rows(without, number)]
         except Unreadable:
             raise
         except (DatabaseError, InterfaceError) as error:
@@ -87,19 +95,19 @@ class Table:
         except (ValueError, TypeError, LookupError, AttributeError) as error:
             raise Unreadable(f"it has another shape ({first_line(error)})") from error
 
-    def _rows(self, without: dict[str, Any]) -> list[Any]:
+    def _rows(self, without: dict[str, Any], number: int | None) -> list[Any]:
         # In a savepoint, so that a transaction around it outlives a failure.
         inside = self.database.connection.in_atomic_block
         with transaction.atomic(using=self._alias) if inside else nullcontext():
             if not self._exists():
                 return []
             defaults = {name: field.get_default() for name, field in self._missing().items()}
-            query = self._all.order_by("-pk")
+            query = self._all.order_by("-pk") if number is None else self._all.filter(pk=number)
             if any(defaults[name] == without[name] for name in without.keys() & defaults.keys()):
                 return []
             for name in without.keys() - defaults.keys():
                 query = query.exclude(**{name: without[name]})
-            columns = self._fields.keys() - defaults.keys()
+            columns = self._fields.keys() - defaults.keys() - (self.seldom if number is None else set())
             return [SimpleNamespace(**row, **defaults) for row in query.values(*columns)]
 
     def _exists(self) -> bool:

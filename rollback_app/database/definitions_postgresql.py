@@ -3,7 +3,7 @@ who runs it may look in other schemas."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -101,8 +101,10 @@ SELECT n, rank, objid, objsubid, 1, CASE
         || coalesce(' WITH (' || array_to_string(reloptions, ', ') || ')', '')
         || format(E' AS\n%%s', rtrim(pg_get_viewdef(objid), ';')) || CASE WHEN relispopulated THEN '' ELSE E'\n  WITH NO DATA' END
     WHEN relkind = 'r' AND relispartition THEN format('CREATE TABLE %%s PARTITION OF %%s %%s', objid::regclass, parents, bound)
-    WHEN relkind = 'r' THEN format('CREATE TABLE %%s (%%s) INHERITS (%%s)', objid::regclass,
-        (SELECT string_agg(made, ', ' ORDER BY attnum) FROM columns WHERE attrelid = objid), parents)
+    WHEN relkind IN ('r', 'p') AND NOT relispartition THEN format('CREATE TABLE %%s (%%s)', objid::regclass,
+        (SELECT string_agg(made, ', ' ORDER BY attnum) FROM columns WHERE attrelid = objid))
+        || coalesce(' INHERITS (' || parents || ')', '')
+        || coalesce(' PARTITION BY ' || pg_get_partkeydef(objid), '')
     WHEN indexrelid IS NOT NULL THEN pg_get_indexdef(objid)
     WHEN seqrelid IS NOT NULL THEN (SELECT format('CREATE SEQUENCE %%s AS %%s INCREMENT %%s MINVALUE %%s MAXVALUE %%s',
             objid::regclass, format_type(seqtypid, NULL), seqincrement, seqmin, seqmax)
@@ -185,6 +187,13 @@ _ORDER = " ORDER BY n, rank, objid, part, place, sql"
 _OWN = {6: "grant", 7: "comment", 8: "row level security"}
 
 
+_TABLES = """
+SELECT name, 'pg_class'::regclass::oid::bigint, oid::bigint
+FROM unnest(%s::text[], %s::text[]) asked(quoted, name) JOIN pg_class ON oid = to_regclass(quoted) WHERE relkind IN ('r', 'p')
+ORDER BY name
+"""
+
+
 class Address(NamedTuple):
     """As pg_depend has it."""
 
@@ -201,6 +210,15 @@ def definitions(connection: BaseDatabaseWrapper, addresses: Sequence[Address]) -
         if sql and (statements or place == 1):  # what is said of something that cannot be made makes nothing
             statements.append(f"{sql};\n")
     return ["".join(statements) for statements in found]
+
+
+def table_definitions(connection: BaseDatabaseWrapper, names: Collection[str]) -> dict[str, str]:
+    """See `Database.table_definitions`."""
+    with connection.cursor() as cursor:
+        cursor.execute(_TABLES, [[connection.ops.quote_name(name) for name in sorted(names)], sorted(names)])
+        there = cursor.fetchall()
+    made = definitions(connection, [Address(class_id, object_id, 0) for _, class_id, object_id in there])
+    return {name: sql for (name, _, _), sql in zip(there, made, strict=True)}
 
 
 def own(connection: BaseDatabaseWrapper, addresses: Sequence[Address]) -> list[dict[str, str]]:

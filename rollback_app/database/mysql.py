@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
@@ -124,6 +124,9 @@ class MySQL(Database):
 
     def defined(self) -> Sequence[Defined]:
         return objects_mysql.defined(self.connection)
+
+    def table_definitions(self, names: Collection[str]) -> Mapping[str, str]:
+        return objects_mysql.table_definitions(self.connection, names)
 
     @property
     def replaces_objects(self) -> bool:

@@ -48,6 +48,16 @@ GROUP BY table_name, constraint_name, referenced_table_name
 """
 
 
+# Tables first.
+_TABLES_AND_TRIGGERS = """
+SELECT 'table', table_name, table_name FROM information_schema.tables
+WHERE table_schema = database() AND table_type = 'BASE TABLE' AND table_name IN %s
+UNION ALL
+SELECT 'trigger', trigger_name, event_object_table FROM information_schema.triggers
+WHERE trigger_schema = database() AND event_object_table IN %s ORDER BY 3, 1, 2
+"""
+
+
 class _Key:
     """An index or a foreign key that no migration knows. target, theirs: table and columns that it points to."""
 
@@ -245,3 +255,14 @@ def defined(connection: BaseDatabaseWrapper) -> list[Defined]:
     verb = "CREATE OR REPLACE " if connection.mysql_is_mariadb else "CREATE "  # type: ignore[attr-defined]
     shown = [(kind, name, made.shown(kind, name)) for _, kind, name in found]
     return [Defined(kind, name, verb + sql.removeprefix("CREATE ")) for kind, name, sql in shown if sql]
+
+
+def table_definitions(connection: BaseDatabaseWrapper, names: Collection[str]) -> dict[str, str]:
+    """See `Database.table_definitions`."""
+    with connection.cursor() as cursor:
+        cursor.execute(_TABLES_AND_TRIGGERS, [sorted(names) or [""]] * 2)
+        there = cursor.fetchall()
+    made, found = _Definitions(connection), dict[str, str]()
+    for kind, name, table in there:
+        found[table] = f"{found.get(table, '')}{made.shown(kind, name)};\n"
+    return found

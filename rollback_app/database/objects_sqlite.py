@@ -6,8 +6,9 @@ looks through all views and triggers when anything is renamed or a column is dro
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from itertools import accumulate, takewhile
 from typing import Any
 
@@ -216,3 +217,18 @@ def listing(connection: BaseDatabaseWrapper, known: Known) -> list[ListedObject]
 def defined(connection: BaseDatabaseWrapper) -> list[Defined]:
     """See `Database.defined`."""
     return [Defined(kind, name, sql) for kind, name, _, sql in _master(connection) if kind in ("view", "trigger")]
+
+
+def table_definitions(connection: BaseDatabaseWrapper, names: Collection[str]) -> dict[str, str]:
+    """See `Database.table_definitions`."""
+    found: dict[str, str] = {}
+    with connection.cursor() as cursor:
+        # An index that a rule of the table makes has no SQL of its own.
+        cursor.execute(
+            "SELECT tbl_name, sql FROM sqlite_master WHERE tbl_name IN (SELECT value FROM json_each(%s)) AND sql IS NOT NULL"
+            " AND type <> 'view' ORDER BY tbl_name, type <> 'table', name",
+            [json.dumps(sorted(names))],
+        )
+        for table, sql in cursor.fetchall():
+            found[table] = f"{found.get(table, '')}{sql};\n"
+    return found

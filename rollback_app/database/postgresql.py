@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -13,7 +13,7 @@ from django.db.utils import OperationalError, ProgrammingError
 from rollback_app.planner import Known, Right, TableChange
 from rollback_app.safety import Defined, ListedObject, Object
 
-from . import backups, defined_postgresql, objects_postgresql
+from . import backups, defined_postgresql, definitions_postgresql, objects_postgresql
 from .base import COUNTED_ROWS, Database, whole_number
 from .blockers import Blockers
 from .errors import sqlstate
@@ -126,6 +126,9 @@ class PostgreSQL(Database):
 
     def defined(self) -> Sequence[Defined]:
         return defined_postgresql.defined(self.connection, self._history_table)
+
+    def table_definitions(self, names: Collection[str]) -> Mapping[str, str]:
+        return definitions_postgresql.table_definitions(self.connection, names)
 
     def with_users(self, objects: Collection[str]) -> Collection[str]:
         return defined_postgresql.with_users(self.connection, self._history_table, objects)

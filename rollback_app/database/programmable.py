@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
@@ -19,6 +19,11 @@ class Programmable:
     def defined(self) -> Sequence[Defined]:
         """The views, materialized views, functions, procedures and triggers of the schema, without those of extensions; mostly
         what others need comes before these."""
+
+    @abstractmethod
+    def table_definitions(self, names: Collection[str]) -> Mapping[str, str]:
+        """The SQL that makes each of these tables, with its constraints, indexes and triggers. Those that are not there are left
+        out."""
 
     @property
     def replaces_objects(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -51,6 +51,9 @@ class SQLite(Database):
 
     def defined(self) -> Sequence[Defined]:
         return objects_sqlite.defined(self.connection)
+
+    def table_definitions(self, names: Collection[str]) -> Mapping[str, str]:
+        return objects_sqlite.table_definitions(self.connection, names)
 
     def read_only(self) -> str:
         name = str(self.connection.settings_dict["NAME"])

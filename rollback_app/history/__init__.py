@@ -8,7 +8,7 @@ from .graph import Code, History, Torn, read
 from .holds import Hold, held, held_of
 from .holds import Source as HoldSource
 from .records import MICROSECOND, Cut, Key, Record
-from .runs import Outcome, Position, Run, with_applied_again
+from .runs import Outcome, Position, Run, State, with_applied_again
 
 __all__ = [
     "MICROSECOND",
@@ -24,6 +24,7 @@ __all__ = [
     "Record",
     "RecordedDeployment",
     "Run",
+    "State",
     "Torn",
     "deployments",
     "held",

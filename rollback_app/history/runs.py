@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum
@@ -72,6 +72,16 @@ class Run:
     @property
     def unapplied(self) -> tuple[Key, ...]:
         return tuple(key for key, _ in self.steps[: self.steps_done])
+
+
+@dataclass(frozen=True)
+class State:
+    """What there was before a run. records: of `django_migrations`, in the order of recording. tables: those that the run was
+    about to change, each with the SQL that makes it. why_not: why that could not be read; else empty."""
+
+    records: tuple[Record, ...]
+    tables: Mapping[str, str]
+    why_not: str = ""
 
 
 def with_applied_again(runs: Iterable[Run], records: Iterable[Record], precision: timedelta) -> list[Run]:

@@ -7,13 +7,14 @@ Read are our own JSON, the output of `showmigrations --plan` (for releases that 
 from __future__ import annotations
 
 import csv
+import io
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from rollback_app.errors import UsageError, shown
-from rollback_app.history import Code, Key
+from rollback_app.history import Code, Key, Record
 
 SCHEMA = 1
 _PLAN_LINE = re.compile(r"\[[ X]\]\s+(\w+)\.(\w+)(?!\S)")
@@ -79,6 +80,15 @@ def _from_csv(text: str) -> Iterator[Key]:
         if len(line) <= max(places):
             raise ValueError(f"the line '{','.join(line)}'")
         yield _key(f"{line[places[0]]}.{line[places[1]]}")
+
+
+def as_csv(records: Iterable[Record]) -> str:
+    """The records of `django_migrations` as `read` takes them, with a line of names; times in UTC, to the microsecond."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["id", "app", "name", "applied"])
+    writer.writerows([record.id, *record.key, record.applied.isoformat(sep=" ")] for record in records)
+    return text.getvalue()
 
 
 def _key(label: str) -> Key:

@@ -6,7 +6,17 @@
 from .applying import applied, may_destroy
 from .choice import DEFAULT_GAP, NO_CHOICES, Choices, Pull
 from .commands import Commands, migrate_commands
-from .current_names import EMPTY, Help, Reach, Right, all_requirements, drops, renamed, rights
+from .current_names import (
+    EMPTY,
+    Help,
+    Reach,
+    Right,
+    all_requirements,
+    changed_tables,
+    drops,
+    renamed,
+    rights,
+)
 from .effect import Effect, Kind, is_concurrent
 from .forward import code_on_the_way
 from .known import Known, known
@@ -49,6 +59,7 @@ __all__ = [
     "all_requirements",
     "applied",
     "cascades",
+    "changed_tables",
     "changes_something",
     "code_on_the_way",
     "drops",

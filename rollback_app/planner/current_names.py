@@ -218,6 +218,12 @@ def rights(plan: Plan) -> set[tuple[str, Right]]:
     return found
 
 
+def changed_tables(plan: Plan) -> set[str]:
+    """The tables that a plan changes or drops, as they are called before the run, and each word of its SQL, which may be one."""
+    words = {word for _, effect in _all(plan.steps) for word in re.findall(r"\w+", effect.sql)}
+    return {table for table, right in rights(plan) if right is not Right.CREATE} | words
+
+
 def _makes_an_index(effect: Effect) -> bool:
     """Does it make an index on a table that is there, or give an index or the table another name?"""
     if effect.renamed_to and not effect.column:

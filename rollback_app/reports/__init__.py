@@ -30,7 +30,7 @@ from .html import as_html, as_html_part
 from .kept import of_dropped, of_kept_data, of_put_back, still_kept
 from .markdown import as_markdown
 from .plan import of_commands, of_findings, of_preview
-from .runs import of_records, of_rehearsal, of_result, of_verdict
+from .runs import of_record, of_records, of_rehearsal, of_result, of_verdict
 from .script import Statement, as_sql, of_no_script, of_script
 from .steps import SHOWN_STEPS
 
@@ -76,6 +76,7 @@ __all__ = [
     "of_no_script",
     "of_preview",
     "of_put_back",
+    "of_record",
     "of_records",
     "of_rehearsal",
     "of_result",

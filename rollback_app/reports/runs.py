@@ -6,13 +6,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from rollback_app.errors import database_option
-from rollback_app.history import Hold, Key, Outcome, Record, Run, held_of
+from rollback_app.history import Hold, Key, Outcome, Record, Run, State, held_of
 from rollback_app.safety import Comparison, Difference, Kept, ObjectChange, in_words
 
 from .base import Line, Report, forward, number_of, said, seconds, stamp, utc
 from .holds import hold_lines
 from .kept import given_back_lines, kept_data, kept_lines
 from .recorded import changes_data, done_lines
+from .state import state_data, state_lines
 
 
 def of_result(
@@ -172,6 +173,16 @@ def blocks(mode: str) -> str:
 
 
 _STYLES = {Outcome.FINISHED: "SUCCESS", Outcome.FAILED: "ERROR", Outcome.KILLED: "ERROR"}
+
+
+def of_record(alias: str, title: str, record: Run, state: State | None, holds: Sequence[Hold] = ()) -> Report:
+    """One run of the journal, and what there was before it, if that was noted. holds: what holds `migrate` there."""
+    report = of_records(alias, title, [record], holds)
+    (data,) = report.data["rollbacks"]
+    return Report(
+        (*report.lines, *state_lines(alias, record.number, state)),
+        {**report.data, "rollbacks": [{**data, "state": state_data(state) if state else None}]},
+    )
 
 
 def of_records(alias: str, title: str, records: Sequence[Run], holds: Sequence[Hold] = ()) -> Report:

@@ -15,7 +15,7 @@ from .objects import record as record_objects
 from .packages import make_package, read_package
 from .preview import deployments, preview
 from .put_back import put_back
-from .recorded import code_manifest, mark_release, rollbacks
+from .recorded import code_manifest, mark_release, rollback, rollbacks
 from .run import Result, Unfinished, rehearse, roll_back
 from .script import Script, script
 from .verdict import SchemaCheck, check_schema
@@ -46,6 +46,7 @@ __all__ = [
     "record_objects",
     "rehearse",
     "roll_back",
+    "rollback",
     "rollbacks",
     "script",
 ]

@@ -20,7 +20,7 @@ from rollback_app.bookkeeping import (
 )
 from rollback_app.database import first_line
 from rollback_app.errors import DatabaseUnusable, Locked, UsageError, shown
-from rollback_app.history import Outcome, Record, RecordedDeployment, Run, with_applied_again
+from rollback_app.history import Outcome, Record, RecordedDeployment, Run, State, with_applied_again
 from rollback_app.moments import manifest
 
 from .reading import reading, zone_name
@@ -38,6 +38,20 @@ def rollbacks(using: str = DEFAULT_DB_ALIAS) -> tuple[str, list[Run]]:
         with suppress(Locked, DatabaseUnusable), database.reading():
             records, precision = database.records(), database.precision()
     return database.title, with_applied_again(runs, records, precision)
+
+
+def rollback(number: int, using: str = DEFAULT_DB_ALIAS) -> tuple[str, Run, State | None]:
+    """(what to call a database, its rollback of this number, what there was before it, if that was noted).
+
+    Errors: UsageError, DatabaseUnusable.
+    """
+    title, runs = rollbacks(using)
+    found = next((run for run in runs if run.number == number), None)
+    if found is None:
+        raise UsageError(f"No rollback {number} was noted in {title}.", hint="`showrollbacks` lists them.")
+    database = databases.get(using)
+    with database.reading(during_a_rollback=True):
+        return title, found, Journal(database).state(number)
 
 
 def mark_release(

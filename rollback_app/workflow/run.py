@@ -10,7 +10,7 @@ from functools import partial
 from django.db import transaction
 from django.db.utils import DatabaseError, InterfaceError
 
-from rollback_app import bookkeeping, conf, executor, kept, safety
+from rollback_app import bookkeeping, conf, executor, kept, planner, safety
 from rollback_app import database as databases
 from rollback_app.bookkeeping import (
     HOLDS_TABLE,
@@ -20,7 +20,7 @@ from rollback_app.bookkeeping import (
 from rollback_app.database import Database, Timeouts, first_line
 from rollback_app.errors import DatabaseUnusable, Locked, RollbackError
 from rollback_app.executor import Bookmark, Done, Progress, Rehearsal, Retries, StepFailed
-from rollback_app.history import HoldSource
+from rollback_app.history import HoldSource, State
 from rollback_app.kept import BringsBack
 from rollback_app.planner import Plan
 from rollback_app.safety import Comparison, Kept, ObjectChange, Preview
@@ -237,10 +237,10 @@ def _begun(database: Database, looked_at: Preview, progress: Progress, command: 
 
     Errors: Locked; DatabaseUnusable, where only the journal tells how to go on after a failure.
     """
-    bookmark = _Noted(database)
+    bookmark, state = _Noted(database), state_before(database, looked_at.plan)
     try:
         with database.settings_of_run():
-            begin(bookmark, looked_at, command)
+            begin(bookmark, looked_at, command, state)
     except (DatabaseError, InterfaceError) as error:
         if database.is_lock_timeout(error):
             raise database.held() from error
@@ -256,7 +256,7 @@ def _begun(database: Database, looked_at: Preview, progress: Progress, command: 
     return bookmark
 
 
-def begin(journal: Journal, looked_at: Preview, command: str) -> None:
+def begin(journal: Journal, looked_at: Preview, command: str, state: State) -> None:
     """Errors: those of Django's database layer."""
     moment = looked_at.moment
     journal.begin(
@@ -265,7 +265,18 @@ def begin(journal: Journal, looked_at: Preview, command: str) -> None:
         command,
         one_transaction=looked_at.one_transaction,
         reason=looked_at.reason,
+        state=state,
     )
+
+
+def state_before(database: Database, plan: Plan) -> State:
+    """What there is before the run, which also runs if that cannot be told."""
+    records = plan.basis.records
+    try:
+        with database.reading(during_a_rollback=True):
+            return State(records, database.table_definitions(planner.changed_tables(plan)))
+    except RollbackError as error:
+        return State(records, {}, error.message)
 
 
 def plan_again(database: Database, looked_at: Preview) -> Plan:

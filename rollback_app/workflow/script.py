@@ -15,11 +15,12 @@ from rollback_app.bookkeeping import Journal
 from rollback_app.database import Condition, Database, Dialect, Timeouts, first_line
 from rollback_app.errors import RollbackError
 from rollback_app.executor import Progress, Sent
+from rollback_app.history import State
 from rollback_app.kept import Copies
 from rollback_app.planner import Step
 from rollback_app.safety import Comparison, KeptKind, Preview, Refused, table_of
 
-from .run import Ends, Keeper, add_hold, begin, keeper_of, named_in, plan_again
+from .run import Ends, Keeper, add_hold, begin, keeper_of, named_in, plan_again, state_before
 
 
 @dataclass(frozen=True)
@@ -39,10 +40,16 @@ class _Noting(Ends):
     """Notes the run in its own transaction, as it will be when the script is run. command: None for a run that is not noted."""
 
     def __init__(
-        self, database: Database, looked_at: Preview, keeper: Keeper, progress: Progress, command: str | None
+        self,
+        database: Database,
+        looked_at: Preview,
+        keeper: Keeper,
+        progress: Progress,
+        command: str | None,
+        state: State,
     ) -> None:
         self._database, self._looked_at, self._keeper = database, looked_at, keeper
-        self._progress, self._command = progress, command
+        self._progress, self._command, self._state = progress, command, state
         self._journal = Journal(database)
 
     def begun(self) -> None:
@@ -50,7 +57,7 @@ class _Noting(Ends):
             return
         try:
             with transaction.atomic(using=self._database.alias):
-                begin(self._journal, self._looked_at, self._command)
+                begin(self._journal, self._looked_at, self._command, self._state)
         except (DatabaseError, InterfaceError) as error:
             words = f"The journal of {self._database.title} cannot be written: {first_line(error)}"
             self._progress.warned(f"{words}. The script does not note the run.")
@@ -88,7 +95,8 @@ def script(
     told = progress or Progress()
     database = databases.get(looked_at.alias, timeouts or Timeouts())
     keeper = keeper_of(database, looked_at, told)
-    bookmark = _Noting(database, looked_at, keeper, told, command if journal else None)
+    state = state_before(database, looked_at.plan)
+    bookmark = _Noting(database, looked_at, keeper, told, command if journal else None, state)
     if hold:
         bookmark.hold = partial(add_hold, database, looked_at, told)
     try:
