@@ -126,10 +126,10 @@ def test_github(bad: Path, check: Callable[..., Said]) -> None:
 @pytest.mark.databases("sqlite")
 def test_sarif(bad: Path, check: Callable[..., Said], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(bad)
-    log = check(everything=True, format="sarif").json
+    log = json.loads(check(everything=True, format="sarif").out)
     schema = sarif_schema()
     jsonschema.validate(log, schema)
-    jsonschema.validate(check("c", everything=True, format="sarif").json, schema)
+    jsonschema.validate(json.loads(check("c", everything=True, format="sarif").out), schema)
     (run,) = log["runs"]
     result = run["results"][0]
     assert (result["ruleId"], result["level"]) == ("rollback.C001", "error")
@@ -140,7 +140,7 @@ def test_sarif(bad: Path, check: Callable[..., Said], monkeypatch: pytest.Monkey
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate({**log, "version": "1"}, schema)
     monkeypatch.chdir(Path(__file__).parent)
-    outside = check(everything=True, format="sarif").json["runs"][0]["results"][0]["locations"][0]
+    outside = json.loads(check(everything=True, format="sarif").out)["runs"][0]["results"][0]["locations"][0]
     assert outside["physicalLocation"]["artifactLocation"] == {"uri": f"file://{bad}/a/0002_code.py"}
 
 
