@@ -1,4 +1,5 @@
-"""What a newcomer needs: `python3 dev.py demo` shows the app, `python3 dev.py test [--strict] [pytest args]` proves it.
+"""What a newcomer needs: `python3 dev.py demo` shows the app, `python3 dev.py page` its page in the admin, and
+`python3 dev.py test [--strict] [pytest args]` proves it.
 
 Makes `.venv`, installs the project and, for the tests, looks for database servers. Standard library only.
 """
@@ -153,6 +154,14 @@ def demo() -> bool:
     return run(PYTHON, "-m", "example_project.demo")
 
 
+def page() -> bool:
+    install()
+    try:
+        return run(PYTHON, "-m", "example_project.page")
+    except KeyboardInterrupt:
+        return True
+
+
 def test(*, strict: bool, pytest_args: list[str]) -> bool:
     install("dev")
     results: dict[str, str] = {}
@@ -202,13 +211,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("demo", help="show the app at work on a small shop, with SQLite")
+    commands.add_parser("page", help="the page in the admin of that shop, on http://127.0.0.1:8000/")
     tests = commands.add_parser("test", help="linters, types, tests on all databases, coverage")
     tests.add_argument("--strict", action="store_true", help="a database server that cannot be had is a failure")
     options, pytest_args = parser.parse_known_args()
-    if options.command == "demo":
+    if options.command in ("demo", "page"):
         if pytest_args:
             parser.error(f"unrecognized arguments: {' '.join(pytest_args)}")
-        return 0 if demo() else 1
+        return 0 if (demo if options.command == "demo" else page)() else 1
     return 0 if test(strict=options.strict, pytest_args=pytest_args) else 1
 
 

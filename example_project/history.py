@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
@@ -106,12 +106,13 @@ DEPLOYMENTS = (
 )
 
 
-def build(alias: str = DEFAULT_DB_ALIAS) -> None:
-    """Take an empty database through all deployments, with Django's own migrate, and let them be in the past."""
+def build(alias: str = DEFAULT_DB_ALIAS, first: Sequence[tuple[str, str]] = ()) -> None:
+    """Take an empty database through all deployments, with Django's own migrate, and let them be in the past. first: what the
+    first one brought besides."""
     recorder = MigrationRecorder(connections[alias])
     stamped: set[tuple[str, str]] = {key for deployment in DEPLOYMENTS for key in deployment.also}
     for deployment in DEPLOYMENTS:
-        for app, name in deployment.targets:
+        for app, name in (*deployment.targets, *(first if deployment is DEPLOYMENTS[0] else ())):
             call_command("migrate", app, name, database=alias, verbosity=0, interactive=False)
         rows = [row for row in recorder.migration_qs.order_by("id") if (row.app, row.name) not in stamped]
         rows += [row for row in recorder.migration_qs if (row.app, row.name) in deployment.also]

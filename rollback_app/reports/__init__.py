@@ -23,10 +23,10 @@ from .base import (
 )
 from .checking import as_github, as_sarif, of_check, of_finding
 from .compatibility import of_schema_check
-from .deployments import of_listing
+from .deployments import of_listing, of_timeline
 from .document import of_document
 from .holds import of_holds, refusal
-from .html import as_html, as_html_part
+from .html import as_html, as_html_lines, as_html_part
 from .kept import of_dropped, of_kept_data, of_put_back, still_kept
 from .markdown import as_markdown
 from .plan import of_commands, of_findings, of_preview
@@ -58,6 +58,7 @@ __all__ = [
     "Paint",
     "Report",
     "Statement",
+    "as_html_lines",
     "as_html_part",
     "as_message",
     "as_text",
@@ -82,6 +83,7 @@ __all__ = [
     "of_result",
     "of_schema_check",
     "of_script",
+    "of_timeline",
     "of_verdict",
     "refusal",
     "said",

@@ -53,7 +53,7 @@ class Shell:
 @dataclass(frozen=True)
 class Deployments:
     """The deployments around a moment, oldest first. cut: the moment, in words. before, after: how many older ones that stay, and
-    newer ones that are undone, are left out."""
+    newer ones that are undone, are left out. A history without a moment has no cut, and its table begins with the newest."""
 
     cut: str
     shown: Sequence[DeploymentBlock]
@@ -64,13 +64,14 @@ class Deployments:
 @dataclass(frozen=True)
 class DeploymentBlock:
     """when: in the zone of the plan. release: empty if it is not known. number: of its migrations. what: the number for each
-    app."""
+    app. plan: the address of what a rollback to before it would do, for a page that has such addresses."""
 
     fate: Fate
     when: str
     release: str
     number: int
     what: str
+    plan: str = ""
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ class StepBlock:
     seconds: str = ""
 
 
-Fate = Literal["kept", "undone", "cut in two"]
+Fate = Literal["kept", "undone", "cut in two", "applied", "rolled back"]
 Mark = Literal["blocked", "lost", "kept", "code", "plain"]
 
 Block = Heading | Paragraph | Listing | Table | Shell | Deployments | Steps

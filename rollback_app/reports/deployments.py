@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rollback_app.errors import database_option
@@ -13,12 +13,29 @@ from rollback_app.planner import DEFAULT_GAP
 from rollback_app.safety import Listed, Listing, RolledBack
 
 from .base import Line, Report, forward, local, number_of, seconds, stamp
+from .blocks import DeploymentBlock, Deployments, Fate, Paragraph
 from .holds import hold_lines
 
 
 def of_listing(listing: Listing, holds: Sequence[Hold] = ()) -> Report:
     """The deployments of a database. holds: what holds `migrate` there."""
     return Report(tuple(_listing(listing, holds)), {**_listing_data(listing), "held": bool(holds)})
+
+
+def of_timeline(listing: Listing, plans: Mapping[int, str]) -> Report:
+    """The same for a page, with the addresses of plans by the numbers of deployments."""
+    rows: list[tuple[Deployment, Fate, str]]
+    rows = [(each.deployment, "applied", plans.get(each.number, "")) for each in listing.listed]
+    rows += [(each.deployment, "rolled back", "") for each in listing.rolled_back if not each.again]
+    rows.sort(key=lambda row: row[0].start)
+    shown = [_block(group, fate, plan, listing) for group, fate, plan in rows]
+    total = Paragraph((f"{number_of(listing.total, 'deployment')}, in {listing.zone.key}.",))
+    return Report((), document=(total, Deployments("", shown)) if shown else (total,))
+
+
+def _block(group: Deployment, fate: Fate, plan: str, listing: Listing) -> DeploymentBlock:
+    when, releases = local(group.start, listing.zone), ", ".join(group.releases)
+    return DeploymentBlock(fate, when, releases, len(group.records), counts(group), plan)
 
 
 def _listing(listing: Listing, holds: Sequence[Hold]) -> Iterator[Line]:
@@ -77,11 +94,15 @@ def _when(group: Deployment, listing: Listing) -> str:
 
 
 def _what(group: Deployment, listing: Listing) -> Iterator[Line]:
-    apps = Counter(row.key.app for row in group.records)
-    counts = ", ".join(f"{app} {count}" for app, count in sorted(apps.items()))
     lasted = seconds((group.end - group.start).total_seconds())
     when = ago(listing.now - group.end)
-    yield Line(f"   {when}, {number_of(len(group.records), 'migration')} in {lasted}: {counts}", indent=5)
+    yield Line(f"   {when}, {number_of(len(group.records), 'migration')} in {lasted}: {counts(group)}", indent=5)
+
+
+def counts(group: Deployment) -> str:
+    """`auth 12, orders 1`."""
+    apps = Counter(row.key.app for row in group.records)
+    return ", ".join(f"{app} {count}" for app, count in sorted(apps.items()))
 
 
 def _back_before(listed: Listed, listing: Listing) -> str:

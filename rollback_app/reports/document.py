@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -31,6 +30,7 @@ from .blocks import (
     Text,
 )
 from .compatibility import YOU_MAY_NOT_NEED_IT, answers, wrong
+from .deployments import counts
 from .kept import something
 from .runs import blocks
 from .steps import told, with_steps
@@ -110,13 +110,12 @@ def _deployments(preview: Preview) -> Deployments:
 def _deployment(group: Deployment, preview: Preview) -> DeploymentBlock:
     taken = sum(map(preview.plan.takes, group.records))
     fate: Fate = "undone" if taken == len(group.records) else "cut in two" if taken else "kept"
-    apps = Counter(record.key.app for record in group.records)
     return DeploymentBlock(
         fate,
         local(group.start, preview.moment.zone),
         ", ".join(group.releases),
         len(group.records),
-        ", ".join(f"{app} {count}" for app, count in sorted(apps.items())),
+        counts(group),
     )
 
 

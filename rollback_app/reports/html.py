@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from django.template import Context, Engine
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
-from .base import Paint, Report, number_of
+from .base import Line, Paint, Report, number_of
 from .blocks import Block, Deployments, Heading, Listing, Name, Paragraph, Shell, StepBlock, Steps, Table, Text
 from .pictures import graph, timeline
 from .steps import SHOWN_STEPS
@@ -18,6 +19,8 @@ from .steps import SHOWN_STEPS
 # Of our own, so that neither the settings nor the templates of a project have a say.
 _ENGINE = Engine(dirs=[str(Path(__file__).parent / "templates")], autoescape=True)
 _STYLES = Path(__file__).parents[1] / "static/rollback_app/document.css"
+_NUMBERED = re.compile(r"\d+\. ")
+_STYLES_OF_LINES = {"MIGRATE_LABEL": "label", "ERROR": "bad", "WARNING": "care", "SUCCESS": "good"}
 _MARKS = {"blocked": "blocks", "lost": "loses data", "kept": "keeps data", "code": "runs code", "plain": ""}
 
 
@@ -31,6 +34,21 @@ def as_html(report: Report, paint: Paint) -> str:
 def as_html_part(report: Report) -> SafeString:
     """The document for a page that has the styles of `static/rollback_app/document.css`."""
     return _rendered("document", {"parts": list(_parts(report.document))})
+
+
+def as_html_lines(report: Report) -> SafeString:
+    """What is said in lines, for the same page; without its first one, which names the database."""
+    parts = [_line(line) for line in report.lines if line.text and line.style != "MIGRATE_HEADING"]
+    return format_html('<div class="said">{}</div>', format_html_join("\n", "{}", ((part,) for part in parts)))
+
+
+def _line(line: Line) -> SafeString:
+    text = line.text.strip()
+    if line.whole and text.startswith("python"):
+        return _shell(Shell([text]))
+    style = _STYLES_OF_LINES.get(line.style, "")
+    place = "inner" if line.text.startswith(" ") else "label" if _NUMBERED.match(text) else ""
+    return format_html('<p class="{}">{}</p>', f"{style} {place}".strip(), text)
 
 
 def _rendered(name: str, values: Mapping[str, Any]) -> SafeString:
@@ -54,7 +72,9 @@ def _parts(document: Sequence[Block]) -> Iterator[SafeString]:
             yield _rendered("facts" if not any(block.titles) else "table", _table(block))
         elif isinstance(block, Deployments):
             releases = any(row.release for row in block.shown)
-            yield _rendered("deployments", {"block": block, "picture": timeline(block), "releases": releases})
+            rows = block.shown if block.cut else block.shown[::-1]
+            found = {"block": block, "rows": rows, "picture": timeline(block), "releases": releases}
+            yield _rendered("deployments", {**found, "plans": any(row.plan for row in rows)})
         elif isinstance(block, Steps):
             yield _rendered("steps", _steps(block, plan))
         else:

@@ -6,6 +6,7 @@ are texts, as SVG takes them.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import sqrt
@@ -46,11 +47,11 @@ def timeline(block: Deployments) -> Timeline:
     shown = block.shown
     places = [_place(at, len(shown)) for at in range(len(shown))]
     points = [_point(row, x) for row, x in zip(shown, places, strict=True)]
-    cut = _cut(shown)
+    cut = _cut(shown) if block.cut else None
     at = None if cut is None else _place(cut, len(shown))
-    counts = {fate: sum(row.fate == fate for row in shown) for fate in ("kept", "undone", "cut in two")}
-    words = [f"{count} {fate}" for fate, count in counts.items() if count]
-    label = f"Time line of {number_of(len(shown), 'deployment')}: {', '.join(words)}. The moment: {block.cut}."
+    words = [f"{count} {fate}" for fate, count in Counter(row.fate for row in shown).items()]
+    moment = f" The moment: {block.cut}." if block.cut else ""
+    label = f"Time line of {number_of(len(shown), 'deployment')}: {', '.join(words)}.{moment}"
     return Timeline(
         label,
         points,

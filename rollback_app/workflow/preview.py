@@ -89,11 +89,13 @@ def deployments(
     limit: int | None = None,
     since: str | None = None,
     count: bool = True,
+    skip: int = 0,
+    judged: bool = True,
 ) -> Listing:
     """The deployments of a database, newest first, each with the blockers of a rollback to before it; changes nothing.
 
-    limit: so many of the newest. since: those that ended at or after it, as `moments.parse` reads it. count: look at live
-    rows, as a plan does.
+    limit: so many of the newest, after the first `skip`. since: those that ended at or after it, as `moments.parse` reads it.
+    count: look at live rows, as a plan does. judged: without it no plan is made, so that there are no blockers and no marks.
 
     Errors: UsageError, DatabaseUnusable, CodeUnusable.
     """
@@ -106,10 +108,13 @@ def deployments(
         rows, recorded, precision = database.records(), recorded_deployments(database), database.precision()
         groups, position = grouped(rows, gap, recorded, precision), Journal(database).position()
         objects = Recorded(database)
-        chosen = [group for group in reversed(groups) if after is None or group.end >= after][:limit]
+        chosen = [group for group in reversed(groups) if after is None or group.end >= after][skip:][:limit]
         found = []
-        for number, group in enumerate(chosen, 1):
+        for number, group in enumerate(chosen, skip + 1):
             cut, choices = Cut(group.start, precision), Choices(gap=gap)
+            if not judged:
+                found.append(Listed(number, cut.to_paste(rows), group, (), ()))
+                continue
             plan = planner.plan(code, rows, cut, choices, database.names(), position, recorded)
             blockers = safety.blockers(
                 plan,

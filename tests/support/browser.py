@@ -49,12 +49,14 @@ class Browser:
                 elsewhere.append(request.url)
 
         def said(message: ConsoleMessage) -> None:
-            if message.type in ("error", "warning"):
+            # That a site has no icon is no matter of a page of ours.
+            if message.type in ("error", "warning") and not message.location["url"].endswith("/favicon.ico"):
                 complaints.append(message.text)
 
         context = self.chromium.new_context(**profile)
         try:
             page = context.new_page()
+            page.set_default_timeout(10_000)
             page.on("request", requested)
             page.on("console", said)
             page.on("pageerror", lambda error: complaints.append(str(error)))

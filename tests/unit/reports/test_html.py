@@ -135,7 +135,7 @@ def test_where_the_cut_is(fates: list[Fate], cut: str) -> None:
 
 def test_the_time_line_in_words() -> None:
     picture = timeline(points("kept", "cut in two", "undone", "undone"))
-    assert picture.label == "Time line of 4 deployments: 1 kept, 2 undone, 1 cut in two. The moment: noon."
+    assert picture.label == "Time line of 4 deployments: 1 kept, 1 cut in two, 2 undone. The moment: noon."
     assert [point.x for point in picture.points] == ["3.00%", "34.33%", "65.67%", "97.00%"]
     assert (picture.first[:10], picture.last[:10]) == ("2024-05-01", "2024-05-04")
     assert (timeline(points("undone")).last, timeline(points("undone")).anchor) == ("", "start")
