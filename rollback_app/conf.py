@@ -22,6 +22,7 @@ KEYS = (
     "RECORD",
     "RELEASE",
     "REVERSES",
+    "SEED",
 )
 _SWITCHES = ("HOLD", "KEEP_DROPPED", "MIGRATE", "OBJECTS", "PACKAGE", "PUT_BACK", "RECORD")
 LONGEST_RELEASE = 200
@@ -122,6 +123,19 @@ def reverses() -> dict[str, tuple[tuple[Any, ...], str]]:
     if problems := _reverse_problems(found):
         raise ImproperlyConfigured(problems[0])
     return {name: _reverse(name, value) for name, value in found.items()}
+
+
+def seed() -> Any:
+    """The project's own function that makes rows for `checkrollback`; None, if there is none. Errors: ImproperlyConfigured."""
+    found = _settings().get("SEED")
+    try:
+        found = import_string(found) if isinstance(found, str) else found
+    # The module is the project's, and may raise anything.
+    except Exception as error:
+        raise ImproperlyConfigured(f"ROLLBACK['SEED'] fails: {type(error).__name__}: {error}") from error
+    if found is None or callable(found):
+        return found
+    raise ImproperlyConfigured(f"ROLLBACK['SEED'] must be a callable or its dotted path, not {type(found).__name__}.")
 
 
 def _reverse_problems(found: Any) -> list[str]:

@@ -22,6 +22,7 @@ ROWS = [
     {"database"},
     {"bookkeeping"},
     {"kept", "executor"},
+    {"trials"},
     {"reports"},
     {"workflow"},
     {"checks", "receivers"},

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from django.core.checks import CheckMessage
 
-from rollback_app import checks, conf, reports
+from rollback_app import checking, checks, conf, reports, workflow
 from rollback_app.bookkeeping import Catalogue
 from rollback_app.database import get
 from rollback_app.reports.findings import findings
@@ -25,6 +25,7 @@ from tests.support.databases import Database
 from tests.support.finding_examples import EXAMPLES
 from tests.support.history import migrate, set_applied
 from tests.support.projects import Project
+from tests.support.trials import BAD
 
 if TYPE_CHECKING:
     from pytest_django.fixtures import Settings
@@ -96,6 +97,28 @@ def test_the_example_of_a_finding_is_what_the_plan_prints(id: str) -> None:
 def test_the_example_of_a_check_of_migrations_is_what_it_prints(id: str) -> None:
     (finding,) = CHECKING_EXAMPLES[id]()
     lines = [reports.Line(f"{finding.file}:{finding.line}"), *reports.of_finding(finding)]
+    stands(id, reports.FORMATS["text"](reports.Report(tuple(lines)), lambda style, text: text))
+
+
+@pytest.mark.databases("sqlite")
+@pytest.mark.parametrize("id", [id for id in BAD if " " not in id])
+def test_the_example_of_what_a_trial_finds(id: str, database: Database, project: Project) -> None:
+    package = project(a=BAD[id][0])
+    found = workflow.check_rollback(everything=True, trial=workflow.Trial(), using=database.alias).findings
+    shows(id, found, package)
+
+
+@pytest.mark.databases("sqlite")
+def test_the_example_of_a_release_that_cannot_run(database: Database, project: Project) -> None:
+    project(a={"0001_t": T})
+    migrate(database.alias)
+    package = project(a={"0001_t": T, "0002_m": 'migrations.AddField("T", "m", models.IntegerField(default=1))'})
+    shows("C020", workflow.check_rollback(trial=workflow.Trial(), using=database.alias).findings, package)
+
+
+def shows(id: str, found: Sequence[checking.Finding], package: Path) -> None:
+    (finding,) = [each for each in found if each.id == f"rollback.{id}"]
+    lines = [reports.Line(f"{Path(finding.file).relative_to(package)}:{finding.line}"), *reports.of_finding(finding)]
     stands(id, reports.FORMATS["text"](reports.Report(tuple(lines)), lambda style, text: text))
 
 

@@ -6,6 +6,8 @@ from .recording import Beside, Sent
 from .rehearsal import Rehearsal, Rehearsed, rehearse
 from .retries import Retries
 from .run import Outcome, run
+from .steps import backwards, forwards, new_editor, plain_twin
+from .verification import differences, names_in
 
 __all__ = [
     "Beside",
@@ -20,6 +22,12 @@ __all__ = [
     "Retries",
     "Sent",
     "StepFailed",
+    "backwards",
+    "differences",
+    "forwards",
+    "names_in",
+    "new_editor",
+    "plain_twin",
     "rehearse",
     "run",
 ]

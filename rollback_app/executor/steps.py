@@ -13,7 +13,7 @@ from django.db.migrations.operations.base import Operation
 
 from rollback_app.database import Database
 from rollback_app.planner import Step, is_concurrent, name_of_code, without_concurrently
-from rollback_app.states import Undo, acts_as, leaves
+from rollback_app.states import Undo, acts_as, before_and_after, leaves
 
 from .filling import filling, with_values
 from .objects import is_known
@@ -30,7 +30,7 @@ def undo(database: Database, step: Step, undos: list[Undo], watch: Watch, keeper
         with watch.failures(step, in_words(nested.operation)):
             watch.changed_rows = watch.by_code = isinstance(nested.operation, (RunPython, RunSQL))
             with watch.operation(step, nested.operation):
-                backwards(nested, step, editor, _plain_twin(nested.operation))
+                backwards(nested, step, editor, plain_twin(nested.operation))
                 if not is_known(nested.operation):
                     watch.check_transaction(step, in_words(nested.operation))
             if watch.changed_rows:
@@ -76,6 +76,19 @@ def backwards(undo: Undo, step: Step, editor: BaseDatabaseSchemaEditor, twin: An
         run(operation, step.key.app, editor, undo.from_state, undo.to_state)
 
 
+def forwards(undo: Undo, app_label: str, editor: BaseDatabaseSchemaEditor) -> None:
+    """Apply an operation inside a transaction: a concurrent one by its plain twin."""
+    operation: Any = copy.copy(undo.operation)
+    if _is_kept_away(operation, app_label, editor.connection.alias):
+        return
+    run = type(operation).database_forwards
+    if isinstance(operation, RunSQL) and editor.connection.in_atomic_block:
+        operation.sql = without_concurrently(operation.sql)
+    elif is_concurrent(type(operation)) and editor.connection.in_atomic_block:
+        run = _of_plain_class(operation, "database_forwards")
+    run(operation, app_label, editor, *before_and_after(undo))
+
+
 def _is_kept_away(operation: Any, app_label: str, alias: str) -> bool:
     """Does a router keep this code away from the database? Then it never ran there, and need not have a reverse."""
     return acts_as(operation) in (RunPython, RunSQL) and not router.allow_migrate(alias, app_label, **operation.hints)
@@ -87,15 +100,16 @@ def in_words(operation: Operation) -> str:
     return f"undoing '{operation.describe()}'"
 
 
-def _plain_twin(operation: Operation) -> Any:
+def plain_twin(operation: Operation) -> Any:
     """What undoes the operation inside a transaction. The reverse of AddIndex for AddIndexConcurrently, and so on: the nearest
     class that may run in one."""
     if isinstance(operation, RunSQL):
         return _plain_sql
     if not is_concurrent(type(operation)):
         return type(operation).database_backwards
-    return next(
-        vars(base)["database_backwards"]
-        for base in type(operation).__mro__
-        if "database_backwards" in vars(base) and not is_concurrent(base)
-    )
+    return _of_plain_class(operation, "database_backwards")
+
+
+def _of_plain_class(operation: Operation, name: str) -> Any:
+    bases = type(operation).__mro__
+    return next(vars(base)[name] for base in bases if name in vars(base) and not is_concurrent(base))

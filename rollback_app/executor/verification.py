@@ -34,7 +34,7 @@ class Verifier:
 
     def saw(self, sql: str, *, by_code: bool) -> None:
         """A statement was sent to the database. by_code: by SQL or code of a migration or a receiver."""
-        names = set(_names_in(sql))
+        names = set(names_in(sql))
         self._named |= names
         if by_code:
             self._by_code |= names
@@ -124,15 +124,7 @@ class Verifier:
         alone = [model for model in wanted if _meta(model).auto_created not in wanted]
         together = {_meta(model).label: _together(state, _key(model)) for model in wanted}
         facts = catalog.made(self._connection, sorted(alone, key=lambda model: model._meta.db_table), together)
-        expected = Counter({fact: number for fact, number in facts.items() if fact[0] in tables})
-        missing, extra = _but_for_spelling(expected - there, there - expected)
-        whole = {fact[0] for fact in missing + extra if fact[1] == "table"}
-        differences: Counter[Difference] = Counter()
-        for facts, is_missing in ((missing, True), (extra, False)):
-            for fact, number in facts.items():
-                if fact[0] not in whole or fact[1] == "table":  # of a table that is missing, its columns need no words
-                    differences[Difference(*fact, is_missing)] += number
-        return differences
+        return differences(Counter({fact: number for fact, number in facts.items() if fact[0] in tables}), there)
 
     def _known(self, touched: Collection[str]) -> Counter[Difference]:
         """The differences before the run, under the names that tables and columns have after it."""
@@ -161,6 +153,18 @@ class Verifier:
             elif effect.renamed_to:
                 _rename(tables, effect.table, effect.renamed_to)
         return tables, columns
+
+
+def differences(wanted: catalog.Facts, there: catalog.Facts) -> Counter[Difference]:
+    """What is there and not wanted, or the other way round."""
+    missing, extra = _but_for_spelling(wanted - there, there - wanted)
+    whole = {fact[0] for fact in missing + extra if fact[1] == "table"}
+    found: Counter[Difference] = Counter()
+    for facts, is_missing in ((missing, True), (extra, False)):
+        for fact, number in facts.items():
+            if fact[0] not in whole or fact[1] == "table":  # of a table that is missing, its columns need no words
+                found[Difference(*fact, is_missing)] += number
+    return found
 
 
 def _rename(names: dict[str, str], old: str, new: str) -> None:
@@ -216,7 +220,7 @@ def _meta(model: type[Model]) -> Any:
 _WORDS = re.compile(r'"([^"]+)"|`([^`]+)`|(\w+)')
 
 
-def _names_in(sql: str) -> Iterator[str]:
+def names_in(sql: str) -> Iterator[str]:
     """The names in a statement that may change the schema."""
     if changes_schema(sql):
         for quoted, ticked, bare in _WORDS.findall(sql):

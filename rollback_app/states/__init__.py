@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db.migrations import Migration
-from django.db.migrations.operations import RenameField, RenameModel, SeparateDatabaseAndState
+from django.db.migrations.operations import RenameField, RenameModel, RunPython, SeparateDatabaseAndState
 from django.db.migrations.operations.base import Operation
 from django.db.migrations.state import ModelState, ProjectState
 from django.utils.functional import cached_property
@@ -34,6 +34,7 @@ __all__ = [
     "Undo",
     "acts_as",
     "applying",
+    "before_and_after",
     "class_of",
     "database_operations",
     "inner_operations",
@@ -182,6 +183,12 @@ def applying(operations: Iterable[Operation], before: ProjectState, app_label: s
         found += reversed(database_operations(Undo(index, operation, after, state), app_label))
         state = after
     return found
+
+
+def before_and_after(undo: Undo) -> tuple[State, State]:
+    """The states between which the operation is applied; code is given models as it asks for them."""
+    is_code = acts_as(undo.operation) is RunPython
+    return undo.to_state.anew(Asked) if is_code else undo.to_state, undo.from_state
 
 
 def class_of(model: ModelState, states: Iterable[State]) -> Any:

@@ -8,7 +8,7 @@ Nothing here prints or asks: what is under way is told to a `Progress`, what can
 
 from rollback_app.safety import Preview
 
-from .checking import Checked, check_rollback
+from .checking import Checked, Trial, check_rollback
 from .hold import Holds, hold, holds, lift
 from .kept import drop_kept, kept_data, kept_to_drop
 from .objects import record as record_objects
@@ -27,6 +27,7 @@ __all__ = [
     "Result",
     "SchemaCheck",
     "Script",
+    "Trial",
     "Unfinished",
     "check_rollback",
     "check_schema",

@@ -8,19 +8,33 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from django.apps import apps as installed
+from django.core.exceptions import ImproperlyConfigured
 from django.db import DEFAULT_DB_ALIAS
 
-from rollback_app import checking, conf, git, project
+from rollback_app import checking, conf, git, project, trials
 from rollback_app import database as databases
-from rollback_app.checking import Finding, Looked, Source
+from rollback_app.checking import Finding, Looked, Severity, Source
+from rollback_app.compatibility import Answer, Does
 from rollback_app.database import Database, first_line
 from rollback_app.errors import CodeUnusable, DatabaseUnusable, RollbackError, UsageError, shown
 from rollback_app.history import Code, Key
 from rollback_app.moments import manifest
 from rollback_app.planner import Names, Plan
+from rollback_app.trials import Seeder, Trials
 
 from .reading import code as code_for
 from .reading import reading
+from .verdict import verdict_of
+
+
+@dataclass(frozen=True)
+class Trial:
+    """How migrations are tried. keepdb: use the test database that is there, and leave it there. worker: a name for the process,
+    if several do so at once. compatible: is it demanded that the older release can run on the newer schema?"""
+
+    keepdb: bool = False
+    compatible: bool = False
+    worker: str = ""
 
 
 @dataclass(frozen=True)
@@ -42,6 +56,7 @@ def check_rollback(
     base: str | None = None,
     everything: bool = False,
     baseline: str | None = None,
+    trial: Trial | None = None,
     using: str = DEFAULT_DB_ALIAS,
 ) -> Checked:
     """Read the migrations that are new, and tell what would keep a rollback from undoing them, or what it would lose.
@@ -61,9 +76,45 @@ def check_rollback(
     plan = _plan(code, known, names)
     chosen = {step.key for step in plan.steps if step.key not in known and (not apps or step.key.app in apps)}
     looked = _looked(plan, chosen, names)
-    found = [finding for each in looked for finding in checking.read_through(each)]
+    tried = _tried(plan, looked, using, trial) if trial and looked else {}
+    found = [finding for each in looked for finding in (*checking.read_through(each), *tried.get(each.step.key, ()))]
     left = found if accepted is None else checking.without(found, accepted)
     return Checked(new_to, tuple(str(each.step.key) for each in looked), tuple(left), len(found) - len(left))
+
+
+def _tried(plan: Plan, looked: list[Looked], using: str, trial: Trial) -> dict[Key, list[Finding]]:
+    """Errors: DatabaseUnusable, CannotApply, CodeUnusable."""
+    try:
+        factory = conf.seed()
+    except ImproperlyConfigured as error:
+        raise CodeUnusable(str(error), hint="Fix it in the settings.") from error
+    with trials.on_test_database(using, keepdb=trial.keepdb, worker=trial.worker):
+        found = dict(Trials(databases.get(using), plan, looked, Seeder(using, factory)).run())
+        if plan.stays.migrations:
+            for key, finding in _of_older(plan, looked, databases.get(using), demanded=trial.compatible):
+                found[key].append(finding)
+    return found
+
+
+def _of_older(plan: Plan, looked: list[Looked], database: Database, *, demanded: bool) -> Iterator[tuple[Key, Finding]]:
+    """Could the older release run on the newer schema, as it does during a deploy, and after a rollback of the code alone?"""
+    verdict = verdict_of(plan, database)
+    for table in verdict.tables if verdict else ():
+        if table.worst is Answer.NO:
+            about = [each for each in looked if _touches(each, table.table)] or looked
+            fails = ", ".join(does.value for does in Does if table.answer(does) is Answer.NO)
+            text = (
+                f"{about[-1].step.key}: the older release cannot run beside it, as it has to during the deploy: {table.table}: "
+                f"{fails} fail. {' '.join(table.because)}"
+            )
+            bridge = "".join(f" Or run by hand: {sql}" for sql in table.bridge)
+            hint = f"Make it in two releases: first what both can live with, then the rest.{bridge}"
+            severity = Severity.ERROR if demanded else Severity.WARNING
+            yield about[-1].step.key, replace(about[-1].finding("rollback.C020", text, hint), severity=severity)
+
+
+def _touches(looked: Looked, table: str) -> bool:
+    return any(table in (effect.table, effect.touches, effect.renamed_to) for effect in looked.step.effects)
 
 
 def _check_apps(apps: Collection[str]) -> None:

@@ -34,7 +34,7 @@ def code(reverse: str, **attributes: Any) -> str:
 
 @pytest.fixture
 def check(database: Database) -> Callable[..., Said]:
-    return lambda *args, **options: call("checkrollback", *args, database=database.alias, **options)
+    return lambda *args, **options: call("checkrollback", *args, database=database.alias, static=True, **options)
 
 
 @contextmanager

@@ -17,8 +17,8 @@ from rollback_app.reports import CHECK_FORMATS, number_of
 
 class Command(RollbackCommand):
     help = (
-        "Can each new migration be rolled back? Reads them, and tells what could not be undone, what would be lost, and what "
-        "would stand in the way. Without an option, new is what is not applied to the database; all, if there is none. Exits "
+        "Can each new migration be rolled back? Reads them, and tries them on a test database with rows: forward, back, and "
+        "forward again. Without an option, new is what is not applied to the database; all, if there is none. Exits "
         "with 1 if it finds something."
     )
 
@@ -34,6 +34,19 @@ class Command(RollbackCommand):
             "--base", metavar="GITREF", help="New is what git has added since this commit, such as origin/main."
         )
         new.add_argument("--all", action="store_true", dest="everything", help="Check all migrations.")
+        parser.add_argument("--static", action="store_true", help="Only read the migrations. Makes no test database.")
+        parser.add_argument(
+            "--keepdb",
+            action="store_true",
+            help="Use the test database that is there, and leave it there for the next time.",
+        )
+        parser.add_argument(
+            "--require",
+            action="append",
+            choices=["compatible"],
+            default=[],
+            help="What else must be so. compatible: the older release can run on the newer schema, as it has to during a deploy.",
+        )
         add_database(parser)
         parser.add_argument(
             "--format",
@@ -61,6 +74,9 @@ class Command(RollbackCommand):
             base=options["base"],
             everything=options["everything"],
             baseline=options["baseline"],
+            trial=None
+            if options["static"]
+            else workflow.Trial(options["keepdb"], compatible="compatible" in options["require"]),
             using=options["database"],
         )
         if options["write_baseline"]:

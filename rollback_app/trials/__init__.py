@@ -1,0 +1,7 @@
+"""Can each new migration be rolled back? By doing it, on a test database: with rows in its tables forward, back, and forward."""
+
+from .ground import CannotApply, on_test_database
+from .seeds import Seeder
+from .trial import CHECKS, Trials
+
+__all__ = ["CHECKS", "CannotApply", "Seeder", "Trials", "on_test_database"]
