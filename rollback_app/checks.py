@@ -13,7 +13,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations.recorder import MigrationRecorder
 from django.utils import timezone as django_timezone
 
-from . import conf, database, project
+from . import backup, conf, database, project
 from .bookkeeping import Catalogue
 from .errors import RollbackError
 from .safety import Size
@@ -133,6 +133,9 @@ def settings(**kwargs: Any) -> list[CheckMessage]:
         Size.parse("0" if size is None else size)
     except ValueError as error:
         problems.append(f"ROLLBACK['KEEP_AT_MOST'] is wrong: {error}")
+    way, _ = conf.backup()
+    if way and (problem := backup.problem(way)):
+        problems.append(f"ROLLBACK['BACKUP'] {problem}.")
     found: list[CheckMessage] = [Error(problem, hint=hint, id="rollback.E101") for problem in problems]
     if problem := conf.release_problem():
         found.append(Warning(problem, hint=hint, id="rollback.W106"))

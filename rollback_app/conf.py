@@ -11,6 +11,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.utils.module_loading import import_string
 
 KEYS = (
+    "BACKUP",
     "HOLD",
     "KEEP_AT_MOST",
     "KEEP_DAYS",
@@ -21,6 +22,7 @@ KEYS = (
     "PUT_BACK",
     "RECORD",
     "RELEASE",
+    "RESTORE",
     "REVERSES",
     "SEED",
 )
@@ -48,6 +50,8 @@ def problems() -> list[str]:
     wrong = [key for key in _SWITCHES if not isinstance(found.get(key, True), bool)]
     said += _reverse_problems(found.get("REVERSES", {}))
     said += [f"ROLLBACK['{key}'] must be True or False, not {type(found[key]).__name__}." for key in wrong]
+    if not isinstance(found.get("RESTORE", ""), str):
+        said.append(f"ROLLBACK['RESTORE'] must be a str, not {type(found['RESTORE']).__name__}.")
     if not _are_days(found.get("KEEP_DAYS", KEEP_DAYS)):
         said.append(f"ROLLBACK['KEEP_DAYS'] must be a number of days from 0 on, not {found['KEEP_DAYS']!r:.80}.")
     return said
@@ -67,6 +71,11 @@ def keep_at_most() -> str | None:
     """How much a run keeps at most, as it is typed; None if nobody says."""
     size = _settings().get("KEEP_AT_MOST")
     return None if size is None else str(size)
+
+
+def backup() -> tuple[Any, str]:
+    """(the way by which a run takes a backup first, what to type to restore it); None and empty, if nobody says."""
+    return _settings().get("BACKUP") or None, str(_settings().get("RESTORE") or "")
 
 
 def keeps_dropped() -> bool:

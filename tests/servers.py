@@ -134,12 +134,13 @@ def debian_folders(program: str) -> Iterator[Path]:
         yield Path(sys.prefix, "debian/usr", folder)  # where dev.py unpacks it for who is not root
 
 
-def start_postgresql() -> str:
-    bin_folder, data, port = programs("postgresql"), private_folder("postgresql"), free_port()
+def start_postgresql(name: str = "postgresql", *more: str) -> str:
+    """name: of its folder. more: settings besides."""
+    bin_folder, data, port = programs("postgresql"), private_folder(name), free_port()
     log = data / "log"
     command = [bin_folder / "initdb", "-D", data / "data", "-U", "postgres", "-A", "trust", "-E", "UTF8"]
     quietly([*command, "--locale=C", "--no-sync"])
-    quick = ["fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=200"]
+    quick = ["fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=200", *more]
     command = [bin_folder / "postgres", "-D", data / "data", "-p", str(port), "-k", "", "-h", "127.0.0.1"]
     server = serve([*command, *(word for setting in quick for word in ("-c", setting))], log, signal.SIGQUIT)
     status = data / "data/postmaster.pid"

@@ -21,7 +21,7 @@ ROWS = [
     {"safety", "checking"},
     {"database"},
     {"bookkeeping"},
-    {"kept", "executor"},
+    {"kept", "executor", "backup"},
     {"trials"},
     {"reports"},
     {"workflow"},

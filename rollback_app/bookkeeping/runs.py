@@ -21,7 +21,7 @@ from django.db import models
 from django.db.migrations.recorder import MigrationRecorder
 
 from rollback_app.database import Database
-from rollback_app.history import Key, Outcome, Position, Record, Run, State
+from rollback_app.history import Backup, Key, Outcome, Position, Record, Run, State
 from rollback_app.planner import Plan
 
 from .tables import OwnMeta, Table, Unreadable
@@ -35,7 +35,7 @@ class RunEntry(models.Model):
     did not say. history: which table `django_migrations` was (`Database.made`). steps: JSON, [[app, name, applied, [ids of
     its rows]], …] in the order of the plan. own_reverses: JSON, [[app, name], …], or empty. The columns from `inside` on
     tell how far a step has come that is not one transaction (`Position`); `inside` is empty between steps. state: what there
-    was before, compressed (`_packed`), or empty."""
+    was before, compressed (`_packed`), or empty. backup: JSON, that was taken before, or empty."""
 
     started = models.CharField(max_length=40)
     finished = models.CharField(max_length=40, default="")
@@ -60,6 +60,7 @@ class RunEntry(models.Model):
     reason = models.TextField(default="")
     own_reverses = models.TextField(default="")
     state = models.TextField(default="")
+    backup = models.TextField(default="")
 
     class Meta(OwnMeta):
         db_table = TABLE
@@ -92,8 +93,10 @@ class Journal:
         one_transaction: bool,
         reason: str = "",
         state: State,
+        backup: Backup | None = None,
     ) -> None:
-        """Note that a run starts. moment: None for a set of migrations, which is no time. state: what there is before it."""
+        """Note that a run starts. moment: None for a set of migrations, which is no time. state: what there is before it. backup:
+        that was taken before it."""
         steps = [[*step.key, step.applied.isoformat(), [row.id for row in step.records]] for step in plan.steps]
         own = [list(step.key) for step in plan.steps if any(effect.own for effect in step.effects)]
         self.number = self.runs.add(
@@ -110,6 +113,7 @@ class Journal:
             reason=reason,
             own_reverses=json.dumps(own) if own else "",
             state=_packed(state),
+            backup=json.dumps({**vars(backup), "made": backup.made.isoformat()}) if backup else "",
         )
         self.began = time.monotonic()
 
@@ -218,7 +222,12 @@ def _record(run: Any) -> Run:
         inside=bool(run.inside),
         reason=run.reason,
         own_reverses=frozenset(Key(*name) for name in json.loads(run.own_reverses or "[]")),
+        backup=_backup(json.loads(run.backup)) if run.backup else None,
     )
+
+
+def _backup(noted: dict[str, Any]) -> Backup:
+    return Backup(**{**noted, "made": datetime.fromisoformat(noted["made"])})
 
 
 def _packed(state: State) -> str:

@@ -115,7 +115,7 @@ class Database(KeepsRows, Programmable, ABC):
         return f"{options['NAME']} on {host}{':' if options['PORT'] else ''}{options['PORT']}"
 
     @abstractmethod
-    def backup(self) -> str:
+    def backup_line(self) -> str:
         """The line that takes a backup, for people to paste; never the password."""
 
     # Reading

@@ -32,6 +32,10 @@ class KeepsRows:
         """See `safety.Inspector`."""
         return sizes.size(self.connection, table)
 
+    def total_size(self) -> int:
+        """Bytes that all rows of the database take, at most."""
+        return sizes.total_size(self.connection)
+
     def lock_writers(self, tables: Collection[str]) -> None:
         """Keep others from writing to these tables until the transaction ends. Nothing, where the lock of a run does that, or
         where no lock lasts that long. Errors: those of Django's database layer."""

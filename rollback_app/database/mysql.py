@@ -41,7 +41,7 @@ class MySQL(Database):
             return "MariaDB or MySQL"
         return "MariaDB" if self.connection.mysql_is_mariadb else "MySQL"  # type: ignore[attr-defined]
 
-    def backup(self) -> str:
+    def backup_line(self) -> str:
         program = "mariadb-dump" if self.vendor_name == "MariaDB" else "mysqldump"
         return backups.mysqldump(self.connection.settings_dict, program)
 

@@ -62,7 +62,7 @@ class PostgreSQL(Database):
     _process = 0  # the server's process that works for this connection; behind a pool, in this transaction
     _guard = 0  # the server's process of the connection that guards a run
 
-    def backup(self) -> str:
+    def backup_line(self) -> str:
         return backups.pg_dump(self.connection.settings_dict)
 
     @contextmanager

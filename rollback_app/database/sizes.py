@@ -43,6 +43,21 @@ def size(connection: BaseDatabaseWrapper, table: str) -> int | None:
     return int(found[0]) if found and found[0] is not None else None
 
 
+def total_size(connection: BaseDatabaseWrapper) -> int:
+    """Bytes of all rows, without their indexes; of SQLite the whole file."""
+    with connection.cursor() as cursor:
+        cursor.execute(_TOTAL[connection.vendor])
+        return int(cursor.fetchone()[0] or 0)
+
+
+_TOTAL: Mapping[str, str] = {
+    "postgresql": (
+        "SELECT sum(pg_table_size(oid)) FROM pg_class WHERE relkind IN ('r', 'm')"
+        " AND relnamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)"
+    ),
+    "mysql": "SELECT sum(data_length) FROM information_schema.tables WHERE table_schema = database()",
+    "sqlite": "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size",
+}
 _SIZE: Mapping[str, str] = {
     "postgresql": "SELECT pg_table_size(to_regclass(%s))",
     "mysql": (

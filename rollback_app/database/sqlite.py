@@ -30,7 +30,7 @@ class SQLite(Database):
     def where(self) -> str:
         return str(self.connection.settings_dict["NAME"])
 
-    def backup(self) -> str:
+    def backup_line(self) -> str:
         return backups.sqlite(self.connection.settings_dict)
 
     def _connect(self) -> None:

@@ -9,9 +9,9 @@ from typing import Any, Protocol
 
 from django.db.migrations.operations.base import Operation
 
-from rollback_app.history import Position
+from rollback_app.history import Backup, Position
 from rollback_app.planner import Plan, Step
-from rollback_app.safety import Comparison
+from rollback_app.safety import BackupFirst, Comparison
 
 
 @dataclass(frozen=True)
@@ -101,6 +101,12 @@ class Progress:
     """
 
     shows_sql = False
+
+    def backing_up(self, alias: str, backup: BackupFirst) -> None:
+        """A backup is begun, before anything else."""
+
+    def backed_up(self, backup: Backup) -> None:
+        """It was taken, and is one."""
 
     def started(self, plan: Plan) -> None:
         """The run begins, or is tried again."""

@@ -8,10 +8,11 @@ from .graph import Code, History, Torn, read
 from .holds import Hold, held, held_of
 from .holds import Source as HoldSource
 from .records import MICROSECOND, Cut, Key, Record
-from .runs import Outcome, Position, Run, State, with_applied_again
+from .runs import Backup, Outcome, Position, Run, State, with_applied_again
 
 __all__ = [
     "MICROSECOND",
+    "Backup",
     "Code",
     "Cut",
     "Deployment",

@@ -47,7 +47,8 @@ class Run:
     had been applied. steps_done: how many of them were unapplied and committed. seconds: of the whole run. one_transaction:
     did it run as one? None if that was not noted. inside: did it not come to the end of the step behind the last one done,
     of which a part may be done? reason: why it was done. own_reverses: the steps that were
-    undone by reverses of the project's own. again: the steps that were applied again since."""
+    undone by reverses of the project's own. again: the steps that were applied again since. backup: that was taken before it, if
+    one was."""
 
     number: int
     started: datetime
@@ -68,10 +69,26 @@ class Run:
     reason: str = ""
     own_reverses: frozenset[Key] = frozenset()
     again: frozenset[Key] = frozenset()
+    backup: Backup | None = None
 
     @property
     def unapplied(self) -> tuple[Key, ...]:
         return tuple(key for key, _ in self.steps[: self.steps_done])
+
+
+@dataclass(frozen=True)
+class Backup:
+    """A backup that was taken before a run. way: by which, in words. name: of its file, or what else it is known by; may be
+    empty. made: when; aware. bytes: None, if that is not known. verified: what was looked at, in words. restore: what to type
+    to restore it; empty, if nobody says."""
+
+    way: str
+    name: str
+    made: datetime
+    seconds: float
+    bytes: int | None
+    verified: str
+    restore: str
 
 
 @dataclass(frozen=True)

@@ -144,6 +144,20 @@ def _before(group: _ArgumentGroup) -> None:
         help="Why. Shown in the plan, in showrollbacks, and to whom the hold stops.",
     )
     group.add_argument(
+        "--backup",
+        action="store_true",
+        default=None,
+        help="Take a backup first, verify it, and say how to restore it: as BACKUP of ROLLBACK in the settings says, else by "
+        "django-dbbackup. If it fails, nothing is run.",
+    )
+    group.add_argument(
+        "--no-backup",
+        action="store_false",
+        dest="backup",
+        default=None,
+        help="Take no backup, though BACKUP of ROLLBACK in the settings names a way.",
+    )
+    group.add_argument(
         "--rehearse",
         action="store_true",
         help="Run everything, verification included, and roll it back. Shows the SQL, the seconds and the changed rows of "
@@ -366,6 +380,7 @@ def line(options: dict[str, Any], previews: Sequence[Preview]) -> str:
         for name in ("cascade", "split_deployment", "step_by_step", "start_over")
         if options[name]
     ]
+    words += [] if options["backup"] is None else ["--backup" if options["backup"] else "--no-backup"]
     words += [] if options["verify"] else ["--no-verify"]
     words += [] if options["keep"] else ["--no-keep"]
     words += [] if options["keep_at_most"] is None else ["--keep-at-most", f"{keeping(options).at_most}B"]

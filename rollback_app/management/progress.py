@@ -8,9 +8,10 @@ from django.db.migrations.operations.base import Operation
 
 from rollback_app import reports
 from rollback_app.executor import Done, Progress
+from rollback_app.history import Backup
 from rollback_app.management.base import RollbackCommand
 from rollback_app.planner import Plan, Step
-from rollback_app.safety import Comparison
+from rollback_app.safety import BackupFirst, Comparison
 
 
 def printer(command: RollbackCommand, steps: int, verbosity: int) -> Progress:
@@ -30,18 +31,39 @@ class Silent(Progress):
         self.command.tell(text, "WARNING")
 
 
-class Printed(Silent):
+class Telling(Silent):
+    """Tells of the backup; in_line: has something begun a line, that its end shall finish?"""
+
+    talks = True
+    in_line = False
+
+    def backing_up(self, alias: str, backup: BackupFirst) -> None:
+        if self.talks:
+            self.command.stdout.write(f"  Backing up {alias} by {backup.way}...", ending="")
+            self.command.stdout.flush()
+            self.in_line = True
+
+    def backed_up(self, backup: Backup) -> None:
+        if self.talks:
+            self.command.stdout.write(self.command.style.SUCCESS(" OK") + f" ({reports.seconds(backup.seconds)})")
+            self.in_line = False
+
+    def broke_off(self) -> None:
+        if self.in_line:
+            self.command.stdout.write(self.command.style.ERROR(" FAILED"))
+            self.in_line = False
+
+
+class Printed(Telling):
     """Progress for a person: a line for each step; at -v 2 what was slow in it, at -v 3 the SQL."""
 
     def __init__(self, command: RollbackCommand, verbosity: int, doing: str = "Unapplying") -> None:
         super().__init__(command)
-        self.doing = doing
+        self.doing, self.verbosity, self.talks = doing, verbosity, bool(verbosity)
         if verbosity:
             command.stdout.write("")
-        self.verbosity = verbosity
         self.shows_sql = verbosity > 2
         self.slow: list[Operation] = []
-        self.in_line = False  # which a step has begun, and its end shall finish
 
     def began(self, step: Step) -> None:
         self.slow = []
@@ -60,11 +82,6 @@ class Printed(Silent):
             for operation in self.slow:
                 self.command.stdout.write(f"    rendered all models for '{operation.describe()}'")
 
-    def broke_off(self) -> None:
-        if self.in_line:
-            self.command.stdout.write(self.command.style.ERROR(" FAILED"))
-            self.in_line = False
-
     def rendered_everything(self, operation: Operation) -> None:
         self.slow.append(operation)
 
@@ -76,10 +93,8 @@ class Printed(Silent):
         self.command.stdout.write(f"    {sql}")
 
 
-class Bar(Silent):
+class Bar(Telling):
     """Progress for a person at a terminal, through many steps: one line, which is written again and again."""
-
-    in_line = False
 
     def started(self, plan: Plan) -> None:
         self.command.stdout.write("")
@@ -93,10 +108,6 @@ class Bar(Silent):
         if self.done == self.total:
             self._show(f"{self.total}/{self.total}")
             self._end("")
-
-    def broke_off(self) -> None:
-        if self.in_line:
-            self._end(self.command.style.ERROR(" FAILED"))
 
     def verified(self, comparison: Comparison) -> None:
         self.command.show(reports.of_verdict(comparison))

@@ -236,11 +236,14 @@ def _to_do(preview: Preview, command: str, *, holds: bool) -> Iterator[Block]:
         [
             ("Look at the plan again. Its digest must be ", Name(plan.digest), "."),
             ("Stop what writes to this database: web servers, workers, schedulers.",),
-            ("Take a backup, and know how to restore it. For example:",),
+            (f"The run takes a backup first, by {preview.backup.way}: know how to restore it.",)
+            if preview.backup
+            else ("Take a backup, and know how to restore it. For example:",),
         ],
         to_tick=True,
     )
-    yield Shell([preview.backup])
+    if not preview.backup:
+        yield Shell([preview.backup_line])
     yield Heading(("Run it",))
     yield Shell([f"{command} --expect {plan.digest}"])
     yield Heading(("After",))

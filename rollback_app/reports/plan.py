@@ -12,6 +12,7 @@ from rollback_app.moments import Moment
 from rollback_app.planner import Kind, Plan, migrate_commands
 from rollback_app.safety import Level, Preview
 
+from .backup import first_data
 from .base import Line, Report, local, number_of, stamp
 from .compatibility import data as verdict_data
 from .compatibility import of_older
@@ -204,6 +205,7 @@ def _data(preview: Preview) -> dict[str, Any]:
         ],
         "recorded_objects": plan_data(preview.recorded),
         "reason": preview.reason,
+        "backup": first_data(preview.backup),
         "verdict": verdict_data(preview.verdict) if preview.verdict else None,
     }
 

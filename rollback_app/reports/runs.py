@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from rollback_app.errors import database_option
-from rollback_app.history import Hold, Key, Outcome, Record, Run, State, held_of
+from rollback_app.history import Backup, Hold, Key, Outcome, Record, Run, State, held_of
 from rollback_app.safety import Comparison, Difference, Kept, ObjectChange, in_words
 
+from .backup import details, taken_data, taken_lines
 from .base import Line, Report, forward, number_of, said, seconds, stamp, utc
 from .holds import hold_lines
 from .kept import given_back_lines, kept_data, kept_lines
@@ -29,10 +30,11 @@ def of_result(
     puts_back: bool = True,
     by_older: bool = False,
     given_back: Sequence[Kept] = (),
+    backup: Backup | None = None,
 ) -> Report:
     """What a run did to one database. done: each unapplied migration, with its seconds. release: the newest one undone.
     comparison: only for programs, since people are told as soon as it is known. by_older: did the older release do it?
-    given_back: what it has put back that a `migrate` had kept, as far as that went."""
+    given_back: what it has put back that a `migrate` had kept, as far as that went. backup: that was taken first."""
     steps = list(done)
     total = sum(spent for _, spent in steps)
     number = number_of(len(steps), "migration")
@@ -50,6 +52,7 @@ def of_result(
         lines.append(Line(f"Next: start {older} release. {what} would apply these migrations again.{shows}"))
         lines += forward(release, alias, held=held)
     lines += kept_lines(kept, alias, puts_back=puts_back)
+    lines += taken_lines(backup)
     return Report(
         tuple(lines),
         {
@@ -60,6 +63,7 @@ def of_result(
             "verification": of_verdict(comparison).data if comparison else None,
             "recorded_objects": changes_data(objects),
             "held": held,
+            "backup": taken_data(backup),
         },
     )
 
@@ -230,6 +234,10 @@ def _record(record: Run) -> Iterator[Line]:
     if record.command:
         yield Line(f"     {record.command}", whole=True)
     yield Line(f"   digest   {record.digest}" + (f", took {seconds(record.seconds)}" if record.finished else ""))
+    if record.backup:
+        yield Line(f"   backup   by {record.backup.way} ({details(record.backup)})", indent=12)
+        for each in filter(None, [record.backup.name, record.backup.restore]):
+            yield Line(f"     {each}", whole=True)
     for index, (key, applied) in enumerate(record.steps, start=1):
         mark = "undone" if index <= record.steps_done else "left"
         own = "; the project's own reverse" if key in record.own_reverses else ""
@@ -260,4 +268,5 @@ def _record_data(record: Run) -> dict[str, Any]:
         "own_reverses": sorted(map(str, record.own_reverses)),
         "seconds": record.seconds,
         "error": record.error,
+        "backup": taken_data(record.backup),
     }

@@ -9,6 +9,7 @@ from rollback_app.moments import ago
 from rollback_app.planner import Plan
 from rollback_app.safety import Finding, Level, Preview
 
+from .backup import first_lines
 from .base import Line, number_of
 from .compatibility import YOU_MAY_NOT_NEED_IT
 from .findings import CONSENT
@@ -22,6 +23,7 @@ def summary(preview: Preview) -> Iterator[Line]:
     yield from _nearly_kept(preview)
     if preview.plan.steps and preview.verdict and preview.verdict.outcome is Outcome.RUNS:
         yield Line(YOU_MAY_NOT_NEED_IT)
+    yield from first_lines(preview)
     consent = "Needs your consent. " if losses else ""
     if blockers:
         yield Line(f"{consent}BLOCKED by {number_of(blockers, 'finding')}, listed below.", "ERROR")

@@ -4,13 +4,14 @@ Each check is one function in the file of its theme; adding one is that function
 """
 
 from .approval import Approved, approved_in, check_approved, is_digest
+from .backup import cannot_back_up
 from .checks import CHECKS, blockers, judge
 from .coming_back import Back, backs, coming_back
 from .comparison import Comparison, Difference, in_words
 from .consent import check_can_be_taken_back, check_nothing_blocks, check_nothing_lost
 from .counts import Count, Violations, digits
 from .destroyed import by_applying
-from .findings import Finding, Inspector, Level, Preview, Refused
+from .findings import BackupFirst, Finding, Inspector, Level, Preview, Refused
 from .kept import KEPT_PREFIX, NOT_KEEPING, Keeping, Kept, KeptData, KeptKind, KeptState, Size, ToKeep, table_of
 from .listing import Listed, Listing, RolledBack, marks, rolled_back
 from .objects import Fate, ListedObject, Object, gone, named
@@ -23,6 +24,7 @@ __all__ = [
     "NOT_KEEPING",
     "Approved",
     "Back",
+    "BackupFirst",
     "Comparison",
     "Count",
     "Defined",
@@ -53,6 +55,7 @@ __all__ = [
     "backs",
     "blockers",
     "by_applying",
+    "cannot_back_up",
     "check_approved",
     "check_can_be_taken_back",
     "check_nothing_blocks",

@@ -42,6 +42,17 @@ class Finding:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class BackupFirst:
+    """way: by which, in words. bytes: that it takes at most, and free: where it will be; None, if that is not known. why_not: why
+    it cannot be taken, in a sentence; else empty."""
+
+    way: str
+    bytes: int | None = None
+    free: int | None = None
+    why_not: str = ""
+
+
 class Refused(RollbackError):
     """The plan may not run, because of blockers or missing consent. `findings` says why; the message is `brief`, and the first of
     them."""
@@ -62,7 +73,7 @@ class Preview:
     what the run would keep of what it drops, in the order of the plan; also what holds nothing yet. verdict: could the older
     code run on the database as it is? None, if there is nothing to undo. reason: why it is done. recorded: the views, functions
     and triggers that the run brings back; None, if it shall not. backs: what the run would put back that a `migrate` has kept.
-    backup: the line that takes a backup of the database, without the password.
+    backup: that the run takes first; None, if it shall not. backup_line: what takes one by hand, without the password.
     """
 
     alias: str
@@ -77,7 +88,8 @@ class Preview:
     reason: str = ""
     recorded: RecordedObjects | None = None
     backs: tuple[Back, ...] = ()
-    backup: str = ""
+    backup: BackupFirst | None = None
+    backup_line: str = ""
 
     @property
     def nearly_kept(self) -> tuple[Deployment, datetime] | None:

@@ -22,6 +22,7 @@ from rollback_app.packages import Package
 from rollback_app.planner import Choices
 from rollback_app.safety import Keeping, Listed, Listing, Preview, marks, rolled_back
 
+from .backup import planned, way_of
 from .objects import Recorded
 from .reading import code as read_code
 from .reading import finder, plan_for, reading, zone_name
@@ -43,6 +44,7 @@ def preview(
     puts_back: bool = True,
     reason: str = "",
     package: Package | None = None,
+    backup: bool | None = None,
 ) -> list[Preview]:
     """What going back to the moment would do to each database; changes nothing.
 
@@ -51,11 +53,12 @@ def preview(
     count: look at live rows to tell what would be lost; without it every drop counts as a loss, unless it is kept. keeping:
     what the run keeps of what it drops. puts_back: will it put back what a `migrate` has kept?
     reason: why it is done, for whom it concerns later. package: what to load the late migrations from that this code lacks.
+    backup: does the run take a backup first? None, if the settings decide.
 
     Errors: UsageError, DatabaseUnusable, CodeUnusable.
     """
     now = datetime.now(timezone.utc)
-    find = finder(moment, zone, now, choices.gap)
+    find, way = finder(moment, zone, now, choices.gap), way_of(wanted=backup)
     found = []
     for alias in dict.fromkeys(using):
         database = databases.get(alias, timeouts or Timeouts())
@@ -75,9 +78,11 @@ def preview(
                 recorded=Recorded(database).for_plan(plan),
                 backs=backs,
             )
-            verdict = verdict_of(plan, database)
+            verdict, first = verdict_of(plan, database), planned(database, way, plan)
+        findings = (*safety.cannot_back_up(first), *findings)
         looked_at = Preview(alias, database.title, here, plan, findings, one_transaction, now, things, verdict, reason)
-        found.append(replace(looked_at, recorded=recorded, backs=backs, backup=database.backup()))
+        looked_at = replace(looked_at, recorded=recorded, backs=backs, backup=first, backup_line=database.backup_line())
+        found.append(looked_at)
     return found
 
 

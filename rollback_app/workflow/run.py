@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from django.db import transaction
@@ -20,11 +20,12 @@ from rollback_app.bookkeeping import (
 from rollback_app.database import Database, Timeouts, first_line
 from rollback_app.errors import DatabaseUnusable, Locked, RollbackError
 from rollback_app.executor import Bookmark, Done, Progress, Rehearsal, Retries, StepFailed
-from rollback_app.history import HoldSource, State
+from rollback_app.history import Backup, HoldSource, State
 from rollback_app.kept import BringsBack
 from rollback_app.planner import Plan
 from rollback_app.safety import Comparison, Kept, ObjectChange, Preview
 
+from .backup import take_all, with_the_way_back
 from .reading import plan_for, tell_whose
 from .told import told
 
@@ -32,7 +33,8 @@ from .told import told
 @dataclass(frozen=True)
 class Result:
     """What a run did to one database. kept: of what it dropped. held: may `migrate` not do it again? objects: views, functions
-    and triggers that it changed. given_back: what it has put back, as far as that went, of what a `migrate` had kept."""
+    and triggers that it changed. given_back: what it has put back, as far as that went, of what a `migrate` had kept. backup:
+    that was taken first."""
 
     preview: Preview
     done: tuple[Done, ...]
@@ -41,6 +43,7 @@ class Result:
     held: bool = False
     objects: tuple[ObjectChange, ...] = ()
     given_back: tuple[Kept, ...] = ()
+    backup: Backup | None = None
 
 
 class Ends(Bookmark):
@@ -96,21 +99,23 @@ def roll_back(
     if nothing is committed yet. verify: compare the tables at the end with what the migrations at the target say, and fail if
     the run made them differ. hold: refuse a later `migrate` that would apply these migrations again.
 
-    Errors: Refused, if something blocks, consent is missing, or the history changed since; Locked; StepFailed, which says
-    what state the database is in; Unfinished, if that happened to one of several databases.
+    Errors: Refused, if something blocks, consent is missing, or the history changed since; BackupFailed, before anything is
+    changed; Locked; StepFailed, which says what state the database is in; Unfinished, if that happened to one of several
+    databases.
     """
     safety.check_nothing_blocks(previews)
     safety.check_nothing_lost(previews, agreed=destroy_data)
+    progress = progress or Progress()
+    backups = take_all(previews, progress)
     results: list[Result] = []
     for index, looked_at in enumerate(previews):
         try:
-            note = command if journal else None
-            attempt = partial(
-                _run, looked_at, progress or Progress(), timeouts or Timeouts(), note, verify=verify, hold=hold
-            )
+            note = _Note(command, backups.get(looked_at.alias)) if journal else None
+            attempt = partial(_run, looked_at, progress, timeouts or Timeouts(), note, verify=verify, hold=hold)
             undone = (Locked, StepFailed) if looked_at.one_transaction else (Locked,)
-            with told(looked_at, command, progress or Progress()):
-                results.append((retries or Retries()).run(attempt, again_after=undone))
+            with with_the_way_back(backups), told(looked_at, command, progress):
+                result = (retries or Retries()).run(attempt, again_after=undone)
+            results.append(replace(result, backup=backups.get(looked_at.alias)))
         except RollbackError as error:
             if isinstance(error, Locked):
                 tell_whose(databases.get(looked_at.alias), error)
@@ -140,15 +145,23 @@ def rehearse(
     ]
 
 
+@dataclass(frozen=True)
+class _Note:
+    """What the journal notes of a run that the plan does not know."""
+
+    command: str
+    backup: Backup | None
+
+
 def _run(
-    looked_at: Preview, progress: Progress, timeouts: Timeouts, command: str | None, *, verify: bool, hold: bool
+    looked_at: Preview, progress: Progress, timeouts: Timeouts, note: _Note | None, *, verify: bool, hold: bool
 ) -> Result:
-    """command: None for a run that is not noted."""
+    """note: None for a run that is not noted."""
     if looked_at.plan.empty:
         return Result(looked_at, ())
     database = databases.get(looked_at.alias, timeouts)
     keeper = keeper_of(database, looked_at, progress)
-    journal = None if command is None else _begun(database, looked_at, progress, command)
+    journal = None if note is None else _begun(database, looked_at, progress, note)
     keeper.run = journal.number if journal else 0
     bookmark = journal or Ends()
     if hold:
@@ -232,7 +245,7 @@ def _rehearse(looked_at: Preview, progress: Progress, timeouts: Timeouts, *, ver
         raise
 
 
-def _begun(database: Database, looked_at: Preview, progress: Progress, command: str) -> _Noted | None:
+def _begun(database: Database, looked_at: Preview, progress: Progress, note: _Note) -> _Noted | None:
     """The journal of a run that begins; None, if it cannot be written and the run can do without.
 
     Errors: Locked; DatabaseUnusable, where only the journal tells how to go on after a failure.
@@ -240,7 +253,7 @@ def _begun(database: Database, looked_at: Preview, progress: Progress, command: 
     bookmark, state = _Noted(database), state_before(database, looked_at.plan)
     try:
         with database.settings_of_run():
-            begin(bookmark, looked_at, command, state)
+            begin(bookmark, looked_at, note.command, state, note.backup)
     except (DatabaseError, InterfaceError) as error:
         if database.is_lock_timeout(error):
             raise database.held() from error
@@ -256,7 +269,7 @@ def _begun(database: Database, looked_at: Preview, progress: Progress, command: 
     return bookmark
 
 
-def begin(journal: Journal, looked_at: Preview, command: str, state: State) -> None:
+def begin(journal: Journal, looked_at: Preview, command: str, state: State, backup: Backup | None = None) -> None:
     """Errors: those of Django's database layer."""
     moment = looked_at.moment
     journal.begin(
@@ -266,6 +279,7 @@ def begin(journal: Journal, looked_at: Preview, command: str, state: State) -> N
         one_transaction=looked_at.one_transaction,
         reason=looked_at.reason,
         state=state,
+        backup=backup,
     )
 
 

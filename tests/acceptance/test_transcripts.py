@@ -58,6 +58,7 @@ TRANSCRIPTS = {
         "python manage.py rollbackpackage manifest:older.json --output shop-2.2.zip",
         "2.1$ python manage.py rollbackmigrationsafter here --package shop-2.2.zip --no-input",
     ],
+    "backup": [f"{BEFORE_2_2} --plan | head -n 9", f"{BEFORE_2_2} --no-input | tail -n 13"],
     "steps": ["python manage.py rollbackmigrationsafter all: --steps 1 --plan"],
     "undo": [
         f"{BEFORE_2_2} --no-input -v 0",
@@ -87,6 +88,19 @@ ROLLED_BACK = [f"{BEFORE_2_2} --no-input -v 0"]
 BEFORE = dict.fromkeys(("kept", "held", "forward", "rubbish"), ROLLED_BACK)
 BEFORE["script-run"] = [f"{BEFORE_2_2} --format sql --output rollback.sql"]
 
+# The settings of some transcripts, in the folder of the shop.
+SETTINGS = {
+    "backup": """
+from example_project.settings import *
+
+INSTALLED_APPS = [*INSTALLED_APPS, "dbbackup"]
+FILES = {{"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": {{"location": "{folder}/backups"}}}}
+STORAGES = {{"default": FILES, "staticfiles": FILES, "dbbackup": FILES}}
+DBBACKUP_HOSTNAME = "web-1"
+ROLLBACK = {{"BACKUP": "dbbackup"}}
+""",
+}
+
 
 def shell(line: str, database: Path, code: Path = ROOT) -> str:
     """What a line prints; `python` is the Python of the tests, and files are beside the shop's. code: the release's."""
@@ -97,6 +111,9 @@ def shell(line: str, database: Path, code: Path = ROOT) -> str:
     words = [special.get(word, word) for word in words]
     environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "example_project.settings", "PYTHONPATH": f"{code}:{ROOT}"}
     environment["EXAMPLE_DATABASE_URL"] = f"sqlite://{database}"
+    if (database.parent / "shop_settings.py").exists():
+        environment["DJANGO_SETTINGS_MODULE"] = "shop_settings"
+        environment["PYTHONPATH"] += f":{database.parent}"
     process = subprocess.run(
         words,
         cwd=database.parent,
@@ -120,6 +137,7 @@ def shell(line: str, database: Path, code: Path = ROOT) -> str:
 def same_form(text: str, database: Path | None = None) -> str:
     if database:
         text = text.replace(str(database), "shop.sqlite3")
+        text = text.replace(f"{database.parent}/backups", "/var/backups/shop")
     text = re.sub(r"\d+ days?( \d+ h)? ago", "… ago", text)
     text = re.sub(r"\d+\.\d\d s\b", "… s", text)
     text = re.sub(
@@ -128,6 +146,8 @@ def same_form(text: str, database: Path | None = None) -> str:
     text = re.sub(r"(by rollback \d+ of|held since) [-\d]{10} [:\d]{8}", r"\1 2024-05-16 01:12:44", text)
     text = re.sub(r"(held since .* UTC by) \S+ on [^\s:]+", r"\1 alice on web-1", text)
     text = re.sub(r"kept .* ago, on [-\d]{10} [:\d]{8} UTC", "kept … ago, on 2024-05-16 01:12:44 UTC", text)
+    text = re.sub(r"\d+ [kMGT]?B free", "80 GB free", text)
+    text = re.sub(r"(default-web-1-)[-\d]+", r"\g<1>2024-05-16-011244", text)
     text = re.sub(r"(digest   |Digest     |digest is\s|, not )[0-9a-f]{12}", r"\1…", text)
     text = re.sub(r"(Made       )[-\d]{10} [:\d]{8}", r"\g<1>2024-05-16 01:12:44", text)
     return re.sub(r"(Digest of this plan: |\"digest\": \")[0-9a-f]{12}", r"\1…", text)
@@ -157,6 +177,8 @@ def made(name: str, shop: Path, folder: Path) -> str:
     """The transcript as it should stand, run on a copy of the shop."""
     database = folder / "shop.sqlite3"
     database.write_bytes(shop.read_bytes())
+    if name in SETTINGS:
+        (folder / "shop_settings.py").write_text(SETTINGS[name].format(folder=folder))
     for line in BEFORE.get(name, []):
         shell(line, database)
     (folder / "older.json").write_text(manifest_of_2_1(database))

@@ -103,6 +103,7 @@ def test_a_run_that_is_done(shop: Database) -> None:
             "seconds": record.seconds,
             "error": "",
             "reason": "",
+            "backup": None,
         }
     ]
     assert data["held"] is False

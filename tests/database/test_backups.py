@@ -52,7 +52,7 @@ def test_mysqldump() -> None:
 def test_the_line_is_about_this_database(database: Database) -> None:
     name = str(database.connection.settings_dict["NAME"])
     with database.connection.cursor():
-        line = databases.get(database.alias).backup()
+        line = databases.get(database.alias).backup_line()
     assert name in line
     assert line.split()[0] == {"sqlite": "sqlite3", "postgresql": "pg_dump", "mariadb": "mariadb-dump"}[database.vendor]
 

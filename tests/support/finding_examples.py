@@ -24,7 +24,18 @@ from django.db.migrations.operations.base import Operation
 
 from rollback_app.history import Cut, Position, Record
 from rollback_app.planner import Choices, Need, plan
-from rollback_app.safety import Count, Fate, Finding, Keeping, Object, RecordedObjects, Violations, judge
+from rollback_app.safety import (
+    BackupFirst,
+    Count,
+    Fate,
+    Finding,
+    Keeping,
+    Object,
+    RecordedObjects,
+    Violations,
+    cannot_back_up,
+    judge,
+)
 from tests.support.plain import CUT, NOON, code, key, made, recorded
 from tests.unit.safety.test_checks import Facts
 
@@ -173,6 +184,7 @@ EXAMPLES: dict[str, Callable[[], Sequence[Finding]]] = {
     "E015": lambda: in_the_way(Need.FREE_TABLE, 1, RenameModel("Order", "Purchase")),
     "E016": lambda: undoing(NOTE, facts=Shop(lacking=["shop_ro does not own orders_order."])),
     "E017": lambda: undoing(NOTE, facts=Shop(why_read_only="The server is a standby.")),
+    "E018": lambda: [*cannot_back_up(BackupFirst("django-dbbackup", 40_000_000_000, 12_000_000_000))],
     "E020": lambda: hanging(Object("view", "reports.notes", Fate.STOPS, what="it uses the column")),
     "E030": lambda: undoing(RunSQL("", "DELETE FROM orders_log; COMMIT")),
     "E031": lambda: undoing(RunSQL("", "VACUUM")),

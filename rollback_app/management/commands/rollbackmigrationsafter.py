@@ -69,6 +69,7 @@ class Command(RollbackCommand):
             puts_back=options["format"] != "commands",  # which are those of `migrate`
             reason=options["reason"],
             package=given.package(options),
+            backup=False if options["rehearse"] or options["format"] == "commands" else options["backup"],
         )
         return self._retries(options).run(look)
 
@@ -256,6 +257,7 @@ class Command(RollbackCommand):
                 puts_back=conf.puts_back(),
                 by_older=any(step.key in result.preview.plan.basis.code.packaged for step in result.preview.plan.steps),
                 given_back=result.given_back,
+                backup=result.backup,
             )
             for result in results
         ]
