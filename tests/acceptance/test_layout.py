@@ -16,7 +16,7 @@ from tests.support.commands import unwrapped
 ROOT = Path(__file__).parent.parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 TRANSCRIPT = re.compile(r"<!-- (?:transcript|failure): (\S+) -->\n```console\n(.*?)```\n<!-- end -->", re.DOTALL)
-FOR_PROGRAMS = {"json"}
+FOR_PROGRAMS = {"script", "script-run", "json"}
 TO_PASTE = re.compile(
     r"(2\.1)?\$ |(  )+(python manage\.py|SELECT|UPDATE|INSERT|DELETE|DROP|ALTER|CREATE) |python manage\.py migrate |# \w+: "
 )

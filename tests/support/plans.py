@@ -78,7 +78,7 @@ def preview(steps: int, apps: int = 3, reason: str = "") -> Preview:
         NOON + timedelta(days=3),
         tuple(kept),
         reason=reason,
-        backup="sqlite3 shop.sqlite3 '.backup shop.sqlite3.backup'",
+        backup_line="sqlite3 shop.sqlite3 '.backup shop.sqlite3.backup'",
     )
 
 
