@@ -15,7 +15,7 @@ from rollback_app.history import Key
 from tests.support.commands import Said, call
 from tests.support.databases import Database
 from tests.support.history import deploy, keys, rows, set_applied
-from tests.support.projects import Project
+from tests.support.projects import Project, migration
 
 DAY_1 = datetime(2024, 5, 1, 8, 0, tzinfo=timezone.utc)
 DAY_2 = datetime(2024, 5, 2, 8, 0, tzinfo=timezone.utc)
@@ -108,6 +108,20 @@ def test_of_many_lines_that_differ_some_are_shown(database: Database, project: P
         "  now       fake a.0039_x, applied 2024-05-02 08:00:37 UTC",
     ]
     assert lines[20] == "  and 52 more lines that differ"
+
+
+@on_sqlite
+def test_a_squash_that_is_forgotten_is_a_line(database: Database, project: Project, tmp_path: Path) -> None:
+    project(a={"0001_t": T, "0002_x": ""})
+    deploy(database.alias, DAY_1)
+    squash = migration("", replaces=[("a", "0001_t"), ("a", "0002_x")])
+    project.replace(a={"0001_t": T, "0002_x": "", "0001_squashed": squash})
+    deploy(database.alias, DAY_2)
+    approved = tmp_path / "plan.json"
+    roll_back(database, DAY_2, "--plan", "--format", "json", "--output", str(approved))
+    assert roll_back(database, DAY_2, "--plan", "--expect", str(approved)).status == 0
+    all_of_it = roll_back(database, DAY_1, "--plan", "--expect", str(approved))
+    assert "\n  approved  forget the squash a.0001_squashed, applied 2024-05-02 08:00:00 UTC\n" in all_of_it.all
 
 
 @on_sqlite
