@@ -12,6 +12,8 @@ from django.utils.module_loading import import_string
 
 KEYS = (
     "BACKUP",
+    "DECLARED",
+    "FLOOR",
     "HOLD",
     "KEEP_AT_MOST",
     "KEEP_DAYS",
@@ -22,6 +24,7 @@ KEYS = (
     "PUT_BACK",
     "RECORD",
     "RELEASE",
+    "REQUIRE",
     "RESTORE",
     "REVERSES",
     "SEED",
@@ -49,6 +52,7 @@ def problems() -> list[str]:
     said = [f"ROLLBACK has an unknown key: {key!r:.80}." for key in found if key not in KEYS]
     wrong = [key for key in _SWITCHES if not isinstance(found.get(key, True), bool)]
     said += _reverse_problems(found.get("REVERSES", {}))
+    said += _declaration_problems(found)
     said += [f"ROLLBACK['{key}'] must be True or False, not {type(found[key]).__name__}." for key in wrong]
     if not isinstance(found.get("RESTORE", ""), str):
         said.append(f"ROLLBACK['RESTORE'] must be a str, not {type(found['RESTORE']).__name__}.")
@@ -132,6 +136,51 @@ def reverses() -> dict[str, tuple[tuple[Any, ...], str]]:
     if problems := _reverse_problems(found):
         raise ImproperlyConfigured(problems[0])
     return {name: _reverse(name, value) for name, value in found.items()}
+
+
+_DECLARATIONS = ("breaking", "release", "reversible_by_design")
+
+
+def _declaration_problems(found: dict[str, Any]) -> list[str]:
+    said = []
+    floor, required, declared = found.get("FLOOR", ()), found.get("REQUIRE", ()), found.get("DECLARED", {})
+    if not _are_names([floor] if isinstance(floor, str) else floor):
+        said.append("ROLLBACK['FLOOR'] must be the name of a migration, as 'app.0007_name', or a list of such.")
+    if not isinstance(required, (list, tuple)) or not set(map(str, required)) <= set(_DECLARATIONS):
+        said.append(f"ROLLBACK['REQUIRE'] must be a list of these: {', '.join(_DECLARATIONS)}.")
+    if not isinstance(declared, dict) or not (
+        _are_names(list(declared)) and all(_is_declaration(each) for each in declared.values())
+    ):
+        said.append("ROLLBACK['DECLARED'] must be like {'app.0007_name': {'breaking': True, 'release': '2.1'}}.")
+    return said
+
+
+def _are_names(found: Any) -> bool:
+    return isinstance(found, (list, tuple)) and all(isinstance(each, str) and "." in each for each in found)
+
+
+def _is_declaration(found: Any) -> bool:
+    return isinstance(found, dict) and set(map(str, found)) <= set(_DECLARATIONS)
+
+
+def floor() -> tuple[str, ...]:
+    """The migrations below which no rollback is promised; none, if what is set is no such list."""
+    found = _settings()
+    if _declaration_problems({"FLOOR": found.get("FLOOR", ())}):
+        return ()
+    names = found.get("FLOOR", ())
+    return (names,) if isinstance(names, str) else tuple(names)
+
+
+def required() -> tuple[str, ...]:
+    """What each migration has to declare."""
+    return tuple(name for name in _DECLARATIONS if name in _settings().get("REQUIRE", ()))
+
+
+def declared() -> dict[str, dict[str, Any]]:
+    """What is declared of the migrations of others, by `app.name`; nothing, if what is set is no such thing."""
+    found = {"DECLARED": _settings().get("DECLARED", {})}
+    return {} if _declaration_problems(found) else dict(found["DECLARED"])
 
 
 def seed() -> Any:

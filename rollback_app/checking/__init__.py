@@ -7,13 +7,15 @@ the checks look at its steps, and at the text of the files that they come from.
 from .baseline import read as read_baseline
 from .baseline import without
 from .baseline import written as written_baseline
+from .declared import with_declared
 from .findings import Finding, Severity
-from .new import Looked, looked_at, plan_of
+from .new import DECLARATIONS, Looked, looked_at, plan_of
 from .source import Source
 from .static import CHECKS, read_through
 
 __all__ = [
     "CHECKS",
+    "DECLARATIONS",
     "Finding",
     "Looked",
     "Severity",
@@ -22,6 +24,7 @@ __all__ = [
     "plan_of",
     "read_baseline",
     "read_through",
+    "with_declared",
     "without",
     "written_baseline",
 ]

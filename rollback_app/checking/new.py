@@ -14,7 +14,8 @@ from rollback_app.planner import Choices, Names, Plan, Step, applied, plan
 from .findings import Finding
 from .source import Source
 
-DECLARATIONS = ("breaking", "release", "reversible_by_design")
+# Attributes of a Migration class, and their types.
+DECLARATIONS: Mapping[str, type] = {"breaking": bool, "release": str, "reversible_by_design": bool}
 _LONG_AGO = datetime(2000, 1, 1, tzinfo=timezone.utc)
 
 
@@ -22,7 +23,8 @@ _LONG_AGO = datetime(2000, 1, 1, tzinfo=timezone.utc)
 class Looked:
     """What the checks see of a new migration. step: what undoing it does. applying: what applying it destroys, as the effects
     of a step. apps: those that it depends on, at any depth, and its own. installed: all apps that have migrations. kept: does
-    `migrate` keep what it destroys (KEEP_DROPPED)? declared: what is declared of it, by the name of the attribute."""
+    `migrate` keep what it destroys (KEEP_DROPPED)? declared: what is declared of it, by the name of the attribute. required: what
+    must be."""
 
     step: Step
     applying: Step
@@ -31,6 +33,7 @@ class Looked:
     installed: frozenset[str]
     kept: bool = False
     declared: Mapping[str, object] = field(default_factory=dict)
+    required: frozenset[str] = frozenset()
 
     def finding(self, id: str, text: str, hint: str, operation: int | None = None, *, line: int = 0) -> Finding:
         """One about this migration. line: where it is, if that is not where the operation, or the class, begins."""
@@ -90,6 +93,7 @@ def looked_at(
     source_of: Callable[[Migration], Source],
     *,
     kept: bool = False,
+    required: Collection[str] = (),
 ) -> Iterator[Looked]:
     """The migrations of a plan that are chosen, in the order in which they are applied."""
     walked = dict(zip((step.key for step in plan.steps), plan.states().backwards(), strict=True))
@@ -107,6 +111,7 @@ def looked_at(
                 installed,
                 kept,
                 {name: getattr(migration, name) for name in DECLARATIONS if hasattr(migration, name)},
+                frozenset(required),
             )
 
 

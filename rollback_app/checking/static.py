@@ -20,6 +20,7 @@ from rollback_app.planner import (
     refuses_transaction,
 )
 
+from .declared import contradicted, missing, mistyped
 from .findings import Finding
 from .narrowing import narrows
 from .new import Looked
@@ -179,4 +180,7 @@ CHECKS: tuple[Check, ...] = (
     commits,
     needs_no_transaction,
     undeclared_dependency,
+    missing,
+    contradicted,
+    mistyped,
 )

@@ -85,7 +85,13 @@ def _release(argument: str, known: Known) -> Moment:
         if times := [record.applied for record in known.records if found.holds(record, known.precision)]:
             end = max(times)
             return known.at(end + known.precision, f"Just after {known.local(end)}, the end of release {argument}.")
-    names = {found.release for found in named} - {argument}
+    # What was not recorded may be declared by the migrations themselves: `release = "2.1"` on the class.
+    says = [(record.applied, _declared(record, known.code)) for record in known.records]
+    if times := [applied for applied, release in says if release and release == argument and not mine]:
+        end = max(times)
+        words = f"Just after {known.local(end)}, the last migration that declares release {argument}."
+        return known.at(end + known.precision, words)
+    names = {*(found.release for found in named), *(release for _, release in says if release)} - {argument}
     raise UsageError(
         f"Release '{shown(argument)}' was rolled back. Nothing of it is applied."
         if mine
@@ -95,6 +101,12 @@ def _release(argument: str, known: Known) -> Moment:
         else "No other is recorded. To give a past moment the name of a release: "
         "python manage.py markrelease NAME --at MOMENT",
     )
+
+
+def _declared(record: Record, code: Code) -> str:
+    """The release that a migration declares; empty if it declares none."""
+    release = getattr(code.migrations.get(record.key), "release", "")
+    return release if isinstance(release, str) else ""
 
 
 def _migration(argument: str, known: Known) -> Moment:

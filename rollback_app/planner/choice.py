@@ -21,7 +21,8 @@ class Choices:
     cascade: also unapply older migrations that depend on one that is unapplied. split_deployment: the moment may split a
     deployment. exclude: apps (`orders`) and migrations (`orders.0002_total`) to keep. fake: migrations whose records are
     deleted without undoing them. start_over: do not continue where an earlier run stopped. gap: a longer pause begins a new
-    deployment. steps: undo only this many of the newest; None for all.
+    deployment. steps: undo only this many of the newest; None for all. floor: the migrations below
+    which no rollback is promised (the settings' FLOOR).
     """
 
     cascade: bool = False
@@ -31,6 +32,7 @@ class Choices:
     start_over: bool = False
     gap: timedelta = DEFAULT_GAP
     steps: int | None = None
+    floor: tuple[str, ...] = ()
 
 
 NO_CHOICES = Choices()

@@ -186,10 +186,12 @@ class Plan:
 
     @property
     def release(self) -> str:
-        """The newest release of which something is unapplied; empty if none is known."""
+        """The newest release of which something is unapplied, as recorded, or else as its migrations declare; empty if none is
+        known."""
         groups = self.basis.deployments
         names = [name for group in groups if any(map(self.takes, group.records)) for name in group.releases]
-        return names[-1] if names else ""
+        declared = [getattr(step.migration, "release", "") for step in self.steps]
+        return names[-1] if names else str(next(filter(None, declared), ""))
 
     @property
     def older_release(self) -> str:

@@ -13,7 +13,7 @@ _BADGES = {
     Level.LOSS: ("LOST", "WARNING"),
     Level.REMARK: ("Note", ""),
 }
-CONSENT = {"rollback.W002", "rollback.W003"}  # nothing is lost, but so much goes that it needs consent
+CONSENT = {"rollback.W002", "rollback.W003", "rollback.W004"}  # nothing is lost, and yet it needs consent
 SHOWN = 3  # of one kind
 
 

@@ -82,6 +82,7 @@ CHECKS: tuple[Check, ...] = (
     server_checks.missing_rights,
     history_checks.nothing_left,
     history_checks.asked_for_zero,
+    history_checks.below_floor,
     row_checks.loss,
     object_checks.objects,
     object_checks.not_recorded,

@@ -223,6 +223,14 @@ def asked_for_zero(judged: Judged) -> Iterator[Finding]:
         yield Finding("rollback.W003", Level.LOSS, "", text)
 
 
+def below_floor(judged: Judged) -> Iterator[Finding]:
+    for step in judged.plan.steps:
+        if str(step.key) in judged.plan.basis.choices.floor:
+            text = f"{step.key} would be unapplied, and below it no rollback is promised: ROLLBACK['FLOOR'] says so."
+            hint = "To stay above it, choose a later moment."
+            yield Finding("rollback.W004", Level.LOSS, str(step.key), text, hint)
+
+
 def apps_to_zero(judged: Judged) -> Iterator[Finding]:
     for app, target in judged.plan.stays.targets.items():
         if not target:

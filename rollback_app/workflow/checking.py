@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from django.apps import apps as installed
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DEFAULT_DB_ALIAS
+from django.db.migrations import Migration
 
 from rollback_app import checking, conf, git, project, trials
 from rollback_app import database as databases
@@ -109,7 +110,8 @@ def _of_older(plan: Plan, looked: list[Looked], database: Database, *, demanded:
             )
             bridge = "".join(f" Or run by hand: {sql}" for sql in table.bridge)
             hint = f"Make it in two releases: first what both can live with, then the rest.{bridge}"
-            severity = Severity.ERROR if demanded else Severity.WARNING
+            wanted = demanded or about[-1].declared.get("breaking") is False
+            severity = Severity.ERROR if wanted else Severity.WARNING
             yield about[-1].step.key, replace(about[-1].finding("rollback.C020", text, hint), severity=severity)
 
 
@@ -168,11 +170,14 @@ def _plan(code: Code, known: Collection[Key], names: Names) -> Plan:
 
 
 def _looked(plan: Plan, chosen: Collection[Key], names: Names) -> list[Looked]:
-    kept = conf.keeps_dropped()
+    kept, required = conf.keeps_dropped(), conf.required()
     with _errors_of_code():
-        return list(
-            checking.looked_at(plan, chosen, names, lambda each: Source(*project.source_of(each)), kept=kept),
-        )
+        found = checking.looked_at(plan, chosen, names, _source_of, kept=kept, required=required)
+        return list(found)
+
+
+def _source_of(migration: Migration) -> Source:
+    return Source(*project.source_of(migration))
 
 
 @contextmanager

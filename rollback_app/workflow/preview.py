@@ -66,7 +66,7 @@ def preview(
         with reading(database):
             code = read_code(database, package)
             here = find(database, code)
-            plan = plan_for(database, code, here, choices)
+            plan = plan_for(database, code, here, replace(choices, floor=conf.floor()))
             waiting = kept.waiting(database) if puts_back and conf.puts_back() else []
             backs = tuple(safety.backs(plan.steps, waiting))
             findings, things, recorded = safety.judge(

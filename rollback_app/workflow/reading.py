@@ -16,6 +16,7 @@ from rollback_app.bookkeeping import (
     Journal,
     recorded_deployments,
 )
+from rollback_app.checking import with_declared
 from rollback_app.database import Database, first_line
 from rollback_app.errors import CodeUnusable, DatabaseUnusable, Locked, UsageError
 from rollback_app.history import Code, Cut, Key, Outcome, Record
@@ -28,7 +29,7 @@ from rollback_app.states import with_reverses
 
 def code(database: Database, package: Package | None = None) -> Code:
     """The migrations on disk, and from packages those that are recorded and not on disk: the given one, and those that are stored
-    in the database, if the settings say so. All with the project's own reverses.
+    in the database, if the settings say so. All with the project's own reverses, and what it declares of them.
 
     Errors: UsageError, for a package of another project; CodeUnusable; those of Django's database layer.
     """
@@ -45,7 +46,7 @@ def code(database: Database, package: Package | None = None) -> Code:
         reverses = conf.reverses()
     except ImproperlyConfigured as error:
         raise CodeUnusable(str(error), hint="Fix it in the settings.") from error
-    return with_reverses(found, reverses, project.digest)
+    return with_declared(with_reverses(found, reverses, project.digest), conf.declared())
 
 
 def _check_project(package: Package, here: Collection[Key]) -> None:

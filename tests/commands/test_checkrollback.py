@@ -350,3 +350,36 @@ def test_a_squash_that_is_partly_new(project: Project, check: Callable[..., Said
 def test_keep_dropped(bad: Path, check: Callable[..., Said], settings: Settings) -> None:
     settings.ROLLBACK = {**settings.ROLLBACK, "KEEP_DROPPED": True}
     assert [each["id"] for each in check(everything=True, format="json").json["findings"]] == ["rollback.C001"]
+
+
+# Declarations
+
+
+@pytest.mark.databases("sqlite")
+def test_what_the_settings_declare_and_demand(bad: Path, check: Callable[..., Said], settings: Settings) -> None:
+    declared = {"a.0002_code": {"breaking": True}, "a.0003_removes": {"breaking": True}}
+    settings.ROLLBACK = {**settings.ROLLBACK, "DECLARED": declared, "REQUIRE": ["breaking"]}
+    found = check(everything=True, format="json").json["findings"]
+    assert [(each["id"], each["migration"]) for each in found] == [
+        ("rollback.C030", "a.0001_t"),
+        ("rollback.C001", "a.0002_code"),
+    ]
+    settings.ROLLBACK = {**settings.ROLLBACK, "DECLARED": "nonsense"}  # a system check says so
+    assert "rollback.C003" in check(everything=True).out
+
+
+@pytest.mark.parametrize("floor", ["a.0002_n", ["a.0002_n"]])
+def test_below_the_floor_a_rollback_needs_consent(
+    project: Project, database: Database, settings: Settings, floor: str | list[str]
+) -> None:
+    project(a={"0001_t": T, "0002_n": 'migrations.AddField("T", "m", models.IntegerField(null=True))'})
+    migrate(database.alias)
+    settings.ROLLBACK = {**settings.ROLLBACK, "FLOOR": floor}
+    options: dict[str, Any] = {"database": [database.alias], "interactive": False, "steps": 1}
+    said = call("rollbackmigrationsafter", "all:a", **options)
+    assert said.status == 3
+    assert "CONSENT a.0002_n would be unapplied, and below it no rollback is promised" in said.out
+    settings.ROLLBACK = {**settings.ROLLBACK, "FLOOR": 7}  # a system check says so
+    assert call("rollbackmigrationsafter", "all:a", **options, plan=True).status == 0
+    settings.ROLLBACK = {**settings.ROLLBACK, "FLOOR": floor}
+    assert call("rollbackmigrationsafter", "all:a", **options, destroy_data=True).status == 0

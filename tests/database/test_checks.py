@@ -156,6 +156,9 @@ def test_recording_that_is_off(settings: Settings) -> None:
     assert found(deploy=True) == []
 
 
+FLOOR = "ROLLBACK['FLOOR'] must be the name of a migration, as 'app.0007_name', or a list of such."
+REQUIRE = "ROLLBACK['REQUIRE'] must be a list of these: breaking, release, reversible_by_design."
+DECLARED = "ROLLBACK['DECLARED'] must be like {'app.0007_name': {'breaking': True, 'release': '2.1'}}."
 SIZES = "Give one such as 10GB, 500MB or 0."
 
 
@@ -163,6 +166,11 @@ SIZES = "Give one such as 10GB, 500MB or 0."
     ("value", "problems"),
     [
         ({}, []),
+        ({"FLOOR": "a.0001_t", "REQUIRE": ["breaking"], "DECLARED": {"a.0001_t": {"release": "1"}}}, []),
+        ({"FLOOR": ["a.0001_t"]}, []),
+        *(({"FLOOR": value}, [FLOOR]) for value in ("a", 7, [7])),
+        *(({"REQUIRE": value}, [REQUIRE]) for value in ("breaking", ["broken"])),
+        *(({"DECLARED": value}, [DECLARED]) for value in ([], {"a": {}}, {"a.1": 1}, {"a.1": {"x": 1}})),
         ({"RECORD": False, "RELEASE": "1.0"}, []),
         ({"RELEASE": lambda: "1.0"}, []),
         ({"RELEASE": None}, []),

@@ -9,7 +9,14 @@ from typing import Any
 from django.contrib.postgres.operations import AddIndexConcurrently
 from django.db import models
 from django.db.migrations import Migration
-from django.db.migrations.operations import AlterField, DeleteModel, RunPython, RunSQL
+from django.db.migrations.operations import (
+    AlterField,
+    DeleteModel,
+    RemoveField,
+    RunPython,
+    RunSQL,
+    SeparateDatabaseAndState,
+)
 from django.db.migrations.operations.base import Operation
 
 from rollback_app.checking import Finding, Source, looked_at, plan_of, read_through
@@ -46,13 +53,20 @@ set_totals.__module__ = "shop.orders.migrations.0007_invoices"
 
 
 def reading(
-    *operations: Operation, text: str = "", others: Sequence[Migration] = (), kept: bool = False, **attributes: Any
+    *operations: Operation,
+    text: str = "",
+    others: Sequence[Migration] = (),
+    kept: bool = False,
+    required: Sequence[str] = (),
+    **attributes: Any,
 ) -> list[Finding]:
     """What is found in a newest migration of these operations, with this text and these attributes."""
     newest = made(LATE, INITIAL, operations=operations)
     vars(newest).update(attributes)
     plan = plan_of(code(made(INITIAL, operations=[ORDER]), newest, *others), [key(INITIAL)], Names())
-    (looked,) = looked_at(plan, [key(LATE)], Names(), lambda migration: Source(FILE, text), kept=kept)
+    (looked,) = looked_at(
+        plan, [key(LATE)], Names(), lambda migration: Source(FILE, text), kept=kept, required=required
+    )
     return read_through(looked)
 
 
@@ -68,4 +82,7 @@ EXAMPLES: dict[str, Callable[[], Sequence[Finding]]] = {
         AddIndexConcurrently("Order", models.Index(fields=["total"], name="orders_by_total")), atomic=True
     ),
     "C009": lambda: reading(text=USES_CUSTOMERS, others=[made(CUSTOMERS)]),
+    "C030": lambda: reading(RemoveField("Order", "total"), required=["release"], breaking=True),
+    "C031": lambda: reading(SeparateDatabaseAndState([DeleteModel("Order")], []), breaking=False)[-1:],
+    "C032": lambda: reading(breaking="yes"),
 }

@@ -191,6 +191,7 @@ EXAMPLES: dict[str, Callable[[], Sequence[Finding]]] = {
     "W001": lambda: undoing(INVOICE, facts=Shop({"orders_invoice": 40_000_000}), keeping=Keeping()),
     "W002": lambda: of([made(INITIAL)], recorded(late=[INITIAL])),
     "W003": to_zero,
+    "W004": lambda: undoing(NOTE, choices=Choices(floor=(LATE,))),
     "W010": lambda: in_the_way(Need.KEPT, 12, WIDER),
     "W011": lambda: in_the_way(Need.READABLE, 2, WIDER),
     "W020": lambda: hanging(Object("view", "reports.notes", Fate.GOES)),

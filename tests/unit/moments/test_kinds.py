@@ -111,6 +111,21 @@ def test_releases() -> None:
     assert found("release:2.1", recorded=[run, at_end("2.1", 8)]).at == ROWS[1].applied + TICK
 
 
+def test_a_release_that_its_migrations_declare() -> None:
+    """Where none of that name was recorded."""
+    first, *_, newest = ROWS
+    declaring = made(str(first.key))
+    vars(declaring)["release"] = "1.9"
+    other = made(str(newest.key))
+    vars(other)["release"] = 2  # which is no name
+    moment = found("release:1.9", code=code(declaring, other))
+    assert moment.at == first.applied + TICK
+    assert moment.words.endswith("the last migration that declares release 1.9.")
+    assert "Known: 1.9." in refused("release:2", code=code(declaring, other))[1]
+    recorded = [at_end("1.9", 1)]
+    assert "the end of release 1.9" in found("release:1.9", recorded=recorded, code=code(declaring)).words
+
+
 def test_releases_that_are_not_there() -> None:
     known = [at_end(name, 1) for name in ("1.0", "2.150.0", "2.150.0", "2.15.1", "")]
     assert refused("release:2.150.1", recorded=known) == (

@@ -289,3 +289,10 @@ def test_one_at_a_time_is_the_same_as_all_at_once(data: st.DataObject) -> None:
         rows = [row for row in rows if str(row.key) not in found]
     assert one_by_one == at_once
     assert sorted(at_once) == sorted(names)
+
+
+def test_the_release_is_what_the_migrations_declare_if_none_was_recorded() -> None:
+    newer, older = made("a.2", "a.1"), made("a.1")
+    vars(newer)["release"], vars(older)["release"] = "2.1", "2.0"
+    assert plan(code(older, newer), recorded(late=["a.1", "a.2"]), CUT).release == "2.1"
+    assert plan(code(older, newer), recorded("a.2", late=["a.1"]), CUT).release == "2.0"

@@ -249,6 +249,15 @@ def test_what_the_run_itself_makes_again_is_no_loss() -> None:
     assert facts.asked == []
 
 
+def test_the_floor() -> None:
+    graph = [made("a.1"), made("a.2", "a.1")]
+    below = found(graph, recorded(late=["a.1", "a.2"]), choices=Choices(floor=("a.1", "b.1")))
+    assert of("W004", below) == [
+        "a.1 would be unapplied, and below it no rollback is promised: ROLLBACK['FLOOR'] says so."
+    ]
+    assert of("W004", found(graph, recorded("a.1", late=["a.2"]), choices=Choices(floor=("a.1",)))) == []
+
+
 def test_nothing_left() -> None:
     findings = found([made("a.1")], recorded(late=["a.1"]))
     assert len(of("W002", findings)) == 1
