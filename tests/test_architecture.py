@@ -26,7 +26,7 @@ ROWS = [
     {"reports"},
     {"workflow"},
     {"checks", "receivers"},
-    {"apps", "management", "web", "__main__"},
+    {"apps", "management", "web", "testing", "__main__"},
 ]
 PURE = {"errors", "history", "moments", "states", "planner", "compatibility", "safety", "checking", "reports", "legacy"}
 ONLY = {"legacy": {"errors", "moments"}}  # what a room may import, if it is less than the rows above it

@@ -62,20 +62,25 @@ def check_rollback(
 ) -> Checked:
     """Read the migrations that are new, and tell what would keep a rollback from undoing them, or what it would lose.
 
-    apps: only those of these apps. New is what the manifest of an older release lacks (since: `manifest:FILE`), what git has
-    added since a commit (base), all (everything), or else what is not applied to the database; all, if there is none.
-    baseline: a file with the findings that are known.
+    apps: only those of these apps, and these migrations, as `app.name`. New is what the manifest of an older release lacks
+    (since: `manifest:FILE`), what git has added since a commit (base), all (everything), or else what is not applied to the
+    database; all, if there is none. baseline: a file with the findings that are known. trial: also try them, on a test
+    database.
 
-    Errors: UsageError, CodeUnusable.
+    Errors: UsageError, CodeUnusable; with a trial also DatabaseUnusable, CannotApply.
     """
-    _check_apps(apps)
     accepted = checking.read_baseline(project.text_of(baseline), baseline) if baseline else None
     database = databases.get(using)
     code = code_for(database)
+    _check_named(apps, code)
     known, new_to = _known(code, database, since=since, base=base, everything=everything)
     names = _names(database)
     plan = _plan(code, known, names)
-    chosen = {step.key for step in plan.steps if step.key not in known and (not apps or step.key.app in apps)}
+    chosen = {
+        step.key
+        for step in plan.steps
+        if step.key not in known and (not apps or {step.key.app, str(step.key)} & {*apps})
+    }
     looked = _looked(plan, chosen, names)
     tried = _tried(plan, looked, using, trial) if trial and looked else {}
     found = [finding for each in looked for finding in (*checking.read_through(each), *tried.get(each.step.key, ()))]
@@ -119,13 +124,15 @@ def _touches(looked: Looked, table: str) -> bool:
     return any(table in (effect.table, effect.touches, effect.renamed_to) for effect in looked.step.effects)
 
 
-def _check_apps(apps: Collection[str]) -> None:
+def _check_named(names: Collection[str], code: Code) -> None:
     labels = [config.label for config in installed.get_app_configs()]
-    for app in apps:
-        if app not in labels:
-            near = difflib.get_close_matches(app, labels, n=3, cutoff=0.3)
+    migrations = list(map(str, code.migrations))
+    for name in names:
+        known, what = (migrations, "migration") if "." in name else (labels, "app")
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=3, cutoff=0.3)
             hint = f"Did you mean {' or '.join(near)}?" if near else "Give the label of an app in INSTALLED_APPS."
-            raise UsageError(f"There is no app '{shown(app)}'.", hint=hint)
+            raise UsageError(f"There is no {what} '{shown(name)}'.", hint=hint)
 
 
 def _known(

@@ -23,7 +23,9 @@ class Command(RollbackCommand):
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("apps", nargs="*", metavar="APP", help="Only the migrations of these apps.")
+        parser.add_argument(
+            "apps", nargs="*", metavar="APP[.NAME]", help="Only the migrations of these apps, or these."
+        )
         new = parser.add_mutually_exclusive_group()
         new.add_argument(
             "--since",
