@@ -11,8 +11,8 @@ from urllib.parse import quote
 from rollback_app.checking import Finding, Severity
 
 from .base import Line, Paint, Report, number_of
+from .findings import PAGES, page_of
 
-PAGES = "https://github.com/rollback-app/rollback-app/blob/main/docs/reference/findings"
 _STYLES = {Severity.ERROR: "ERROR", Severity.WARNING: "WARNING"}
 
 
@@ -24,6 +24,8 @@ def of_check(checked: Sequence[str], findings: Sequence[Finding], new_to: str, a
         if place != (place := f"{finding.file}:{finding.line}"):
             lines += [Line(), Line(place, whole=True)]
         lines += of_finding(finding)
+    if findings:
+        lines += [Line(), *page_of(finding.id for finding in findings)]
     data = {
         "checked": list(checked),
         "new_to": new_to,

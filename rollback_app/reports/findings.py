@@ -15,6 +15,7 @@ _BADGES = {
 }
 CONSENT = {"rollback.W002", "rollback.W003", "rollback.W004"}  # nothing is lost, and yet it needs consent
 SHOWN = 3  # of one kind
+PAGES = "https://github.com/rollback-app/rollback-app/blob/main/docs/reference/findings"
 
 
 def badge(finding: Finding) -> tuple[str, str]:
@@ -38,6 +39,14 @@ def findings(found: Iterable[Finding], *, in_full: bool) -> Iterator[Line]:
                 hints.add(finding.hint)
         if len(shown) < len(alike):
             yield Line(f"{word} ... and {len(alike) - len(shown)} more of this kind, see -v 2 [{id}]", style, 4)
+
+
+def page_of(ids: Iterable[str]) -> Iterator[Line]:
+    """Where findings of these ids are explained."""
+    names = {id.removeprefix("rollback.") for id in ids}
+    if names:
+        yield Line(f"What {'it means' if len(names) == 1 else 'they mean'}, and what to do:")
+        yield Line(f"  {PAGES}/{names.pop() if len(names) == 1 else 'index'}.md", whole=True)
 
 
 def _text(finding: Finding) -> str:

@@ -16,7 +16,7 @@ from .backup import first_data
 from .base import Line, Report, local, number_of, stamp
 from .compatibility import data as verdict_data
 from .compatibility import of_older
-from .findings import findings
+from .findings import findings, page_of
 from .kept import back_data, something, to_keep_data
 from .recorded import plan_data, plan_lines
 from .steps import steps
@@ -67,6 +67,7 @@ def _lines(preview: Preview, in_full: bool) -> Iterator[Line]:
     if rest:
         yield Line()
         yield from findings(rest, in_full=in_full)
+    yield from page_of(finding.id for finding in preview.of_level(Level.BLOCKER))
     if not plan.empty:
         yield Line()
         if preview.one_transaction:

@@ -34,7 +34,7 @@ TRANSCRIPTS = {
     "kept": ["python manage.py showkept"],
     "held": ["python manage.py migrate"],
     "forward": ["python manage.py migratehold --off", "python manage.py migrate"],
-    "blocked": ['python manage.py rollbackmigrationsafter "2024-04-08 11:00" --plan | tail -n 12'],
+    "blocked": ['python manage.py rollbackmigrationsafter "2024-04-08 11:00" --plan | tail -n 14'],
     "rubbish": [
         "python manage.py dropkept 2 --no-input",
         "python manage.py migratehold --off",

@@ -69,7 +69,9 @@ def test_what_is_found_is_told_with_its_place(bad: Path, check: Callable[..., Sa
         f"{folder}/0003_removes.py:7\n"
         "    a.0003_removes drops column a_t.n: undoing it makes the column again,\n    without its values. [rollback.C003]\n"
         "    Leave it for a later release, have migrate keep it with\n"
-        "    ROLLBACK['KEEP_DROPPED'], or say that it is intended with breaking = True on\n    the Migration class.\n"
+        "    ROLLBACK['KEEP_DROPPED'], or say that it is intended with breaking = True on\n    the Migration class.\n\n"
+        "What they mean, and what to do:\n"
+        "  https://github.com/rollback-app/rollback-app/blob/main/docs/reference/findings/index.md\n"
     )
     assert "2 findings in 2 migrations." in said.error
     assert "python manage.py checkrollback --all --write-baseline FILE" in said.error
