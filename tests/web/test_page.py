@@ -9,6 +9,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
+from dj_control_room.registry import PanelRegistry
 from django.conf import settings as django_settings
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AnonymousUser, Permission
@@ -22,6 +23,7 @@ from django.urls import reverse
 
 from example_project import settings_page
 from rollback_app.web import access, views
+from rollback_app.web.panel import Panel
 from tests.support.commands import call
 from tests.support.databases import Database, ask
 from tests.support.history import deploy, rows
@@ -225,3 +227,13 @@ def test_requests_that_are_transactions(database: Database, site: Project) -> No
     request.user = get_user_model()(username="guest", is_active=False, is_staff=True)
     with pytest.raises(PermissionDenied):
         views.overview(request)
+
+
+def test_dj_control_room_finds_it(site: Project) -> None:
+    """By its entry point."""
+    registry = PanelRegistry()
+    registry.autodiscover()
+    panel = registry.get_panel("rollback_app")
+    assert isinstance(panel, Panel)
+    assert panel.get_config() is None
+    assert reverse(f"{panel.app_name}:{panel.get_url_name()}") == "/admin/rollbacks/"
