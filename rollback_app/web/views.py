@@ -27,7 +27,7 @@ from .access import only_looking, within
 PAGE = 20  # deployments
 NEWEST = 10  # rollbacks
 SECONDS = 10.0  # for a page; and for a single statement, where the database has such a limit
-TIMEOUTS = Timeouts(lock=1, statement=SECONDS)
+TIMEOUTS = Timeouts(statement=SECONDS)
 
 
 @only_looking
@@ -45,6 +45,8 @@ def overview(request: HttpRequest, alias: str = DEFAULT_DB_ALIAS) -> HttpRespons
     except RollbackError as error:
         return _failed(request, error, found)
     pages = max(1, -(-listing.total // PAGE))
+    if number > pages:
+        raise Http404
     found |= {"engine": listing.title, "number": number, "pages": pages}
     found |= {"newer": number - 1, "older": number + 1 if number < pages else 0}
     return _answer(request, "overview", found)
@@ -119,8 +121,8 @@ def _check(alias: str) -> None:
 
 
 def _page(request: HttpRequest) -> int:
-    given = request.GET.get("page", "1")
-    return min(int(given), 10_000) if given.isascii() and given.isdigit() and int(given[:6]) else 1
+    given = request.GET.get("page", "1")[:6]
+    return max(1, int(given)) if given.isascii() and given.isdigit() else 1
 
 
 def _databases(alias: str) -> list[tuple[str, str, bool]]:

@@ -124,7 +124,9 @@ def test_many_deployments_have_pages(database: Database, site: Project) -> None:
     assert ("Older" in last, "Newer" in last) == (False, True)
     for page in ("0", "-1", "x", "²", ""):
         assert "Page 1 of 3" in see(views.overview, f"/?page={page}", "default")
-    assert "Page 10000 of 3" in see(views.overview, "/?page=99999999999", "default")
+    for page in ("4", "9" * 5000):
+        with pytest.raises(Http404):
+            see(views.overview, f"/?page={page}", "default")
 
 
 @pytest.mark.parametrize("moment", ["", "last", "manifest:/etc/passwd", "manifest:-", "2024-05-02", "2024-05-02 10:00"])
