@@ -7,7 +7,7 @@ from dataclasses import replace
 from rollback_app import reports
 from rollback_app.compatibility import Verdict
 from rollback_app.planner import plan
-from rollback_app.safety import Defined, Preview, RecordedObjects
+from rollback_app.safety import BackupFirst, Defined, Preview, RecordedObjects
 from tests.support import plans
 from tests.support.plain import CUT, NOON, code, made, recorded
 
@@ -36,6 +36,13 @@ def test_views_that_come_back() -> None:
 def test_a_verdict_that_is_not_known() -> None:
     text = said(replace(plans.preview(2), verdict=Verdict(unclear="KeyError: x")))
     assert "\nWhether the older release would run without it is not known: KeyError: x.\n" in text
+
+
+def test_a_run_that_takes_a_backup_needs_no_line_for_one() -> None:
+    preview = replace(plans.preview(2), backup=BackupFirst("django-dbbackup"))
+    assert "- [ ] The run takes a backup first, by django-dbbackup: know how to restore it.\n" in said(preview)
+    assert preview.backup_line not in said(preview)
+    assert preview.backup_line in said(plans.preview(2))
 
 
 def test_nothing_was_ever_applied() -> None:
