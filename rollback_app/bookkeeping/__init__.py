@@ -9,18 +9,18 @@ from rollback_app.safety import table_of
 from .deployments import LONGEST, Recorder, add_deployment, recorded_deployments
 from .deployments import TABLE as DEPLOYMENTS_TABLE
 from .holds import TABLE as HOLDS_TABLE
-from .holds import add_hold, holds, lift_holds
+from .holds import HoldEntry, add_hold, holds, lift_holds
 from .kept import TABLE as KEPT_TABLE
-from .kept import Catalogue
+from .kept import Catalogue, KeptEntry
 from .objects import OBJECTS as OBJECTS_TABLE
 from .objects import SNAPSHOTS as SNAPSHOTS_TABLE
 from .objects import record_objects, recorded_objects
 from .packages import TABLE as PACKAGES_TABLE
 from .packages import add_package, stored_packages
 from .runs import TABLE as RUNS_TABLE
-from .runs import Journal
-from .scripts import stamp
-from .tables import Unreadable
+from .runs import Journal, RunEntry
+from .scripts import Written, stamps
+from .tables import Table, Unreadable
 
 __all__ = [
     "DEPLOYMENTS_TABLE",
@@ -32,9 +32,14 @@ __all__ = [
     "RUNS_TABLE",
     "SNAPSHOTS_TABLE",
     "Catalogue",
+    "HoldEntry",
     "Journal",
+    "KeptEntry",
     "Recorder",
+    "RunEntry",
+    "Table",
     "Unreadable",
+    "Written",
     "add_deployment",
     "add_hold",
     "add_package",
@@ -43,7 +48,7 @@ __all__ = [
     "record_objects",
     "recorded_deployments",
     "recorded_objects",
-    "stamp",
+    "stamps",
     "stored_packages",
     "table_of",
 ]

@@ -42,9 +42,11 @@ def holds(database: Database) -> list[Hold]:
     return [hold for hold in Table(database, HoldEntry).read(_hold) if hold]
 
 
-def add_hold(database: Database, source: HoldSource, reason: str, migrations: Iterable[Key] = ()) -> int:
-    """The number of the hold. Errors: those of Django's database layer."""
-    return Table(database, HoldEntry).add(
+def add_hold(
+    database: Database, source: HoldSource, reason: str, migrations: Iterable[Key] = (), table: Table | None = None
+) -> int:
+    """The number of the hold. table: where it is written. Errors: those of Django's database layer."""
+    return (table or Table(database, HoldEntry)).add(
         since=now(),
         operator=operator(),
         host=socket.gethostname(),

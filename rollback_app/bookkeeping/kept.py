@@ -58,9 +58,10 @@ class KeptEntry(models.Model):
 class Catalogue:
     """The catalogue of one database. Reading needs no table; writing raises the errors of Django's database layer."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, entries: Table | None = None) -> None:
+        """entries: where they are written."""
         self.database = database
-        self._entries = Table(database, KeptEntry)
+        self._entries = entries or Table(database, KeptEntry)
 
     def entries(self) -> list[Kept]:
         """All of them, newest first. What was copied counts as kept once its source is gone, also if the run was killed before it

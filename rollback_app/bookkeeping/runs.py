@@ -72,9 +72,10 @@ class RunEntry(models.Model):
 class Journal:
     """The journal of one database. Reading needs no table; writing raises the errors of Django's database layer."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, runs: Table | None = None) -> None:
+        """runs: where it is written."""
         self.database = database
-        self.runs = Table(database, RunEntry, seldom=["state"])
+        self.runs = runs or Table(database, RunEntry, seldom=["state"])
         self.number = 0
         self.began = 0.0
         self.in_doubt_before = 0  # the number of the first statement done that ends the doubt of an earlier run

@@ -10,7 +10,7 @@ Nothing here sends a signal of a model or asks a router.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import Any, TypeVar
@@ -154,14 +154,20 @@ class Table:
             self._all.filter(pk=number)._raw_delete(self._alias)  # noqa: SLF001  # Django's own way
 
     def _bring_up_to_date(self) -> None:
+        editor = self.database.connection.schema_editor()
+        for sql, params in self.changes():
+            editor.execute(sql, params)
+
+    def changes(self) -> Iterator[tuple[str, Any]]:
+        """What makes the table, or brings it up to date."""
         # Not as a context: on SQLite that looks through all rows of the file for some that point nowhere, fails on those that
         # were there before, and enforces foreign keys again, which a run has switched off.
         editor = self.database.connection.schema_editor()
         if not self._exists():
-            editor.execute(*editor.table_sql(self.model))
+            yield editor.table_sql(self.model)
             return
         for field in self._missing().values():
             # Not `add_field`, which makes the table anew on SQLite, and drops the default.
             definition, params = editor.column_sql(self.model, field, include_default=True)
             table, column = editor.quote_name(self.name), editor.quote_name(field.name)
-            editor.execute(f"ALTER TABLE {table} ADD COLUMN {column} {definition}", params)
+            yield f"ALTER TABLE {table} ADD COLUMN {column} {definition}", params

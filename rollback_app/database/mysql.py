@@ -190,12 +190,12 @@ class MySQL(Database):
                 "SELECT concat('connection ', used.id, coalesce(concat(' of ', p.user, ', from ', p.host), ''))"
                 " FROM (SELECT IS_USED_LOCK(%s) id) used LEFT JOIN information_schema.processlist p ON p.id = used.id"
                 " WHERE used.id <> connection_id()",
-                [self._lock_name],
+                [self.lock_name],
             )
             return next((str(row[0]) for row in cursor.fetchall()), None)
 
     @property
-    def _lock_name(self) -> str:
+    def lock_name(self) -> str:
         return f"rollback_app.{self.connection.settings_dict['NAME']}"[:64]
 
     @contextmanager
@@ -220,7 +220,7 @@ class MySQL(Database):
     @contextmanager
     def _named_lock(self) -> Iterator[None]:
         with self.connection.cursor() as cursor:
-            cursor.execute("SELECT GET_LOCK(%s, %s)", [self._lock_name, self.timeouts.lock])
+            cursor.execute("SELECT GET_LOCK(%s, %s)", [self.lock_name, self.timeouts.lock])
             (got,) = cursor.fetchone()
         if not got:
             raise self.held(self.rollback_under_way() or "", by_rollback=True)
@@ -229,7 +229,7 @@ class MySQL(Database):
         finally:
             # A lost connection has released the lock itself.
             with suppress(DatabaseError, InterfaceError), self.connection.cursor() as cursor:
-                cursor.execute("SELECT RELEASE_LOCK(%s)", [self._lock_name])
+                cursor.execute("SELECT RELEASE_LOCK(%s)", [self.lock_name])
 
     def others(self) -> str:
         with self.connection.cursor() as cursor:

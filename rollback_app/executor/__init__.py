@@ -1,7 +1,8 @@
 """Unapplies a plan: in one transaction, or step by step with a note of each operation. Also rehearses, and verifies."""
 
+from .collecting import Collected, CollectedStep, collect
 from .failures import NotAsExpected, StepFailed
-from .progress import Bookmark, Done, Keeper, Progress
+from .progress import AFTER, BEFORE, KEEPS, NOTES, RECORDS, Bookmark, Done, Keeper, Progress
 from .recording import Beside, Sent
 from .rehearsal import Rehearsal, Rehearsed, rehearse
 from .retries import Retries
@@ -10,8 +11,15 @@ from .steps import backwards, forwards, new_editor, plain_twin
 from .verification import differences, names_in
 
 __all__ = [
+    "AFTER",
+    "BEFORE",
+    "KEEPS",
+    "NOTES",
+    "RECORDS",
     "Beside",
     "Bookmark",
+    "Collected",
+    "CollectedStep",
     "Done",
     "Keeper",
     "NotAsExpected",
@@ -23,6 +31,7 @@ __all__ = [
     "Sent",
     "StepFailed",
     "backwards",
+    "collect",
     "differences",
     "forwards",
     "names_in",

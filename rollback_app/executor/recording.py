@@ -13,7 +13,7 @@ from django.db.migrations.operations import RunPython, RunSQL
 from django.db.migrations.operations.base import Operation
 
 from rollback_app.bookkeeping import KEPT_TABLE, OBJECTS_TABLE, SNAPSHOTS_TABLE
-from rollback_app.database import Database, Numbers, dialect
+from rollback_app.database import Database, dialect
 from rollback_app.planner import Step
 from rollback_app.safety import Comparison
 from rollback_app.states import acts_as
@@ -66,8 +66,8 @@ _FROM = re.compile(r"\bFROM\b", re.IGNORECASE)
 class Recorder(Progress):
     """Writes down the statements that are sent, and hands on what is told."""
 
-    def __init__(self, database: Database, inner: Progress, moved: Callable[[], Sequence[Numbers]]) -> None:
-        """moved: gives what has given numbers since it was last asked, and that is no part of a transaction."""
+    def __init__(self, database: Database, inner: Progress, moved: Callable[[], Sequence[str]]) -> None:
+        """moved: the statements that put what gives numbers where it stands, as far as that is no part of a transaction."""
         self.inner, self.moved = inner, moved
         self.shows_sql = inner.shows_sql
         self.dialect = dialect(database)
@@ -117,8 +117,9 @@ class Recorder(Progress):
             if word.startswith("ROLLBACK"):
                 del self.sent[self.marks[places[-1]][1] :]
                 if self.part:  # else it is of the verification
-                    standing = map(self.dialect.standing, self.moved())
-                    self.sent += [Sent(self.part, each, self.doing, self._is_code(), reads=True) for each in standing]
+                    self.sent += [
+                        Sent(self.part, each, self.doing, self._is_code(), reads=True) for each in self.moved()
+                    ]
             del self.marks[places[-1] + word.startswith("ROLLBACK") :]
 
     def undoing(self, operation: Operation | None) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from django.db import transaction
 from django.db.utils import InterfaceError, OperationalError, ProgrammingError
 
-from rollback_app.database import Database, Numbers, first_line
+from rollback_app.database import Database, Numbers, dialect, first_line
 from rollback_app.planner import Plan, Step
 from rollback_app.safety import Comparison
 
@@ -114,8 +114,8 @@ class _NumbersOfTables:
             cursor.execute("SELECT name, seq FROM sqlite_sequence" if cursor.fetchone() else "SELECT 1, 1 WHERE false")
             return dict(cursor.fetchall())
 
-    def moved(self) -> list[Numbers]:
-        """Since it was last asked: what is taken back has not."""
+    def moved(self) -> list[str]:
+        """The statements that put what gives numbers where it stands, of what has given some since this was last asked."""
         return []
 
     def read_locks(self) -> None:
@@ -154,6 +154,7 @@ JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum = d.refobjsubid
 WHERE q.seqincrement > 0 AND s.relpersistence <> 't'
     AND CASE s.relkind WHEN 'S' THEN has_sequence_privilege(s.oid, 'SELECT') ELSE false END
 """
+_SET = "SELECT setval(%s::regclass, %s, %s)"
 _OLDEST = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
 _NOW = "SELECT pg_current_xact_id()::text::bigint"
 
@@ -183,7 +184,7 @@ class _Traces:
     """Locks are read before they are gone; and numbers that sequences gave are no part of a transaction."""
 
     def __init__(self, database: Database) -> None:
-        self._database = database
+        self._database, self._dialect = database, dialect(database)
         self._tables = dict(self._ask(_TABLES))
         # Of all transactions that are open now or will be. What they write counts as written meanwhile.
         ((self._oldest,),) = self._ask(_OLDEST)
@@ -208,9 +209,13 @@ class _Traces:
             found.update({some[place]: _Place(number, given=False) for place, number in numbers})
         return found
 
-    def moved(self) -> list[Numbers]:
+    def moved(self) -> list[str]:
         before, self._seen = self._seen, self._read_counters()
-        return [_numbers(counter, place) for counter, place in self._seen.items() if place != before.get(counter)]
+        return [
+            self._dialect.composed(_SET, [counter.name, place.number, place.given])
+            for counter, place in self._seen.items()
+            if place != before.get(counter)
+        ]
 
     def read_locks(self) -> None:
         held: dict[str, set[str]] = {}
@@ -247,7 +252,7 @@ class _Traces:
                 )
                 if taken:
                     return [f"Somebody else has written to {counter.table} meanwhile: its numbers go on from there."]
-                self._ask("SELECT setval(%s::regclass, %s, %s)", counter.name, place.number, place.given)
+                self._ask(_SET, counter.name, place.number, place.given)
         except (OperationalError, ProgrammingError) as error:
             return [f"The next number of {counter.table} could not be set back: {first_line(error)}"]
         return []

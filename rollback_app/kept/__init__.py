@@ -7,6 +7,7 @@ from .keep import Keeper
 from .objects import make_again
 from .put_back import put_back
 from .recorded import BringsBack
+from .scripts import KeptInScript
 from .store import drop, look, waiting
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "BringsBack",
     "Copies",
     "Keeper",
+    "KeptInScript",
     "drop",
     "left_behind",
     "look",

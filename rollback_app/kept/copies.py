@@ -61,7 +61,7 @@ class Copies:
             copied = self._execute(f"CREATE TABLE {made} AS SELECT {listed} {rows}")
         if copied < 0:  # SQLite does not tell of a table that it makes
             copied = self._fetch(f"SELECT count(*) FROM {made}")
-        self._database.comment(table_of(number), _COMMENT.format(number, number))
+        self._database.comment(table_of(number), comment_of(number))
         wanted = self._fetch(f"SELECT count(*) {rows}", params)
         if copied != wanted:
             raise NotKept(
@@ -137,6 +137,11 @@ class Copies:
         with self._connection.cursor() as cursor:
             cursor.execute(sql, params or None)
             return int(cursor.fetchone()[0])
+
+
+def comment_of(number: int) -> str:
+    """What is said in the database of the copy of this number."""
+    return _COMMENT.format(number, number)
 
 
 def written_to(source: str, migration: str) -> NotKept:

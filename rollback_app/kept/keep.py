@@ -182,7 +182,7 @@ class Keeper:
             "column": thing.column,
             "name": thing.name,
             "key": there.key,
-            "columns": _columns(thing, there, columns),
+            "columns": columns_of(thing, there, columns),
             "put_back": thing.put_back,
             "about": thing.about,
             "by_migrate": self._by_migrate,
@@ -207,7 +207,7 @@ class Keeper:
             self._catalogue.forget(number)
 
 
-def _columns(thing: ToKeep, there: Shape, names: Sequence[str]) -> list[tuple[str, str]]:
+def columns_of(thing: ToKeep, there: Shape, names: Sequence[str]) -> list[tuple[str, str]]:
     """Of the kept table, with their types."""
     found = [(each.name, each.type) for each in there.columns if each.name in names]
     return found + [(BECAME, kind) for name, kind in found if thing.kind is KeptKind.VALUES and name == thing.column]

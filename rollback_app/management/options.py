@@ -202,6 +202,13 @@ def _before(group: _ArgumentGroup) -> None:
         "a page, sql for a script that does all of it (the last four change nothing).",
     )
 
+    group.add_argument(
+        "--no-run",
+        action="store_false",
+        dest="run",
+        help="With --format sql: collect the script without running anything, and without a lock. Refused if a step is code.",
+    )
+
 
 def _keep(group: _ArgumentGroup) -> None:
     group.add_argument(
@@ -360,6 +367,8 @@ def check(options: dict[str, Any]) -> None:
             f"--format {options['format']} changes nothing, so it cannot rehearse.",
             hint=f"Leave out --rehearse, or --format {options['format']}.",
         )
+    if not options["run"] and options["format"] != "sql":
+        raise UsageError("--no-run is about scripts.", hint="Add --format sql, or leave out --no-run.")
     if options["format"] == "sql" and len(databases(options)) > 1:
         raise UsageError("A script is for one database.", hint="Make one for each: name one with --database.")
     if options["format"] == "sql" and options["step_by_step"]:

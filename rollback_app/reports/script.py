@@ -51,23 +51,27 @@ def of_script(
     statements: Sequence[Statement],
     closing: Sequence[str],
     comparison: Comparison | None,
+    *,
+    collected: bool = False,
 ) -> Report:
     """command: the line that makes this script. made_with: name and version of this app. program: the line that runs it. opening,
-    closing: what stands around the statements."""
+    closing: what stands around the statements. collected: was nothing done to make it?"""
     lines = [
-        *_header(preview, command, made_with, program, code=any(each.by_code for each in statements)),
+        *_header(preview, command, made_with, program),
+        *(_how_collected() if collected else ()),
+        *(_of_this_data() if any(each.by_code for each in statements) else ()),
         "",
         *_comment("Stops at the first error, takes the lock of a rollback, and checks that the database is as it was."),
         *opening,
         *_parts(preview, statements),
         "",
-        *_verification(comparison),
+        *(_no_verification() if collected else _verification(comparison)),
         *closing,
     ]
     return Report((), script=tuple(lines))
 
 
-def _header(preview: Preview, command: str, made_with: str, program: str, *, code: bool) -> Iterator[str]:
+def _header(preview: Preview, command: str, made_with: str, program: str) -> Iterator[str]:
     plan, moment = preview.plan, preview.moment
     facts = {
         "Back to": moment.words or moment.describe(preview.now),
@@ -87,12 +91,27 @@ def _header(preview: Preview, command: str, made_with: str, program: str, *, cod
         yield from _comment(line.text)
     for finding in preview.of_level(Level.LOSS):
         yield from _comment(f"  LOST {finding.about} {finding.text} [{finding.id}]".replace("  LOST  ", "  LOST "))
-    yield from _comment("One transaction: everything is undone, or nothing is changed.")
-    if code:
+    if preview.one_transaction:
+        yield from _comment("One transaction: everything is undone, or nothing is changed.")
+    else:
         yield from _comment(
-            "What Python code has sent is data of this very database, as it was when this was made. Stop the application"
-            " before you make the script, and until you have run it.",
+            "No transaction: each statement is committed by itself. If it fails half-way, the command, without --format sql,"
+            " goes on where it stopped."
         )
+
+
+def _how_collected() -> Iterator[str]:
+    yield from _comment(
+        "Nothing was run to make this. What receivers of pre_migrate and post_migrate do is not in it: the older release's next"
+        " migrate runs its own."
+    )
+
+
+def _of_this_data() -> Iterator[str]:
+    yield from _comment(
+        "What Python code has sent is data of this very database, as it was when this was made. Stop the application before you"
+        " make the script, and until you have run it."
+    )
 
 
 def _parts(preview: Preview, statements: Iterable[Statement]) -> Iterator[str]:
@@ -123,6 +142,11 @@ def _ended(sql: str) -> str:
     if "--" in last or "/*" in last:
         return f"{text}\n;"
     return text if text.endswith(";") else f"{text};"
+
+
+def _no_verification() -> Iterator[str]:
+    yield from _comment("Nothing is verified. Afterwards, start the older release and run:")
+    yield "--   python manage.py checkschema"
 
 
 def _verification(comparison: Comparison | None) -> Iterator[str]:

@@ -20,6 +20,7 @@ from rollback_app.kept import Copies
 from rollback_app.planner import Step
 from rollback_app.safety import Comparison, KeptKind, Preview, Refused, table_of
 
+from .collected import Collecting
 from .run import Ends, Keeper, add_hold, begin, keeper_of, named_in, plan_again, state_before
 
 
@@ -27,13 +28,15 @@ from .run import Ends, Keeper, add_hold, begin, keeper_of, named_in, plan_again,
 class Script:
     """What a run would send, in its order, and what stands around it. program: the line that runs the script of a file. opening:
     what takes the lock, and stops unless the database is as it was. closing: what commits. comparison: how the tables were
-    verified; None if they were not."""
+    verified; None if they were not. collected: was nothing done to make it? stops: why it ends before the plan does, in words."""
 
     program: str
     opening: tuple[str, ...]
     sent: tuple[Sent, ...]
     closing: tuple[str, ...]
-    comparison: Comparison | None
+    comparison: Comparison | None = None
+    collected: bool = False
+    stops: str = ""
 
 
 class _Noting(Ends):
@@ -71,7 +74,9 @@ class _Noting(Ends):
         kept = {each.number: each.kind for each in self._keeper.kept}
         copies = [(number, table_of(number)) for number, kind in kept.items() if kind is not KeptKind.OBJECT]
         dialect = databases.dialect(self._database)
-        bookkeeping.stamp(dialect, self._journal.number, self.held, kept, copies)
+        with self._database.connection.cursor() as cursor:
+            for statement in bookkeeping.stamps(dialect, self._journal.number, self.held, kept, copies):
+                cursor.execute(statement)
 
 
 def script(
@@ -84,16 +89,20 @@ def script(
     command: str = "",
     verify: bool = True,
     hold: bool = False,
+    run: bool = True,
 ) -> Script:
-    """The script that does what `roll_back` would do, made by doing it and taking it back. Needs no consent. file: what the
-    script will be called. The others: as for `roll_back`.
+    """The script that does what `roll_back` would do, made by doing it and taking it back; where that cannot be, or shall not
+    (run: False), its statements are collected. Needs no consent. file: what the script will be called. The others: as for
+    `roll_back`.
 
     Errors: Refused, if something blocks, if what is done could not be taken back, or if no script can do it; Locked; StepFailed.
     """
     safety.check_nothing_blocks([looked_at])
-    safety.check_can_be_taken_back([looked_at])
     told = progress or Progress()
     database = databases.get(looked_at.alias, timeouts or Timeouts())
+    if not (run and database.can_undo_ddl):
+        return _collected(database, looked_at, file, command if journal else None, hold=hold)
+    safety.check_can_be_taken_back([looked_at])
     keeper = keeper_of(database, looked_at, told)
     state = state_before(database, looked_at.plan)
     bookmark = _Noting(database, looked_at, keeper, told, command if journal else None, state)
@@ -116,16 +125,36 @@ def script(
     dialect = databases.dialect(database)
     for sent in rehearsal.sent:
         _check_can_do(dialect, sent)
-    words = f"Done: {len(looked_at.plan.steps)} unapplied."
     with database.reading():
         conditions = [
             dialect.same_records(looked_at.plan.basis.records),
             *_nothing_to_keep(dialect, keeper),
         ]
         opening = dialect.opening(conditions, rehearsal.numbers)
+    closing = dialect.closing(_done(looked_at))
+    return Script(dialect.program(file), tuple(opening), rehearsal.sent, tuple(closing), rehearsal.comparison)
+
+
+def _collected(database: Database, looked_at: Preview, file: str, command: str | None, *, hold: bool) -> Script:
+    dialect, state = databases.dialect(database), state_before(database, looked_at.plan)
+    with database.reading():
+        found = Collecting(database, dialect, looked_at, command, state, hold=hold)
+        opening = dialect.opening(found.conditions, ())
+    for sent in found.sent:
+        _check_can_do(dialect, sent)
     return Script(
-        dialect.program(file), tuple(opening), rehearsal.sent, tuple(dialect.closing(words)), rehearsal.comparison
+        dialect.program(file),
+        tuple(opening),
+        tuple(found.sent),
+        tuple(dialect.closing(_done(looked_at))),
+        collected=True,
+        stops=found.stops,
     )
+
+
+def _done(looked_at: Preview) -> str:
+    steps = len(looked_at.plan.steps)
+    return f"Done: {steps} migration{'' if steps == 1 else 's'} unapplied."
 
 
 def _nothing_to_keep(dialect: Dialect, keeper: Keeper) -> Iterator[Condition]:

@@ -114,7 +114,10 @@ class Command(RollbackCommand):
             command=line,
             verify=options["verify"],
             hold=options["hold"] and conf.holds(),
+            run=options["run"],
         )
+        if made.stops:
+            self.tell(f"The script stops before its end: {made.stops}. Then go on with this command itself.", "WARNING")
         statements = [
             reports.Statement(
                 each.part if isinstance(each.part, Step) else f"{each.part.doing}, {each.part.when}",
@@ -126,7 +129,15 @@ class Command(RollbackCommand):
         ]
         made_with = f"rollback_app {rollback_app.__version__}"
         report = reports.of_script(
-            preview, line, made_with, made.program, made.opening, statements, made.closing, made.comparison
+            preview,
+            line,
+            made_with,
+            made.program,
+            made.opening,
+            statements,
+            made.closing,
+            made.comparison,
+            collected=made.collected,
         )
         self._check_can_print(report)
         self.show(report, "sql")
