@@ -14,10 +14,14 @@ from tests.support.databases import Database
 class Releases:
     """The shop after its three deployments, in a database of the tests, and both releases of it."""
 
-    def __init__(self, database: Database, folder: Path) -> None:
+    def __init__(self, database: Database, folder: Path, settings: str = "") -> None:
+        """settings: more of them, for both."""
         self.folders = {"shop-2.2": folder / "shop-2.2", "shop-2.1": folder / "shop-2.1"}
         newer_code(self.folders["shop-2.2"])
         older_code(self.folders["shop-2.1"])
+        for release in self.folders.values():
+            file = release / "example_project/settings.py"
+            file.write_text(file.read_text() + settings)
         self._known_by_name(database, folder)
         self.printed(
             "shop-2.2",

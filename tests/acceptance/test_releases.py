@@ -42,6 +42,13 @@ TRANSCRIPTS = {
         ("shop-2.2", "python manage.py migrate && exec gunicorn shop.wsgi"),
         ("shop-2.1", "python manage.py migrate && python manage.py checkschema -v 0 && exec gunicorn shop.wsgi"),
     ],
+    "here": [
+        (
+            "shop-2.1",
+            "python manage.py checkschema -v 0 || python manage.py rollbackmigrationsafter here --no-input | tail -n 19",
+        ),
+        ("shop-2.1", "python manage.py checkschema && exec gunicorn shop.wsgi"),
+    ],
     "forward": [("shop-2.2", "python manage.py migratehold --off && python manage.py migrate")],
 }
 
@@ -70,6 +77,11 @@ def test_without_a_rollback(database: Database, tmp_path: Path) -> None:
 @pytest.mark.databases("sqlite")
 def test_containers(database: Database, tmp_path: Path) -> None:
     check("howto/containers.md", Releases(database, tmp_path))
+
+
+@pytest.mark.databases("sqlite")
+def test_older_image(database: Database, tmp_path: Path) -> None:
+    check("howto/older-image.md", Releases(database, tmp_path, '\nROLLBACK = {"PACKAGE": True}\n'))
 
 
 def test_each_transcript_is_used() -> None:

@@ -59,6 +59,7 @@ TRANSCRIPTS = {
         "2.1$ python manage.py rollbackmigrationsafter here --package shop-2.2.zip --no-input",
     ],
     "backup": [f"{BEFORE_2_2} --plan | head -n 9", f"{BEFORE_2_2} --no-input | tail -n 13"],
+    "no-package": ["2.1$ python manage.py rollbackmigrationsafter here --package older.json"],
     "steps": ["python manage.py rollbackmigrationsafter all: --steps 1 --plan"],
     "undo": [
         f"{BEFORE_2_2} --no-input -v 0",
@@ -185,7 +186,9 @@ def made(name: str, shop: Path, folder: Path) -> str:
     lines = ""
     for line in TRANSCRIPTS[name]:
         _prompt, there, command = line.rpartition("2.1$ ")
-        code = older_code(folder / "shop-2.1") if there else ROOT
+        code = folder / "shop-2.1" if there else ROOT
+        if not code.exists():
+            older_code(code)
         printed = shell(command, database, code)
         if command.endswith("--format json"):
             checked(printed)

@@ -18,13 +18,14 @@ if TYPE_CHECKING:
 DUMP_MYSQL = Path(__file__).with_name("dump_mysql.py")
 
 
-def program(name: str) -> str:
+def program(name: str, server: str = "postgresql") -> str:
     """Of the server's own version, where the tests have started it."""
     try:
-        beside = servers.programs("postgresql") / name
+        folder = servers.programs(server)
     except servers.ServerError:
-        beside = Path(name)
-    return str(beside) if beside.is_file() else str(shutil.which(name))
+        folder = Path()
+    places = [folder / name, folder.parent / "bin" / name]
+    return str(next((place for place in places if place.is_file()), shutil.which(name)))
 
 
 def install_dbbackup(database: Database, settings: Settings, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
@@ -34,7 +35,7 @@ def install_dbbackup(database: Database, settings: Settings, monkeypatch: pytest
 
     connectors: dict[str, dict[str, Any]] = {
         "postgresql": {"DUMP_CMD": program("pg_dump"), "RESTORE_CMD": program("pg_restore")},
-        "mariadb": {"DUMP_CMD": f"{sys.executable} {DUMP_MYSQL}", "RESTORE_CMD": "mariadb"},
+        "mariadb": {"DUMP_CMD": f"{sys.executable} {DUMP_MYSQL}", "RESTORE_CMD": program("mariadb", "mariadb")},
     }
     monkeypatch.setattr(theirs, "STORAGE", "django.core.files.storage.FileSystemStorage")
     monkeypatch.setattr(theirs, "STORAGE_OPTIONS", {"location": str(folder)})
