@@ -32,8 +32,8 @@ def _git(arguments: list[str], otherwise: str) -> str:
         ) from error
     if done.returncode:
         hint = (
-            "Give a branch, a tag or a commit, such as origin/main. A shallow clone has to fetch it first, for example: "
-            "git fetch --depth=1 origin main:refs/remotes/origin/main"
+            "Give a branch, a tag or a commit, such as origin/main. A shallow clone has to fetch it first, for example:\n"
+            "  git fetch --depth=1 origin main:refs/remotes/origin/main"
         )
         raise UsageError(otherwise, hint=hint)
     return done.stdout
