@@ -32,10 +32,11 @@ class Collecting:
         self.sent: list[Sent] = []
         self.stops = ""
         plan = looked_at.plan
-        _check(looked_at)
+        hint = "Use this command itself, without --format sql." if self._in_pieces else "Leave out --no-run."
+        _check(looked_at, hint)
         steps = list(executor.collect(database, plan))
         if steps and steps[-1].why_not and (len(steps) == 1 or not self._in_pieces):
-            raise _refused(f"undoing {steps[-1].step.key}: {steps[-1].why_not}")
+            raise _refused(f"undoing {steps[-1].step.key}: {steps[-1].why_not}", hint)
         self._journal: Journal | None = None
         if command is not None:
             self._journal = Journal(database, self._written(RunEntry))
@@ -120,16 +121,13 @@ class Collecting:
         self._put(Beside(NOTES, AFTER))
 
 
-def _check(looked_at: Preview) -> None:
+def _check(looked_at: Preview, hint: str) -> None:
     """Errors: Refused, for what depends on rows, or on what is there by then."""
     if looked_at.backs:
-        raise _refused("what a migrate had kept is put back, row by row")
+        raise _refused("what a migrate had kept is put back, row by row", hint)
     if looked_at.recorded and looked_at.recorded.at and looked_at.recorded.changes:
-        raise _refused("views, functions or triggers are brought back")
+        raise _refused("views, functions or triggers are brought back", hint)
 
 
-def _refused(what: str, hint: str = "") -> Refused:
-    return Refused(
-        f"No script can be made without running it: {what}. Nothing was changed.",
-        hint=hint or "Leave out --no-run if you gave it. Else use this command itself, without --format sql.",
-    )
+def _refused(what: str, hint: str) -> Refused:
+    return Refused(f"No script can be made without running it: {what}. Nothing was changed.", hint=hint)
