@@ -57,8 +57,7 @@ def pytest_collection_modifyitems(session: pytest.Session, config: pytest.Config
     if config.option.check_rollback or config.getini("rollback_check"):
         checks = _Checks(config)
         for name, file in checks.migrations:
-            parent = _File.from_parent(session, path=file)
-            items.extend(_Item.from_parent(parent, name=check, migration=name, checks=checks) for check in CHECKS)
+            items.extend(_File.from_parent(session, path=file, migration=name, checks=checks).collect())
 
 
 class _Checks:
@@ -113,8 +112,12 @@ def _check(finding: Finding) -> str:
 class _File(pytest.File):
     """The file of a migration."""
 
+    def __init__(self, *, migration: str, checks: _Checks, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._migration, self._checks = migration, checks
+
     def collect(self) -> list[pytest.Item]:
-        return []
+        return [_Item.from_parent(self, name=check, migration=self._migration, checks=self._checks) for check in CHECKS]
 
 
 class _Found(Exception):

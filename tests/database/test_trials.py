@@ -175,6 +175,37 @@ def test_the_older_release_cannot_run(
     assert "WARNING" not in said.out
 
 
+class ElsewhereRouter:
+    """Keeps what its hints call "elsewhere" away from every database."""
+
+    def allow_migrate(self, db: str, app_label: str, **hints: Any) -> bool | None:
+        return False if hints.get("elsewhere") else None
+
+
+@pytest.mark.databases("sqlite")
+def test_what_a_router_keeps_away_is_not_run(
+    project: Project, database: Database, check: Callable[..., Said], settings: Settings
+) -> None:
+    settings.DATABASE_ROUTERS = [ElsewhereRouter()]
+    fails = "def fails(apps, schema_editor): 1 / len(apps.no_such_thing)"
+    operation = "migrations.RunPython(fails, fails, hints={'elsewhere': True})"
+    project(a={"0001_t": T, "0002_code": migration(operation, [("a", "0001_t")], before=fails)})
+    assert found(check(everything=True, format="json")) == {}
+
+
+@pytest.mark.databases("sqlite")
+def test_what_is_declared_as_not_breaking_has_to_let_the_older_release_run(
+    project: Project, database: Database, check: Callable[..., Said]
+) -> None:
+    project(a={"0001_t": T})
+    migrate(database.alias)
+    more = 'migrations.AddField("T", "m", models.IntegerField(default=1))'
+    project(a={"0001_t": T, "0002_m": migration(more, [("a", "0001_t")], breaking=False)})
+    said = check(format="json")
+    assert said.status == 1
+    assert [(each["id"], each["severity"]) for each in said.json["findings"]] == [("rollback.C020", "error")]
+
+
 @pytest.mark.databases("sqlite", "postgresql")
 def test_what_needs_no_transaction_is_tried_without_one(
     project: Project, database: Database, check: Callable[..., Said]
