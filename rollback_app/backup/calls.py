@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import tempfile
 import time
@@ -148,7 +149,7 @@ def _taken(
     alias: str, name: str, records: Collection[Key], values: Mapping[str, str], restore: str, without_file: str
 ) -> Taken:
     """Errors: BackupFailed, if it names a file that is no backup."""
-    filled = _filled(restore, {**values, "file": name})
+    filled = _filled(restore, {key: shlex.quote(value) for key, value in {**values, "file": name}.items()})
     file = Path(name)
     if not file.is_file():
         if _is_path(name):

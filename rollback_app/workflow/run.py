@@ -108,20 +108,21 @@ def roll_back(
     progress = progress or Progress()
     backups = take_all(previews, progress)
     results: list[Result] = []
-    for index, looked_at in enumerate(previews):
-        try:
-            note = _Note(command, backups.get(looked_at.alias)) if journal else None
-            attempt = partial(_run, looked_at, progress, timeouts or Timeouts(), note, verify=verify, hold=hold)
-            undone = (Locked, StepFailed) if looked_at.one_transaction else (Locked,)
-            with with_the_way_back(backups), told(looked_at, command, progress):
-                result = (retries or Retries()).run(attempt, again_after=undone)
-            results.append(replace(result, backup=backups.get(looked_at.alias)))
-        except RollbackError as error:
-            if isinstance(error, Locked):
-                tell_whose(databases.get(looked_at.alias), error)
-            if len(previews) == 1:
-                raise
-            raise Unfinished(error, results, looked_at, previews[index + 1 :]) from error
+    with with_the_way_back(backups):
+        for index, looked_at in enumerate(previews):
+            try:
+                note = _Note(command, backups.get(looked_at.alias)) if journal else None
+                attempt = partial(_run, looked_at, progress, timeouts or Timeouts(), note, verify=verify, hold=hold)
+                undone = (Locked, StepFailed) if looked_at.one_transaction else (Locked,)
+                with told(looked_at, command, progress):
+                    result = (retries or Retries()).run(attempt, again_after=undone)
+                results.append(replace(result, backup=backups.get(looked_at.alias)))
+            except RollbackError as error:
+                if isinstance(error, Locked):
+                    tell_whose(databases.get(looked_at.alias), error)
+                if len(previews) == 1:
+                    raise
+                raise Unfinished(error, results, looked_at, previews[index + 1 :]) from error
     return results
 
 

@@ -63,7 +63,7 @@ def test_a_command_and_the_file_that_it_names(shop: Database, by: Any, tmp_path:
     assert said.out.endswith(
         f"  {file}\nIf you need what was there before, this restores it:\n  {run.backup.restore}\n"
     )
-    assert run.backup.restore == f"restore-shop {shop.alias} --from {file}"
+    assert run.backup.restore == f"restore-shop {shop.alias} --from '{file}'"
 
 
 @pytest.mark.databases("postgresql")
@@ -419,8 +419,12 @@ def test_several_databases(shop: Database, other_database: Database, settings: S
     with pytest.raises(Unfinished) as caught:
         workflow.roll_back(previews, destroy_data=True)
     error: RollbackError = caught.value
-    for alias in both:
-        assert f"\nA backup of {alias} was taken before, by the command sh: it-{alias}" in error.hint
+    assert error.hint.splitlines()[1:] == [
+        f"A backup of {alias} was taken before, by the command sh: it-{alias}" for alias in both
+    ]
+    assert error.hint.splitlines()[0].endswith(
+        f"Name only the databases that are left: --database {other_database.alias}"
+    )
 
 
 def test_through_the_api(shop: Database, settings: Settings) -> None:
