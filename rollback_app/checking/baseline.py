@@ -15,11 +15,11 @@ _Known = tuple[str, str, "int | None"]
 _SCHEMA = 1
 
 
-def written(findings: Iterable[Finding]) -> str:
-    """The text of a baseline with these findings."""
+def written(findings: Iterable[Finding], known: Iterable[_Known] = ()) -> str:
+    """The text of a baseline with these findings, and those that another one knows."""
     entries = [
         {"id": id, "migration": migration, "operation": operation}
-        for id, migration, operation in sorted(map(_known, findings), key=str)
+        for id, migration, operation in sorted([*known, *map(_known, findings)], key=str)
     ]
     return json.dumps({"schema": _SCHEMA, "findings": entries}, indent=2) + "\n"
 

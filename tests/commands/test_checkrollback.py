@@ -74,7 +74,7 @@ def test_what_is_found_is_told_with_its_place(bad: Path, check: Callable[..., Sa
         "  https://github.com/rollback-app/rollback-app/blob/main/docs/reference/findings/index.md\n"
     )
     assert "2 findings in 2 migrations." in said.error
-    assert "python manage.py checkrollback --all --write-baseline FILE" in said.error
+    assert "python manage.py checkrollback --all --static --write-baseline FILE" in said.error
 
 
 @pytest.mark.databases("sqlite")
@@ -182,7 +182,7 @@ def test_new_since_a_manifest(project: Project, check: Callable[..., Said], tmp_
     said = check(since=f"manifest:{manifest}")
     assert said.status == 1
     assert "Checked 1 migration of 1 app (new to the release of" in said.out
-    assert f"checkrollback --since manifest:{manifest} --write-baseline FILE" in said.error
+    assert f"checkrollback --static --since manifest:{manifest} --write-baseline FILE" in said.error
     project(a={"0001_t": T})
     said = check(since=f"manifest:{manifest}")
     assert said.status == 0
@@ -309,6 +309,10 @@ def test_what_the_baseline_knows_is_no_finding(
     assert said.status == 1
     assert "1 finding in 1 migration." in said.error
     assert "a.0004_code cannot be undone" in said.out
+    assert f"checkrollback --all --static --baseline {baseline} --write-baseline FILE" in said.error
+    assert check(everything=True, baseline=baseline, write_baseline=baseline).status == 0
+    names = [each["migration"] for each in json.loads(Path(baseline).read_text())["findings"]]
+    assert names == ["a.0002_code", "a.0004_code", "a.0003_removes"]
 
 
 @pytest.mark.parametrize(

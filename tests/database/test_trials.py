@@ -175,6 +175,23 @@ def test_the_older_release_cannot_run(
     assert "WARNING" not in said.out
 
 
+@pytest.mark.databases("sqlite")
+def test_what_migrations_print_does_not_get_into_the_output(
+    project: Project, database: Database, check: Callable[..., Said], capsys: pytest.CaptureFixture[str]
+) -> None:
+    prints = "def prints(apps, schema_editor):\n    print('hello')\n    apps.get_model('a', 'T')\n"
+    project(
+        a={
+            "0001_t": T,
+            "0002_code": migration("migrations.RunPython(prints, prints)", [("a", "0001_t")], before=prints),
+        }
+    )
+    assert found(check(everything=True, format="json")) == {}
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert "hello" in said.err
+
+
 class ElsewhereRouter:
     """Keeps what its hints call "elsewhere" away from every database."""
 

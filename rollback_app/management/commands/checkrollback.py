@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shlex
+import sys
+from contextlib import redirect_stdout
 from typing import Any
 
 from django.core.management.base import CommandParser, no_translations
 
-from rollback_app import checking, reports, workflow
+from rollback_app import checking, project, reports, workflow
 from rollback_app.checking import Severity
 from rollback_app.errors import RollbackError, database_option
 from rollback_app.management.base import RollbackCommand, add_database
@@ -65,25 +67,29 @@ class Command(RollbackCommand):
         parser.add_argument(
             "--write-baseline",
             metavar="FILE",
-            help="Write what is found to this file, as known and accepted, and exit with 0.",
+            help="Write what is found to this file, as known and accepted, with what --baseline knows, and exit with 0.",
         )
 
     @no_translations
     def handle(self, *args: Any, **options: Any) -> None:
-        found = workflow.check_rollback(
-            options["apps"],
-            since=options["since"],
-            base=options["base"],
-            everything=options["everything"],
-            baseline=options["baseline"],
-            trial=None
-            if options["static"]
-            else workflow.Trial(options["keepdb"], compatible="compatible" in options["require"]),
-            using=options["database"],
-        )
+        with redirect_stdout(sys.stderr):  # migrations may print
+            found = workflow.check_rollback(
+                options["apps"],
+                since=options["since"],
+                base=options["base"],
+                everything=options["everything"],
+                baseline=options["baseline"],
+                trial=None
+                if options["static"]
+                else workflow.Trial(options["keepdb"], compatible="compatible" in options["require"]),
+                using=options["database"],
+            )
         if options["write_baseline"]:
-            write_whole(options["write_baseline"], checking.written_baseline(found.findings).encode())
-            self.tell(f"Wrote {number_of(len(found.findings), 'finding')} to {options['write_baseline']}.")
+            name = options["baseline"]
+            known = list(checking.read_baseline(project.text_of(name), name).elements()) if name else []
+            write_whole(options["write_baseline"], checking.written_baseline(found.findings, known).encode())
+            number = len(found.findings) + len(known)
+            self.tell(f"Wrote {number_of(number, 'finding')} to {options['write_baseline']}.")
             return
         report = reports.of_check(found.checked, found.findings, found.new_to, found.accepted)
         self.object = report.data
@@ -101,6 +107,6 @@ class Command(RollbackCommand):
 def _line(options: dict[str, Any]) -> str:
     """The command line that checks the same."""
     words = ["python", "manage.py", "checkrollback", *options["apps"]]
-    words += ["--all"] if options["everything"] else []
-    words += [word for name in ("since", "base") if options[name] for word in (f"--{name}", options[name])]
+    words += [word for name, word in (("everything", "--all"), ("static", "--static")) if options[name]]
+    words += [word for name in ("since", "base", "baseline") if options[name] for word in (f"--{name}", options[name])]
     return shlex.join(words) + database_option(options["database"])
