@@ -98,6 +98,15 @@ MORE_GOOD: dict[str, dict[str, str]] = {
         "0002_more": 'migrations.AddField("N", "y", models.IntegerField(null=True)), '
         'migrations.AddField("S", "y", models.IntegerField(null=True))',
     },
+    "code that updates rows, and a change of their table": {
+        "0001_t": f'{T}, migrations.CreateModel("C", [{ID}, ("t", models.ForeignKey("a.T", models.CASCADE))])',
+        "0002_code": migration(
+            "migrations.RunPython(saves, saves), migrations.AddField('C', 'x', models.IntegerField(null=True))",
+            [("a", "0001_t")],
+            before="def saves(apps, schema_editor):\n"
+            "    for row in apps.get_model('a', 'C').objects.using(schema_editor.connection.alias):\n        row.save()\n",
+        ),
+    },
     "a foreign key that is taken away, and declared": {
         "0001_t": f'{T}, migrations.CreateModel("C", [{ID}, ("t", models.ForeignKey("a.T", models.CASCADE, null=True))])',
         "0002_t": migration('migrations.RemoveField("C", "t")', [("a", "0001_t")], breaking=True),
