@@ -9,6 +9,8 @@ from tests import settings as tests
 
 # Wagtail's search builds its tables for the vendor of the default database, whichever it is migrating.
 DATABASES = {"default": tests.DATABASES[os.environ.get("TEST_REAL_DATABASE", "default")]}
+if "TEST_REAL_OTHER" in os.environ:  # for a copy
+    DATABASES["other"] = tests.DATABASES[os.environ["TEST_REAL_OTHER"]]
 
 OSCAR = [
     "Address",

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tests.support.databases import Database
+from tests.support.schema import OURS
 
 ROOT = Path(__file__).parents[2]
 
@@ -66,6 +67,20 @@ def test_every_boundary_is_as_it_was(database: Database, project: str) -> None:
     newest = [boundaries["4"], boundaries["3"]]
     assert [boundary["ours"] for boundary in newest] == [boundary["of django"] for boundary in newest]
     assert sum(len(statements) for boundary in newest for statements in boundary["ours"].values()) > 40
+
+
+@pytest.mark.databases("sqlite", "postgresql")
+@pytest.mark.parametrize("project", ["accounts", "publishing", "shop"])
+def test_a_script_does_what_the_command_does(
+    database: Database, other_database: Database, project: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TEST_REAL_OTHER", other_database.alias)
+    told = _told(database, project, "script")
+    assert told["statuses"] == [0, 0, 0], told["said"]
+    assert told["statements"] > 20
+    assert told["difference"] == []
+    assert [rows.keys() - OURS for rows in told["rows"]] == [set(), set()]
+    assert told["history"]
 
 
 @pytest.mark.databases("sqlite", "postgresql")
