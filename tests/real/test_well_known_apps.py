@@ -69,7 +69,7 @@ def test_every_boundary_is_as_it_was(database: Database, project: str) -> None:
     assert sum(len(statements) for boundary in newest for statements in boundary["ours"].values()) > 40
 
 
-@pytest.mark.databases("sqlite", "postgresql")
+@pytest.mark.databases("postgresql")  # whose scripts have more to say; SQLite's are tried on histories that are made up
 @pytest.mark.parametrize("project", ["accounts", "publishing", "shop"])
 def test_a_script_does_what_the_command_does(
     database: Database, other_database: Database, project: str, monkeypatch: pytest.MonkeyPatch
