@@ -1,6 +1,7 @@
 """python -m tests.real.script: rolls the newest deployment back by a script, on a copy, and by the command.
 
-Tells what differs, as JSON. TEST_REAL_PROJECT and TEST_REAL_DATABASE as for tests.real.roundtrip; TEST_REAL_OTHER: another alias, for the copy.
+Tells what differs, as JSON. TEST_REAL_PROJECT and TEST_REAL_DATABASE as for tests.real.roundtrip; TEST_REAL_OTHER:
+another alias, for the copy.
 """
 
 from __future__ import annotations
