@@ -14,7 +14,7 @@ from rollback_app.bookkeeping import Catalogue
 from rollback_app.bookkeeping.kept import KeptEntry
 from rollback_app.database import get
 from rollback_app.errors import DatabaseUnusable
-from rollback_app.executor import Keeper, StepFailed
+from rollback_app.executor import StepFailed
 from rollback_app.kept import AfterMigrate
 from rollback_app.safety import KeptKind, KeptState
 from tests.kept.test_keep import DAY_2, ask, shop
@@ -30,12 +30,6 @@ __all__ = ["shop"]
 
 def test_an_entry_tells_its_number_and_state() -> None:
     assert str(KeptEntry(pk=3, state="kept")) == "3: kept"
-
-
-def test_who_keeps_nothing_surrounds_statements_with_nothing(shop: Database) -> None:
-    (preview,) = workflow.preview(DAY_2.isoformat(), using=[shop.alias])
-    with Keeper().dropping(preview.plan.steps[0], ["DROP TABLE a_n"]):
-        assert len(ask(shop, "SELECT * FROM a_n")) == 3
 
 
 @pytest.mark.databases("postgresql")

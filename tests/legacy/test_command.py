@@ -140,7 +140,9 @@ def test_without_a_command_it_tells_the_usage() -> None:
 
 def test_the_installed_command_is_the_same(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """`rollback-app`, for pipx and uvx."""
-    (target,) = re.findall(r'^rollback-app = "(.*)"$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
+    (target,) = re.findall(
+        r'^\[project.scripts\]\nrollback-app = "(.*)"$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE
+    )
     module, _, name = target.partition(":")
     monkeypatch.setattr(sys, "argv", ["rollback-app", "legacyrollbacksql", MOMENT, "--dialect", "sqlite"])
     assert getattr(importlib.import_module(module), name)() == 0
