@@ -21,6 +21,7 @@ from tests.support.history import Key
 BOOKKEEPING = (
     "SAVEPOINT",
     "RELEASE",
+    "ROLLBACK TO SAVEPOINT",
     "SET CONSTRAINTS",
     "PRAGMA",
     "SELECT txid_current_if_assigned",
