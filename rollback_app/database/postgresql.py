@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -100,8 +101,14 @@ class PostgreSQL(Database):
 
     def _check_no_rollback(self) -> None:
         """Errors: Locked."""
-        if holders := self._with_locks(f"granted AND {_OF_A_ROLLBACK}", self._history_table):
-            raise self.held(holders, by_rollback=True)
+        holders = ""
+        # The end of a run releases the table, for which others wait, a moment before the lock that is looked at here.
+        for seconds in (0.05, 0.2, 0):
+            holders = self._with_locks(f"granted AND {_OF_A_ROLLBACK}", self._history_table)
+            if not holders:
+                return
+            time.sleep(seconds)
+        raise self.held(holders, by_rollback=True)
 
     def rollback_under_way(self) -> str | None:
         # Also one that still waits for the lock.

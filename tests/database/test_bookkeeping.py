@@ -289,6 +289,7 @@ def test_no_signals_and_no_router(shop: Database, settings: Settings) -> None:
 
 @pytest.mark.databases("sqlite")
 def test_a_database_that_cannot_be_rolled_back_is_not_recorded(shop: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    migrate(shop.alias, "a", "0001")
     monkeypatch.setattr(connections[shop.alias], "vendor", "oracle")
     recorder = bookkeeping.Recorder()
     recorder.begin(shop.alias, [(object(), False)], lambda: "1.0")  # type: ignore[list-item]
