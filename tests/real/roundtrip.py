@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter
-from contextlib import redirect_stdout
+from contextlib import redirect_stdout, suppress
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -27,6 +27,7 @@ NOT_TWICE = ("wagtailcore", "0045_assign_unlock_grouppagepermission")
 def main() -> dict[str, Any]:
     from django.db.migrations.loader import MigrationLoader
 
+    from rollback_app.executor import NotAsExpected
     from tests.real import deployments, rows
     from tests.support import history
     from tests.support.schema import data, difference, snapshot
@@ -42,7 +43,8 @@ def main() -> dict[str, Any]:
         if len(seen) == 2:
             rows.make(apps)
         if len(seen) > 2 and NOT_TWICE not in keys and not deployments.irreversible(keys):
-            forward_again[len(seen)] = roll_back_and_deploy_again(loader, keys, at)
+            with suppress(NotAsExpected):  # and nothing was changed
+                forward_again[len(seen)] = roll_back_and_deploy_again(loader, keys, at)
     final = snapshot(connection)
     boundaries = {}
     for number, (at, schema, content, recorded) in reversed(list(enumerate(seen))):
@@ -66,7 +68,7 @@ def roll_back_and_deploy_again(loader: Any, keys: Any, at: datetime) -> dict[str
     from tests.support.schema import data
 
     before = data(connection)
-    (result,) = workflow.roll_back(workflow.preview(at.isoformat()), verify=False)
+    (result,) = workflow.roll_back(workflow.preview(at.isoformat()))
     deployments.deploy("default", loader, keys, at)
     after = data(connection)
     return {

@@ -58,7 +58,7 @@ def test_every_boundary_is_as_it_was(database: Database, project: str) -> None:
     assert found == FOUND.get((project, database.vendor), [])
     assert boundaries["0"]["difference"] == []
     assert told["again"] == []
-    assert len(told["forward again"]) == (2 if project == "publishing" else 3)
+    assert len(told["forward again"]) == (2 if project == "publishing" else 3) - len(found)
     for forward in told["forward again"].values():
         assert {*forward["lost"], *forward["new"]} <= MADE_ANEW
     assert any(forward["kept"] for forward in told["forward again"].values())
