@@ -45,8 +45,9 @@ def _containers(document: dict[str, Any]) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("document", [found for _, found in DOCUMENTS if "jobs" in found])
 def test_jobs_of_ci(document: dict[str, Any]) -> None:
     for job in document["jobs"].values():
-        assert job.keys() >= {"runs-on", "steps"}
+        assert job.keys() == {"runs-on", "steps"}
         for step in job["steps"]:
+            assert step.keys() in ({"run"}, {"uses"}, {"uses", "with"})
             for line in step.get("run", "").splitlines():
                 is_known(re.sub(r"\$\{\{.*?\}\}", "x", line).split())
 

@@ -107,6 +107,8 @@ class Command(RollbackCommand):
 def _line(options: dict[str, Any]) -> str:
     """The command line that checks the same."""
     words = ["python", "manage.py", "checkrollback", *options["apps"]]
-    words += [word for name, word in (("everything", "--all"), ("static", "--static")) if options[name]]
+    switches = (("everything", "--all"), ("static", "--static"), ("keepdb", "--keepdb"))
+    words += [word for name, word in switches if options[name]]
+    words += [word for name in options["require"] for word in ("--require", name)]
     words += [word for name in ("since", "base", "baseline") if options[name] for word in (f"--{name}", options[name])]
     return shlex.join(words) + database_option(options["database"])
