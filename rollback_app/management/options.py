@@ -189,6 +189,10 @@ def _before(group: _ArgumentGroup) -> None:
         help="Refuse any plan but the one with this digest, which was looked at before. Or the name of a file that "
         "--format json --plan has printed. Repeatable, for several databases.",
     )
+    _shape(group)
+
+
+def _shape(group: _ArgumentGroup) -> None:
     group.add_argument(
         "--output",
         metavar="FILE",
@@ -201,7 +205,6 @@ def _before(group: _ArgumentGroup) -> None:
         help="text for people, json for programs, commands for the equivalent migrate commands, markdown for a ticket, html for "
         "a page, sql for a script that does all of it (the last four change nothing).",
     )
-
     group.add_argument(
         "--no-run",
         action="store_false",
