@@ -374,6 +374,10 @@ def check(options: dict[str, Any]) -> None:
         raise UsageError("--no-run is about scripts.", hint="Add --format sql, or leave out --no-run.")
     if options["format"] == "sql" and len(databases(options)) > 1:
         raise UsageError("A script is for one database.", hint="Make one for each: name one with --database.")
+    if options["format"] == "sql" and options["backup"]:
+        raise UsageError(
+            "A script takes no backup.", hint="Leave out --backup, and take one before you run the script."
+        )
     if options["format"] == "sql" and options["step_by_step"]:
         raise UsageError("A script is one transaction.", hint="Leave out --step-by-step, or --format sql.")
 

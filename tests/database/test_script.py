@@ -420,6 +420,15 @@ def test_options_that_do_not_go_with_it(shop: Database) -> None:
     assert (said.status, said.out) == (2, "")
     assert "A script is for one database." in said.error
     assert made(shop, DAY_2, rehearse=True).status == 2
+    assert "A script takes no backup." in made(shop, DAY_2, backup=True).error
+
+
+@transactional
+def test_the_backup_that_a_run_would_take_is_no_part_of_it(shop: Database, settings: Any) -> None:
+    settings.ROLLBACK = {**settings.ROLLBACK, "BACKUP": ["false"]}
+    said = made(shop, DAY_2)
+    assert said.status == 0, said.all
+    assert "Takes a backup" not in said.out
 
 
 @transactional

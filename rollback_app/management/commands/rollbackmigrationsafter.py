@@ -69,7 +69,7 @@ class Command(RollbackCommand):
             puts_back=options["format"] != "commands",  # which are those of `migrate`
             reason=options["reason"],
             package=given.package(options),
-            backup=False if options["rehearse"] or options["format"] == "commands" else options["backup"],
+            backup=False if options["rehearse"] or options["format"] in ("commands", "sql") else options["backup"],
         )
         return self._retries(options).run(look)
 
