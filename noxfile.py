@@ -28,7 +28,7 @@ WITHOUT_BROWSER = {"TEST_BROWSER": ""}
 @nox.session
 @nox.parametrize("python,django", [(python, django) for django, pythons in MATRIX.items() for python in pythons])
 def tests(session: nox.Session, django: str) -> None:
-    session.install("-e", ".[tests]")
+    session.install("-e", ".[tests,pgschemas]" if django == "5.2" else ".[tests]")
     # On its own, because one of the well-known apps of tests/real declares an upper bound that it does not need.
     session.install(f"django~={django}.0")
     session.run("pytest", "-n", "2", *session.posargs, env=WITHOUT_BROWSER)
