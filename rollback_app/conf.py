@@ -13,6 +13,7 @@ from django.utils.module_loading import import_string
 KEYS = (
     "BACKUP",
     "DECLARED",
+    "FLEET",
     "FLOOR",
     "HOLD",
     "KEEP_AT_MOST",
@@ -185,15 +186,25 @@ def declared() -> dict[str, dict[str, Any]]:
 
 def seed() -> Any:
     """The project's own function that makes rows for `checkrollback`; None, if there is none. Errors: ImproperlyConfigured."""
-    found = _settings().get("SEED")
+    return _function("SEED")
+
+
+def fleet() -> Any:
+    """The function that yields the members of the fleet; None, if there is none. Errors: ImproperlyConfigured."""
+    return _function("FLEET")
+
+
+def _function(key: str) -> Any:
+    """Errors: ImproperlyConfigured."""
+    found = _settings().get(key)
     try:
         found = import_string(found) if isinstance(found, str) else found
     # The module is the project's, and may raise anything.
     except Exception as error:
-        raise ImproperlyConfigured(f"ROLLBACK['SEED'] fails: {type(error).__name__}: {error}") from error
+        raise ImproperlyConfigured(f"ROLLBACK['{key}'] fails: {type(error).__name__}: {error}") from error
     if found is None or callable(found):
         return found
-    raise ImproperlyConfigured(f"ROLLBACK['SEED'] must be a callable or its dotted path, not {type(found).__name__}.")
+    raise ImproperlyConfigured(f"ROLLBACK['{key}'] must be a callable or its dotted path, not {type(found).__name__}.")
 
 
 def _reverse_problems(found: Any) -> list[str]:

@@ -25,6 +25,7 @@ ROWS = [
     {"trials"},
     {"reports"},
     {"workflow"},
+    {"fleets"},
     {"checks", "receivers"},
     {"apps", "management", "web", "testing", "__main__"},
 ]

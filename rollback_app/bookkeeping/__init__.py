@@ -8,6 +8,7 @@ from rollback_app.safety import table_of
 
 from .deployments import LONGEST, Recorder, add_deployment, recorded_deployments
 from .deployments import TABLE as DEPLOYMENTS_TABLE
+from .fleets import Fleets
 from .holds import TABLE as HOLDS_TABLE
 from .holds import HoldEntry, add_hold, holds, lift_holds
 from .kept import TABLE as KEPT_TABLE
@@ -32,6 +33,7 @@ __all__ = [
     "RUNS_TABLE",
     "SNAPSHOTS_TABLE",
     "Catalogue",
+    "Fleets",
     "HoldEntry",
     "Journal",
     "KeptEntry",

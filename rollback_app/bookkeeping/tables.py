@@ -124,6 +124,11 @@ class Table:
                 raise Unreadable(f"it has another shape: there is no column {name}")
         return {name: self._fields[name] for name in self._fields if name in missing}
 
+    def rows(self, **only: Any) -> models.QuerySet[Any]:
+        """The rows that have these values, to be read and changed as Django does. The table must be there, and as we make it."""
+        found: models.QuerySet[Any] = self._all.filter(**only)
+        return found
+
     # Writing: the errors are those of Django's database layer
 
     def add(self, **values: Any) -> int:
@@ -165,6 +170,8 @@ class Table:
         editor = self.database.connection.schema_editor()
         if not self._exists():
             yield editor.table_sql(self.model)
+            for index in self.model._meta.indexes:
+                yield str(index.create_sql(self.model, editor)), None
             return
         for field in self._missing().values():
             # Not `add_field`, which makes the table anew on SQLite, and drops the default.

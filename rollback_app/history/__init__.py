@@ -4,6 +4,7 @@ Everything here works on plain data: the records of `django_migrations` and Djan
 """
 
 from .deployments import Deployment, RecordedDeployment, deployments, just_after
+from .fleets import Fleet, Member, MemberRecord, MemberState, Turn
 from .graph import Code, History, Torn, read
 from .holds import Hold, held, held_of
 from .holds import Source as HoldSource
@@ -16,10 +17,14 @@ __all__ = [
     "Code",
     "Cut",
     "Deployment",
+    "Fleet",
     "History",
     "Hold",
     "HoldSource",
     "Key",
+    "Member",
+    "MemberRecord",
+    "MemberState",
     "Outcome",
     "Position",
     "Record",
@@ -27,6 +32,7 @@ __all__ = [
     "Run",
     "State",
     "Torn",
+    "Turn",
     "deployments",
     "held",
     "held_of",

@@ -208,15 +208,32 @@ class Plan:
         return States(self.stays.migrations, goes, self.basis.code.unmigrated)
 
     @property
+    def pattern(self) -> str:
+        """Twelve characters that are the same for plans of two databases if the same is applied there, and the same is undone."""
+        lines = sorted(str(record.key) for record in self.basis.records)
+        lines += [f"undo {step.key} {step.fake}" for step in self.steps]
+        lines += [f"delete {record.key}" for record in self.squashes]
+        lines += self._broke_off
+        return _digest(lines)
+
+    @property
     def digest(self) -> str:
         """Twelve characters that differ when the steps, their order, or the records that they rest on differ."""
         records = sorted(self.basis.records, key=lambda record: record.id)
         lines = [f"{record.id} {record.key} {record.applied.isoformat()}" for record in records]
         lines += [f"undo {step.key} {step.fake}" for step in self.steps]
         lines += [f"delete {record.id}" for record in self.squashes]
-        for position in filter(None, (self.earlier.resumes, self.earlier.unfit)):
-            lines.append(f"broke off behind {position.operations} {position.statements_done}")
-        return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:12]
+        lines += self._broke_off
+        return _digest(lines)
+
+    @property
+    def _broke_off(self) -> list[str]:
+        positions = filter(None, (self.earlier.resumes, self.earlier.unfit))
+        return [f"broke off behind {position.operations} {position.statements_done}" for position in positions]
+
+
+def _digest(lines: Iterable[str]) -> str:
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:12]
 
 
 def plan(

@@ -25,6 +25,7 @@ from .checking import as_github, as_sarif, of_check, of_finding
 from .compatibility import of_schema_check
 from .deployments import of_listing, of_timeline
 from .document import of_document
+from .fleets import of_fleet, of_fleet_end, of_fleet_plan, of_fleet_progress
 from .holds import of_holds, refusal
 from .html import as_html, as_html_lines, as_html_part
 from .kept import of_dropped, of_kept_data, of_put_back, still_kept
@@ -71,6 +72,10 @@ __all__ = [
     "of_error",
     "of_finding",
     "of_findings",
+    "of_fleet",
+    "of_fleet_end",
+    "of_fleet_plan",
+    "of_fleet_progress",
     "of_holds",
     "of_kept_data",
     "of_listing",

@@ -52,7 +52,7 @@ def of_findings(preview: Preview) -> Report:
 def _lines(preview: Preview, in_full: bool) -> Iterator[Line]:
     plan = preview.plan
     yield Line(f"Database {preview.title}", "MIGRATE_HEADING", whole=True)
-    yield from _moment(preview)
+    yield from moment_lines(preview)
     if plan.empty and not preview.of_level(Level.BLOCKER):
         yield _nothing_to_do(preview)
         rest = list(preview.findings)
@@ -86,7 +86,7 @@ def _verdict(preview: Preview, in_full: bool) -> Iterator[Line]:
     yield from [Line(), *lines] if lines else []
 
 
-def _moment(preview: Preview) -> Iterator[Line]:
+def moment_lines(preview: Preview) -> Iterator[Line]:
     moment, newest = preview.moment, preview.plan.basis.choices.steps
     if moment.kept is not None:
         yield Line(f"Keeps    {moment.words}", indent=9)

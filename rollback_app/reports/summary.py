@@ -19,7 +19,7 @@ from .kept import keeps, puts_back
 def summary(preview: Preview) -> Iterator[Line]:
     blockers, losses = len(preview.of_level(Level.BLOCKER)), preview.of_level(Level.LOSS)
     yield Line()
-    yield Line(" ".join([*_undoes(preview.plan), *keeps(preview.kept), *puts_back(preview.backs), *_loses(losses)]))
+    yield Line(" ".join([*undoes(preview.plan), *keeps(preview.kept), *puts_back(preview.backs), *_loses(losses)]))
     yield from _nearly_kept(preview)
     if preview.plan.steps and preview.verdict and preview.verdict.outcome is Outcome.RUNS:
         yield Line(YOU_MAY_NOT_NEED_IT)
@@ -42,7 +42,7 @@ def _nearly_kept(preview: Preview) -> Iterator[Line]:
         )
 
 
-def _undoes(plan: Plan) -> Iterator[str]:
+def undoes(plan: Plan) -> Iterator[str]:
     apps = {step.key.app for step in plan.steps}
     faked = sum(step.fake for step in plan.steps)
     only = f", {faked} of them in the records only" if faked else ""

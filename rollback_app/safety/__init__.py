@@ -12,6 +12,16 @@ from .consent import check_can_be_taken_back, check_nothing_blocks, check_nothin
 from .counts import Count, Violations, digits
 from .destroyed import by_applying
 from .findings import BackupFirst, Finding, Inspector, Level, Preview, Refused
+from .fleets import (
+    FleetGroup,
+    FleetPlan,
+    Judged,
+    canary_of,
+    check_fleet,
+    check_fleet_approved,
+    check_fleet_loses_nothing,
+    judged,
+)
 from .kept import KEPT_PREFIX, NOT_KEEPING, Keeping, Kept, KeptData, KeptKind, KeptState, Size, ToKeep, table_of
 from .listing import Listed, Listing, RolledBack, marks, rolled_back
 from .objects import Fate, ListedObject, Object, gone, named
@@ -32,7 +42,10 @@ __all__ = [
     "Does",
     "Fate",
     "Finding",
+    "FleetGroup",
+    "FleetPlan",
     "Inspector",
+    "Judged",
     "Keeping",
     "Kept",
     "KeptData",
@@ -55,9 +68,13 @@ __all__ = [
     "backs",
     "blockers",
     "by_applying",
+    "canary_of",
     "cannot_back_up",
     "check_approved",
     "check_can_be_taken_back",
+    "check_fleet",
+    "check_fleet_approved",
+    "check_fleet_loses_nothing",
     "check_nothing_blocks",
     "check_nothing_lost",
     "coming_back",
@@ -66,6 +83,7 @@ __all__ = [
     "in_words",
     "is_digest",
     "judge",
+    "judged",
     "marks",
     "named",
     "object_changes",

@@ -15,6 +15,7 @@ from .objects import record as record_objects
 from .packages import make_package, read_package
 from .preview import deployments, preview
 from .put_back import put_back
+from .reading import zone_name
 from .recorded import code_manifest, mark_release, rollback, rollbacks
 from .run import Result, Unfinished, rehearse, roll_back
 from .script import Script, script
@@ -50,4 +51,5 @@ __all__ = [
     "rollback",
     "rollbacks",
     "script",
+    "zone_name",
 ]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 
 from django.db import DEFAULT_DB_ALIAS
 
-from rollback_app import conf, kept, moments, planner, safety
+from rollback_app import conf, kept, moments, planner, project, safety
 from rollback_app import database as databases
 from rollback_app.bookkeeping import (
     Journal,
@@ -45,6 +45,7 @@ def preview(
     reason: str = "",
     package: Package | None = None,
     backup: bool | None = None,
+    text_of: Callable[[str], str] = project.text_of,
 ) -> list[Preview]:
     """What going back to the moment would do to each database; changes nothing.
 
@@ -53,12 +54,12 @@ def preview(
     count: look at live rows to tell what would be lost; without it every drop counts as a loss, unless it is kept. keeping:
     what the run keeps of what it drops. puts_back: will it put back what a `migrate` has kept?
     reason: why it is done, for whom it concerns later. package: what to load the late migrations from that this code lacks.
-    backup: does the run take a backup first? None, if the settings decide.
+    backup: does the run take a backup first? None, if the settings decide. text_of: gives what the file of a manifest holds.
 
     Errors: UsageError, DatabaseUnusable, CodeUnusable.
     """
     now = datetime.now(timezone.utc)
-    find, way = finder(moment, zone, now, choices.gap), way_of(wanted=backup)
+    find, way = finder(moment, zone, now, choices.gap, text_of), way_of(wanted=backup)
     found = []
     for alias in dict.fromkeys(using):
         database = databases.get(alias, timeouts or Timeouts())

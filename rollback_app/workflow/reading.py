@@ -110,14 +110,20 @@ def zone_name(name: str | None) -> str:
     return settings.TIME_ZONE if name is None else name
 
 
-def finder(moment: str | Moment, zone: str | None, now: datetime, gap: timedelta) -> Callable[[Database, Code], Moment]:
+def finder(
+    moment: str | Moment,
+    zone: str | None,
+    now: datetime,
+    gap: timedelta,
+    text_of: Callable[[str], str] = project.text_of,
+) -> Callable[[Database, Code], Moment]:
     """What tells for a database and a code which moment is meant; a date and time is the same for all of them."""
     kind = kinds.of(moment) if isinstance(moment, str) else None
     if isinstance(moment, Moment) or kind is None:
         said = moments.parse(moment, default_zone=zone_name(zone), now=now) if isinstance(moment, str) else moment
         return lambda database, code: said
     find, argument = kind
-    local, open_once = moments.zone_named(zone_name(zone)), cache(project.text_of)  # stdin can be read only once
+    local, open_once = moments.zone_named(zone_name(zone)), cache(text_of)  # stdin can be read only once
 
     def look_up(database: Database, code: Code) -> Moment:
         rows, recorded = database.records(), recorded_deployments(database)

@@ -15,7 +15,7 @@ import pytest
 
 from rollback_app import workflow
 from rollback_app.history import Outcome
-from rollback_app.management.options import HELP
+from rollback_app.management.arguments import HELP
 from tests.support.commands import Text, call, checked, roll_back
 from tests.support.databases import Database
 from tests.support.history import deploy, keys, migrate

@@ -15,6 +15,7 @@ import rollback_app
 from rollback_app import conf, reports, safety, workflow
 from rollback_app.errors import UsageError
 from rollback_app.executor import Progress, Retries
+from rollback_app.management import arguments
 from rollback_app.management import options as given
 from rollback_app.management.base import RollbackCommand
 from rollback_app.management.output import hangups_ignored
@@ -25,11 +26,11 @@ from rollback_app.safety import NOT_KEEPING, Approved, Level, Preview, Refused
 
 
 class Command(RollbackCommand):
-    help = given.HELP
+    help = arguments.HELP
     _approved: Approved | None = None
 
     def add_arguments(self, parser: CommandParser) -> None:
-        given.add(parser)
+        arguments.add(parser)
 
     @no_translations
     def handle(self, *args: Any, **options: Any) -> None:

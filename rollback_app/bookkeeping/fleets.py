@@ -1,0 +1,261 @@
+"""Fleets: a row for each rollback of a fleet, and one for each of its members, in the default database.
+
+A worker has a member as long as its lease lasts, which it renews. Who finds a lease that has run out takes the member over:
+that is safe also if the first worker is only slow, since a rollback holds a lock of its own in the member's database.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import socket
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+from django.db import models
+from django.db.models import F, Q
+
+from rollback_app.database import Database
+from rollback_app.errors import Locked
+from rollback_app.history import Fleet, Member, MemberRecord, MemberState, Turn
+
+from .runs import now, operator
+from .tables import OwnMeta, Table
+
+FLEETS = "rollback_app_fleetrun"
+MEMBERS = "rollback_app_fleet"
+LEASE = 30.0  # seconds
+MOST_TRIES = 3
+_OFFERED = 20  # members that a worker chooses from, so that two seldom want the same
+
+
+class FleetEntry(models.Model):
+    """orders: JSON. Times are text, as in the journal."""
+
+    started = models.CharField(max_length=40)
+    ended = models.CharField(max_length=40, default="")
+    operator = models.CharField(max_length=200)
+    host = models.CharField(max_length=200)
+    command = models.TextField()
+    orders = models.TextField()
+    max_failures = models.IntegerField()
+    stopped = models.CharField(max_length=40, default="")
+    lease = models.CharField(max_length=40)
+
+    class Meta(OwnMeta):
+        db_table = FLEETS
+
+    def __str__(self) -> str:
+        return f"{self.pk}: since {self.started}"
+
+
+class MemberEntry(models.Model):
+    """fleet: its number. at: the member's moment, or empty."""
+
+    fleet = models.BigIntegerField()
+    turn = models.IntegerField()
+    name = models.CharField(max_length=200)
+    alias = models.CharField(max_length=200)
+    schema = models.CharField(max_length=200)
+    shared = models.BooleanField()
+    state = models.CharField(max_length=20)
+    digest = models.CharField(max_length=20)
+    at = models.CharField(max_length=40)
+    seconds = models.FloatField(default=0)
+    error = models.TextField(default="")
+    worker = models.CharField(max_length=200, default="")
+    lease = models.CharField(max_length=40, default="")
+    tries = models.IntegerField(default=0)
+
+    class Meta(OwnMeta):
+        db_table = MEMBERS
+        indexes = (models.Index(fields=["fleet", "state", "turn"], name="rollback_app_fleet_next"),)
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.state}"
+
+
+class Fleets:
+    """The fleets that a database knows of. Errors: those of Django's database layer."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._fleets, self._members = Table(database, FleetEntry), Table(database, MemberEntry)
+
+    # The whole
+
+    def begin(self, command: str, orders: Mapping[str, Any], max_failures: int, members: Sequence[MemberRecord]) -> int:
+        """Note a fleet, and its members as they are; its number. Errors: Locked, if another is under way."""
+        with self._database.all_or_nothing():
+            self.check_none_under_way()
+            for other in self._fleets.read(_fleet, ended=""):
+                self._fleets.change(other.number, {}, stopped=now())
+            number = self._fleets.add(
+                started=now(),
+                operator=operator(),
+                host=socket.gethostname(),
+                command=command,
+                orders=json.dumps(dict(orders)),
+                max_failures=max_failures,
+                lease=_until(),
+            )
+            self._members.add_all([{"fleet": number, **_values(each)} for each in members])
+        return number
+
+    def again(self, number: int, orders: Mapping[str, Any], max_failures: int, members: Sequence[MemberRecord]) -> None:
+        """Go on with a fleet: those of its members as they are now. Errors: Locked, if one is under way."""
+        with self._database.all_or_nothing():
+            self.check_none_under_way()
+            told = {"orders": json.dumps(dict(orders)), "max_failures": max_failures}
+            self._fleets.change(number, {}, ended="", stopped="", lease=_until(), **told)
+            for each in members:
+                self._members.change(each.number, {}, **_values(each))
+
+    def check_none_under_way(self) -> None:
+        """Errors: Locked."""
+        fleet = self.newest()
+        if fleet and self.is_under_way(fleet):
+            who = f"{fleet.operator} on {fleet.host}" if fleet.operator else fleet.host
+            raise Locked(
+                f"The rollback of a fleet is under way, which {who} started at {fleet.started:%Y-%m-%d %H:%M:%S} UTC. "
+                "Nothing was changed.",
+                hint="To see how far it is: python manage.py rollbackfleet --status",
+            )
+
+    def is_under_way(self, fleet: Fleet) -> bool:
+        """Does somebody watch it or work on it?"""
+        return fleet.ended is None and fleet.lease > datetime.now(timezone.utc)
+
+    def newest(self) -> Fleet | None:
+        return next(iter(self._fleets.read(_fleet)), None)
+
+    def get(self, number: int) -> Fleet | None:
+        return self._fleets.must_find(_fleet, number)
+
+    def members(self, number: int) -> list[MemberRecord]:
+        """All members, in their order."""
+        return [_member(row) for row in self._members.rows(fleet=number).order_by("turn", "pk")]
+
+    def counts(self, number: int) -> Counter[MemberState]:
+        rows = self._members.rows(fleet=number).values_list("state").annotate(number=models.Count("pk")).order_by()
+        return Counter({MemberState(state): found for state, found in rows})
+
+    def renew(self, number: int) -> None:
+        """Somebody watches it."""
+        self._fleets.change(number, {"ended": ""}, lease=_until())
+
+    def stop(self, number: int) -> None:
+        """No new member is begun."""
+        self._fleets.change(number, {"stopped": ""}, stopped=now())
+
+    def end(self, number: int) -> None:
+        self._fleets.change(number, {"ended": ""}, ended=now())
+
+    # One member after the other
+
+    def claim(self, number: int, worker: str, digest: str = "") -> MemberRecord | None:
+        """A member that nobody has, for this worker; None, if none may be begun now. digest: of the group that it
+        would rather have one of."""
+        while found := self._next(number, digest):
+            mine = self._members.rows(pk=found.pk, state=found.state, lease=found.lease)
+            if found.tries >= MOST_TRIES:
+                error = f"Its workers died, {found.tries} times."
+                mine.update(state=MemberState.FAILED.value, error=error, lease="")
+            elif mine.update(state=MemberState.RUNNING.value, worker=worker, lease=_until(), tries=F("tries") + 1):
+                return _member(self._members.rows(pk=found.pk).get())
+        return None
+
+    def _next(self, number: int, digest: str) -> Any:
+        fleet, rows = self.get(number), self._members.rows(fleet=number)
+        if fleet is None or fleet.stopped or fleet.ended:
+            return None
+        if rows.filter(state=MemberState.FAILED.value).count() > fleet.max_failures:
+            return None
+        free = rows.filter(_FREE | Q(state=MemberState.RUNNING.value, lease__lt=now()))
+        turn = free.order_by("turn").values_list("turn", flat=True).first()
+        if turn is None or rows.filter(turn__lt=turn).exclude(state=MemberState.DONE.value).exists():
+            return None
+        free = free.filter(turn=turn).order_by("pk")
+        offered = list(free.filter(digest=digest)[:_OFFERED]) if digest else []
+        offered = offered or list(free[:_OFFERED])
+        return random.choice(offered) if offered else None  # noqa: S311 (nobody guards a secret with it)
+
+    def is_coming(self, number: int) -> bool:
+        """May a member be begun once others are done?"""
+        states = self.counts(number)
+        return bool(states[MemberState.RUNNING] and states[MemberState.WAITING])
+
+    def keep(self, number: int, member: MemberRecord) -> None:
+        """Its worker is alive."""
+        self._members.rows(pk=member.number, worker=member.worker).update(lease=_until())
+        self.renew(number)
+
+    def note(self, member: MemberRecord, state: MemberState, seconds: float, error: str = "") -> None:
+        """How it ended, unless another worker has it by now."""
+        self._members.rows(pk=member.number, worker=member.worker).update(
+            state=state.value, seconds=seconds, error=error, lease=""
+        )
+
+    def free(self, number: int, workers: Collection[str]) -> int:
+        """These workers have died; how many members they had."""
+        mine = self._members.rows(fleet=number, state=MemberState.RUNNING.value, worker__in=list(workers))
+        return mine.update(state=MemberState.WAITING.value, lease="")
+
+
+_FREE = Q(state=MemberState.WAITING.value)
+
+
+def _until() -> str:
+    return (datetime.now(timezone.utc) + timedelta(seconds=LEASE)).isoformat(timespec="seconds")
+
+
+def _values(each: MemberRecord) -> dict[str, Any]:
+    return {
+        "turn": each.turn.value,
+        **vars(each.member),
+        "state": each.state.value,
+        "digest": each.digest,
+        "at": each.at.isoformat() if each.at else "",
+        "seconds": each.seconds,
+        "error": each.error,
+        "worker": each.worker,
+        "lease": "",
+        "tries": each.tries,
+    }
+
+
+def _member(row: Any) -> MemberRecord:
+    return MemberRecord(
+        number=row.pk,
+        member=Member(row.name, row.alias, row.schema, row.shared),
+        turn=Turn(row.turn),
+        state=MemberState(row.state),
+        digest=row.digest,
+        at=_time(row.at),
+        seconds=row.seconds,
+        error=row.error,
+        worker=row.worker,
+        lease=_time(row.lease),
+        tries=row.tries,
+    )
+
+
+def _fleet(row: Any) -> Fleet:
+    return Fleet(
+        number=row.id,
+        started=datetime.fromisoformat(row.started),
+        ended=_time(row.ended),
+        operator=row.operator,
+        host=row.host,
+        command=row.command,
+        orders=json.loads(row.orders),
+        max_failures=row.max_failures,
+        stopped=bool(row.stopped),
+        lease=datetime.fromisoformat(row.lease),
+    )
+
+
+def _time(text: str) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None

@@ -1,0 +1,109 @@
+"""Where a member is: makes its schema the one that the connection works in, as the project's own package for tenants does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from django.conf import settings
+from django.db import DEFAULT_DB_ALIAS, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.utils import DatabaseError, InterfaceError
+from django.utils.module_loading import import_string
+
+from rollback_app.database import first_line
+from rollback_app.errors import DatabaseUnusable, UsageError
+from rollback_app.history import Member
+
+PUBLIC = "public"
+
+
+@contextmanager
+def place_of(member: Member) -> Iterator[None]:
+    """Inside, the connection of its alias works with this member alone.
+
+    Errors: DatabaseUnusable, if there is no such schema; UsageError, for a schema in a database that has none.
+    """
+    if not member.schema:
+        yield
+        return
+    connection = connections[member.alias]
+    if connection.vendor != "postgresql":
+        raise UsageError(
+            f"{member.name}: {connection.vendor} has no schemas.",
+            hint="Give a member the alias of a database of its own.",
+        )
+    _check_schema(connection, member)
+    if hasattr(connection, "set_schema"):
+        with _in_schema_of_django_tenants(connection, member.schema):
+            yield
+    elif hasattr(settings, "TENANTS"):
+        with import_string("django_pgschemas.schema.Schema").create(member.schema):
+            yield
+    else:
+        with _from_its_beginning(connection, member.schema):
+            yield
+
+
+def home() -> Member:
+    """Where the state of fleets is kept."""
+    return Member("", DEFAULT_DB_ALIAS, schema_of_shared(DEFAULT_DB_ALIAS))
+
+
+def schema_of_shared(alias: str) -> str:
+    """The schema of what tenants share; empty for a project without tenants in schemas."""
+    if hasattr(connections[alias], "set_schema"):
+        return str(getattr(settings, "PUBLIC_SCHEMA_NAME", PUBLIC))
+    return PUBLIC if hasattr(settings, "TENANTS") and connections[alias].vendor == "postgresql" else ""
+
+
+def _check_schema(connection: BaseDatabaseWrapper, member: Member) -> None:
+    """A schema that is not there would be passed over in silence, and the tables of the next one taken for its own.
+    Errors: DatabaseUnusable."""
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT FROM pg_namespace WHERE nspname = %s", [member.schema])
+            there = cursor.fetchone() is not None
+    except (DatabaseError, InterfaceError) as error:
+        raise DatabaseUnusable(
+            f"{member.name} cannot be read: {first_line(error)}",
+            hint="Check DATABASES in the settings, and that the server is running.",
+        ) from error
+    if not there:
+        raise DatabaseUnusable(
+            f"There is no schema '{member.schema}' in {member.alias}.",
+            hint="If that tenant is gone, leave it out with --except.",
+        )
+
+
+@contextmanager
+def _in_schema_of_django_tenants(connection: Any, schema: str) -> Iterator[None]:
+    before = connection.tenant, connection.include_public_schema
+    if hasattr(settings, "TENANT_TYPES") and schema != schema_of_shared(connection.alias):
+        model = import_string("django_tenants.utils.get_tenant_model")()
+        connection.set_tenant(model.objects.using(connection.alias).get(schema_name=schema))
+    else:
+        connection.set_schema(schema)
+    try:
+        yield
+    finally:
+        connection.set_tenant(*before)
+
+
+@contextmanager
+def _from_its_beginning(connection: BaseDatabaseWrapper, schema: str) -> Iterator[None]:
+    """The connection is made anew with that schema, so that it also has it after it was lost and made again."""
+    before = connection.settings_dict
+    quoted = connection.ops.quote_name(schema).replace("\\", r"\\").replace(" ", r"\ ")
+    words = f"{before['OPTIONS'].get('options', '')} -c search_path={quoted}".strip()
+    connection.close()
+    options = {
+        name: value for name, value in before["OPTIONS"].items() if name != "pool"
+    }  # whose connections are shared
+    connection.settings_dict = {**before, "OPTIONS": {**options, "options": words}}
+    try:
+        yield
+    finally:
+        connection.close()
+        connection.settings_dict = before

@@ -1,0 +1,102 @@
+"""A rollback of a fleet from its beginning to its end: begun, gone on with, looked at, stopped."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from django.db.utils import DatabaseError, InterfaceError
+
+from rollback_app.database import first_line
+from rollback_app.errors import DatabaseUnusable, UsageError
+from rollback_app.history import Fleet, Member, MemberRecord, MemberState
+from rollback_app.safety import FleetPlan
+
+from .orders import Orders
+from .work import book
+
+Work = Callable[[int, Orders], None]
+_NONE = "There was no rollback of a fleet here."
+
+
+@dataclass(frozen=True)
+class Status:
+    """How far a fleet is. members: in the order of their turns."""
+
+    fleet: Fleet
+    members: tuple[MemberRecord, ...]
+    under_way: bool
+
+    @property
+    def counts(self) -> Counter[MemberState]:
+        return Counter(each.state for each in self.members)
+
+    @property
+    def done(self) -> bool:
+        """Are all done that were not left out?"""
+        return self.counts.keys() <= {MemberState.DONE, MemberState.SKIPPED}
+
+
+def begin(plan: FleetPlan, orders: Orders, command: str, max_failures: int) -> int:
+    """Note what is to be done; the fleet's number. Errors: Locked, if another is under way; DatabaseUnusable."""
+    with book() as fleets:
+        return _noted(lambda: fleets.begin(command, orders.to_store(), max_failures, plan.records()))
+
+
+def begin_again(status: Status, plan: FleetPlan, orders: Orders, max_failures: int) -> int:
+    """Go on with those of a fleet that are not done, as they are now. Errors: as those of `begin`."""
+    before = {each.member: each for each in status.members}
+    now = [replace(each, number=before[each.member].number, turn=before[each.member].turn) for each in plan.records()]
+    with book() as fleets:
+        _noted(lambda: fleets.again(status.fleet.number, orders.to_store(), max_failures, now))
+    return status.fleet.number
+
+
+def carry_out(number: int, orders: Orders, work: Work) -> tuple[Status, float]:
+    """Have it done; (how it ended, seconds)."""
+    began = time.monotonic()
+    work(number, orders)
+    with book() as fleets:
+        fleets.end(number)
+    return status(), time.monotonic() - began
+
+
+def status() -> Status:
+    """Of the newest fleet. Errors: UsageError, if there was none; DatabaseUnusable."""
+    with book() as fleets:
+        fleet = fleets.newest()
+        if fleet is None:
+            raise UsageError(_NONE, hint="Begin one: python manage.py rollbackfleet MOMENT --plan")
+        return Status(fleet, tuple(fleets.members(fleet.number)), fleets.is_under_way(fleet))
+
+
+def stop() -> Status:
+    """No new member of the newest fleet is begun. Errors: as those of `status`."""
+    found = status()
+    with book() as fleets:
+        fleets.stop(found.fleet.number)
+    return status()
+
+
+def left(found: Status) -> list[tuple[Member, datetime | None]]:
+    """The members that are not done, each with its moment. Errors: UsageError, if there are none; Locked."""
+    with book() as fleets:
+        fleets.check_none_under_way()
+    rest = [(each.member, each.at) for each in found.members if each.state is not MemberState.DONE]
+    if not rest:
+        raise UsageError("All members of that fleet are done.", hint="Begin another: rollbackfleet MOMENT --plan")
+    return rest
+
+
+def _noted(write: Callable[[], int | None]) -> int:
+    """Errors: Locked; DatabaseUnusable."""
+    try:
+        return write() or 0
+    except (DatabaseError, InterfaceError) as error:
+        raise DatabaseUnusable(
+            f"The state of the fleet cannot be written to the default database: {first_line(error)}. Nothing was changed.",
+            hint="Check the rights of its user: it makes two tables, rollback_app_fleet and rollback_app_fleetrun.",
+        ) from error

@@ -1,0 +1,124 @@
+"""A worker: takes one member after the other, and rolls it back. As many as you like work side by side, on any machine."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+
+from django.db import connections
+from django.db.utils import DatabaseError, InterfaceError
+
+from rollback_app import database as databases
+from rollback_app import workflow
+from rollback_app.bookkeeping import Fleets
+from rollback_app.errors import RollbackError
+from rollback_app.executor import Retries
+from rollback_app.history import MemberRecord, MemberState
+from rollback_app.safety import Refused
+
+from .orders import Orders
+from .places import home, place_of
+from .survey import look
+
+PAUSE = 0.2  # seconds, until a worker looks again for something to do
+BEAT = 5.0  # seconds between two signs of life
+
+
+@contextmanager
+def book() -> Iterator[Fleets]:
+    """The state of fleets. Inside, the connection of the default database is where that is kept."""
+    here = home()
+    with place_of(here):
+        yield Fleets(databases.get(here.alias))
+
+
+def name_of_worker(process: int | None = None) -> str:
+    """Of this process, or another on this machine."""
+    return f"{socket.gethostname()}:{process or os.getpid()}"
+
+
+def work(
+    number: int, at_most: int | None = None, *, patient: bool = True, tell: Callable[[], None] = lambda: None
+) -> int:
+    """Roll back members of a fleet, until none may be begun, or so many; how many it was. patient: wait for those that may
+    be begun when others are done. tell: is called after each.
+
+    Errors: those of Django's database layer, about the state of the fleet.
+    """
+    done, group = 0, ""
+    while at_most is None or done < at_most:
+        with book() as fleets:
+            record = fleets.claim(number, name_of_worker(), group)
+            if record is None:
+                if not (patient and fleets.is_coming(number)):
+                    break
+                time.sleep(PAUSE)
+                continue
+            found = fleets.get(number)
+        group = record.digest
+        orders = Orders.stored(found.orders if found else {})
+        began = time.monotonic()
+        with _signs_of_life(number, record):
+            state, error = _ended(record, orders, found.command if found else "")
+        with book() as fleets:
+            fleets.note(record, state, time.monotonic() - began, error)
+        done += 1
+        tell()
+    return done
+
+
+def _ended(record: MemberRecord, orders: Orders, command: str) -> tuple[MemberState, str]:
+    """Roll this member back; (how it ended, what went wrong)."""
+    try:
+        _roll_back(record, orders, command)
+    except RollbackError as error:
+        return MemberState.FAILED, f"{error.message}\n{error.hint}".strip()
+    return MemberState.DONE, ""
+
+
+def _roll_back(record: MemberRecord, orders: Orders, command: str) -> None:
+    """Errors: as those of `workflow.roll_back`."""
+    preview = look(record.member, record.at, orders)
+    if preview.plan.empty:  # a worker before has done it, and died before it could say so
+        return
+    if preview.plan.pattern != record.digest:
+        raise Refused(
+            "Its records changed after the fleet was looked at. Nothing was changed here.",
+            hint="To look at it anew and go on: python manage.py rollbackfleet --resume",
+        )
+    with place_of(record.member):
+        workflow.roll_back(
+            [preview],
+            destroy_data=orders.destroy_data,
+            timeouts=orders.timeouts,
+            retries=Retries(orders.retries),
+            journal=orders.journal,
+            command=command,
+            verify=orders.verify,
+            hold=orders.hold,
+        )
+
+
+@contextmanager
+def _signs_of_life(number: int, record: MemberRecord) -> Iterator[None]:
+    """Renew the lease of a member while it is worked on, from a thread with a connection of its own."""
+    over = threading.Event()
+
+    def beat() -> None:
+        while not over.wait(BEAT):
+            # What holds the database now may let go of it before the next beat.
+            with suppress(DatabaseError, InterfaceError, RollbackError), book() as fleets:
+                fleets.keep(number, record)
+        connections.close_all()
+
+    thread = threading.Thread(target=beat, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
