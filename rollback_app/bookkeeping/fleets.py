@@ -121,7 +121,8 @@ class Fleets:
             raise Locked(
                 f"The rollback of a fleet is under way, which {who} started at {fleet.started:%Y-%m-%d %H:%M:%S} UTC. "
                 "Nothing was changed.",
-                hint="To see how far it is: python manage.py rollbackfleet --status",
+                hint=f"If it was killed, that is noticed within {LEASE:.0f} s. To see how far it is: "
+                "python manage.py rollbackfleet --status",
             )
 
     def is_under_way(self, fleet: Fleet) -> bool:
@@ -158,29 +159,31 @@ class Fleets:
     def claim(self, number: int, worker: str, digest: str = "") -> MemberRecord | None:
         """A member that nobody has, for this worker; None, if none may be begun now. digest: of the group that it
         would rather have one of."""
-        while found := self._next(number, digest):
-            mine = self._members.rows(pk=found.pk, state=found.state, lease=found.lease)
-            if found.tries >= MOST_TRIES:
-                error = f"Its workers died, {found.tries} times."
-                mine.update(state=MemberState.FAILED.value, error=error, lease="")
-            elif mine.update(state=MemberState.RUNNING.value, worker=worker, lease=_until(), tries=F("tries") + 1):
-                return _member(self._members.rows(pk=found.pk).get())
+        while offered := self._offered(number, digest):
+            # In their order; but if another worker was quicker, others than it will look at next.
+            for found in (offered[0], *random.sample(offered[1:], len(offered) - 1)):
+                mine = self._members.rows(pk=found.pk, state=found.state, lease=found.lease)
+                if found.tries >= MOST_TRIES:
+                    error = f"Its workers died, {found.tries} times."
+                    mine.update(state=MemberState.FAILED.value, error=error, lease="")
+                elif mine.update(state=MemberState.RUNNING.value, worker=worker, lease=_until(), tries=F("tries") + 1):
+                    return _member(self._members.rows(pk=found.pk).get())
         return None
 
-    def _next(self, number: int, digest: str) -> Any:
+    def _offered(self, number: int, digest: str) -> list[Any]:
+        """Members that may be begun now."""
         fleet, rows = self.get(number), self._members.rows(fleet=number)
         if fleet is None or fleet.stopped or fleet.ended:
-            return None
+            return []
         if rows.filter(state=MemberState.FAILED.value).count() > fleet.max_failures:
-            return None
+            return []
         free = rows.filter(_FREE | Q(state=MemberState.RUNNING.value, lease__lt=now()))
         turn = free.order_by("turn").values_list("turn", flat=True).first()
         if turn is None or rows.filter(turn__lt=turn).exclude(state=MemberState.DONE.value).exists():
-            return None
+            return []
         free = free.filter(turn=turn).order_by("pk")
         offered = list(free.filter(digest=digest)[:_OFFERED]) if digest else []
-        offered = offered or list(free[:_OFFERED])
-        return random.choice(offered) if offered else None  # noqa: S311 (nobody guards a secret with it)
+        return offered or list(free[:_OFFERED])
 
     def is_coming(self, number: int) -> bool:
         """May a member be begun once others are done?"""

@@ -7,7 +7,7 @@ Each member is rolled back as `workflow` does it: with its own lock, transaction
 
 from rollback_app.history import Member
 
-from .members import chosen, find
+from .members import chosen, find, forward
 from .orders import Orders
 from .processes import mapped, work_in_processes
 from .run import Status, begin, begin_again, carry_out, left, status, stop
@@ -24,6 +24,7 @@ __all__ = [
     "carry_out",
     "chosen",
     "find",
+    "forward",
     "left",
     "mapped",
     "status",

@@ -16,7 +16,8 @@ from django.utils.module_loading import import_string
 from rollback_app import conf
 from rollback_app.database import first_line
 from rollback_app.errors import CodeUnusable, DatabaseUnusable, UsageError, shown
-from rollback_app.history import Member
+from rollback_app.history import Member, MemberRecord, MemberState
+from rollback_app.reports import forward_command
 
 from .places import home, place_of, schema_of_shared
 
@@ -62,6 +63,28 @@ def chosen(members: Sequence[Member], only: Sequence[str], but: Sequence[str]) -
         if (not only or any(fnmatchcase(member.name, name) for name in only))
         and not any(fnmatchcase(member.name, name) for name in but)
     ]
+
+
+def forward(members: Sequence[MemberRecord], *, held: bool) -> list[str]:
+    """The commands that take all of these forward again. held: are there holds to lift?"""
+    if any(each.member.schema for each in members):
+        for package, (lift, migrate) in _FORWARD.items():
+            if apps.is_installed(package):
+                return [
+                    f"python manage.py {lift} && python manage.py {migrate}" if held else f"python manage.py {migrate}"
+                ]
+    aliases = dict.fromkeys(each.member.alias for each in members if each.state is MemberState.DONE and each.digest)
+    return [forward_command(alias, held=held) for alias in aliases]
+
+
+# How each package lifts the holds in all schemas, and migrates all.
+_FORWARD = {
+    "django_tenants": ("all_tenants_command migratehold --off", "migrate_schemas"),
+    "django_pgschemas": (
+        "runschema migratehold --include-all-schemas --off",
+        "migrateschema --include-all-schemas",
+    ),
+}
 
 
 def _function() -> Any:

@@ -42,8 +42,8 @@ def of_fleet(fleet: Fleet, members: Sequence[MemberRecord], *, under_way: bool) 
     return Report(tuple(_status_lines(fleet, members, under_way=under_way)), data)
 
 
-def of_fleet_end(members: Sequence[MemberRecord], took: float, new: Sequence[Member], *, forward: str) -> Report:
-    """How a run of a fleet ended. took: seconds. new: members that appeared meanwhile. forward: the command that goes forward."""
+def of_fleet_end(members: Sequence[MemberRecord], took: float, new: Sequence[Member], forward: Sequence[str]) -> Report:
+    """How a run of a fleet ended. took: seconds. new: members that appeared meanwhile. forward: the commands that go forward."""
     data = {"outcome": _outcome(members, under_way=False), "members": [_member_data(each) for each in members]}
     return Report(tuple(_end_lines(members, took, new, forward)), data)
 
@@ -118,8 +118,8 @@ def _group_lines(group: FleetGroup, in_full: bool) -> Iterator[Line]:
         yield from (
             Line(f"  {line.text}", line.style, line.indent, line.whole) for line in findings(rest, in_full=in_full)
         )
-    others = [each for each in (*group.blocked, *group.losing) if each.member != group.members[0].member]
-    for each in dict.fromkeys(others if in_full else others[:_SHOWN]):
+    others = [each for each in group.members[1:] if each.blockers or each.losses]
+    for each in others if in_full else others[:_SHOWN]:
         yield from _findings_of(each)
     if len(others) > _SHOWN and not in_full:
         yield Line(f"  and {len(others) - _SHOWN} more members with such findings, see -v 2")
@@ -180,7 +180,9 @@ def _status_lines(fleet: Fleet, members: Sequence[MemberRecord], *, under_way: b
         yield from _resume()
 
 
-def _end_lines(members: Sequence[MemberRecord], took: float, new: Sequence[Member], forward: str) -> Iterator[Line]:
+def _end_lines(
+    members: Sequence[MemberRecord], took: float, new: Sequence[Member], forward: Sequence[str]
+) -> Iterator[Line]:
     counts, left = _counts(members), _left(members)
     style = "ERROR" if counts[MemberState.FAILED] else "WARNING" if left else "SUCCESS"
     yield Line()
@@ -197,9 +199,12 @@ def _end_lines(members: Sequence[MemberRecord], took: float, new: Sequence[Membe
         yield Line("Look at them with the same command, --plan, and --only NAME.")
     if left:
         yield from _resume()
-    if counts[MemberState.DONE]:
+    if forward:
         yield Line("To go forward again later, start the newer release and run:")
-        yield Line(f"  {forward}", whole=True)
+    for line in forward[:_SHOWN]:
+        yield Line(f"  {line}", whole=True)
+    if len(forward) > _SHOWN:
+        yield Line(f"and so for {len(forward) - _SHOWN} more databases.")
 
 
 def _failed(members: Sequence[MemberRecord]) -> Iterator[Line]:

@@ -122,18 +122,12 @@ class Command(RollbackCommand):
                 told.end()
         now = fleets.find(orders.databases, all_databases=orders.all_databases)
         new = [member for member in now if member.name not in known]
-        report = reports.of_fleet_end(found.members, took, new, forward=_forward(found))
-        if options["format"] == "json":
-            self.show(Report((), {**self.object, **report.data}), "json")
-        elif options["verbosity"]:
+        report = reports.of_fleet_end(found.members, took, new, fleets.forward(found.members, held=orders.hold))
+        self.object |= report.data
+        if options["format"] == "text" and options["verbosity"]:
             self.show(report)
         if not found.done:
             counts = reports.of_fleet_progress(found.counts)
             raise FleetNotDone(f"Not all members are done: {counts}.", hint="python manage.py rollbackfleet --status")
-
-
-def _forward(found: Status) -> str:
-    """The command that goes forward again, for all of them."""
-    if any(each.member.schema for each in found.members):
-        return "python manage.py migratehold --off && python manage.py migrate_schemas"
-    return "python manage.py migrate, for each --database"
+        if options["format"] == "json":
+            self.show(Report((), self.object), "json")
