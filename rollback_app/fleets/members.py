@@ -65,16 +65,17 @@ def chosen(members: Sequence[Member], only: Sequence[str], but: Sequence[str]) -
     ]
 
 
-def forward(members: Sequence[MemberRecord], *, held: bool) -> list[str]:
-    """The commands that take all of these forward again. held: are there holds to lift?"""
+def forward(members: Sequence[MemberRecord], *, named: bool, held: bool) -> list[str]:
+    """The commands that take all of these forward again; none, if only the project knows. named: were the databases named? held:
+    are there holds to lift?"""
     if any(each.member.schema for each in members):
         for package, (lift, migrate) in _FORWARD.items():
             if apps.is_installed(package):
                 return [
                     f"python manage.py {lift} && python manage.py {migrate}" if held else f"python manage.py {migrate}"
                 ]
-    aliases = dict.fromkeys(each.member.alias for each in members if each.state is MemberState.DONE and each.digest)
-    return [forward_command(alias, held=held) for alias in aliases]
+    back = [each.member.alias for each in members if named and each.state is MemberState.DONE and each.digest]
+    return [forward_command(alias, held=held) for alias in dict.fromkeys(back)]
 
 
 # How each package lifts the holds in all schemas, and migrates all.

@@ -199,12 +199,21 @@ def _end_lines(
         yield Line("Look at them with the same command, --plan, and --only NAME.")
     if left:
         yield from _resume()
-    if forward:
+    yield from _forward(forward if counts[MemberState.DONE] else None)
+
+
+def _forward(commands: Sequence[str] | None) -> Iterator[Line]:
+    """commands: None, if there is nothing to go forward with."""
+    if commands:
         yield Line("To go forward again later, start the newer release and run:")
-    for line in forward[:_SHOWN]:
-        yield Line(f"  {line}", whole=True)
-    if len(forward) > _SHOWN:
-        yield Line(f"and so for {len(forward) - _SHOWN} more databases.")
+        yield from (Line(f"  {line}", whole=True) for line in commands[:_SHOWN])
+    if commands and len(commands) > _SHOWN:
+        yield Line(f"and the same for {number_of(len(commands) - _SHOWN, 'more database')}.")
+    if commands is not None and not commands:
+        yield Line(
+            "To go forward again later, start the newer release, lift the hold of each member (migratehold --off), and "
+            "migrate it."
+        )
 
 
 def _failed(members: Sequence[MemberRecord]) -> Iterator[Line]:

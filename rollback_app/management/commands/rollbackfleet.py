@@ -122,12 +122,14 @@ class Command(RollbackCommand):
                 told.end()
         now = fleets.find(orders.databases, all_databases=orders.all_databases)
         new = [member for member in now if member.name not in known]
-        report = reports.of_fleet_end(found.members, took, new, fleets.forward(found.members, held=orders.hold))
+        named = bool(orders.databases or orders.all_databases)
+        forward = fleets.forward(found.members, named=named, held=orders.hold)
+        report = reports.of_fleet_end(found.members, took, new, forward)
         self.object |= report.data
         if options["format"] == "text" and options["verbosity"]:
             self.show(report)
         if not found.done:
-            counts = reports.of_fleet_progress(found.counts)
-            raise FleetNotDone(f"Not all members are done: {counts}.", hint="python manage.py rollbackfleet --status")
+            hint = "To see how far each is: python manage.py rollbackfleet --status"
+            raise FleetNotDone(f"Not all members are done: {reports.of_fleet_progress(found.counts)}.", hint=hint)
         if options["format"] == "json":
             self.show(Report((), self.object), "json")
