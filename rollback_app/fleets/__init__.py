@@ -11,6 +11,7 @@ from .members import chosen, find, forward
 from .orders import Orders
 from .processes import mapped, work_in_processes
 from .run import Status, begin, begin_again, carry_out, left, status, stop
+from .standing import check_schemas, standings
 from .survey import survey
 from .work import book, work
 
@@ -22,11 +23,13 @@ __all__ = [
     "begin_again",
     "book",
     "carry_out",
+    "check_schemas",
     "chosen",
     "find",
     "forward",
     "left",
     "mapped",
+    "standings",
     "status",
     "stop",
     "survey",

@@ -67,8 +67,11 @@ def _until_one_dies(number: int, orders: Orders, workers: int, tell: Callable[[]
     return False
 
 
-def mapped(orders: Orders, workers: int) -> Callable[[Callable[[_T], _R], Sequence[_T]], Iterator[_R]]:
-    """Calls a function for each thing, in so many processes; in this one, if it is one."""
+def mapped(
+    orders: Orders | None = None, workers: int = 0
+) -> Callable[[Callable[[_T], _R], Sequence[_T]], Iterator[_R]]:
+    """Calls a function for each thing, in so many processes; in this one, if it is one. workers: 0 for one for each core."""
+    told, workers = orders or Orders("", ""), workers or os.cpu_count() or 1
 
     def call(function: Callable[[_T], _R], things: Sequence[_T]) -> Iterator[_R]:
         if workers == 1 or len(things) < 2 * workers:
@@ -77,7 +80,7 @@ def mapped(orders: Orders, workers: int) -> Callable[[Callable[[_T], _R], Sequen
         try:
             with _pool(workers) as pool:
                 chunk = max(1, min(25, len(things) // (workers * 4)))
-                yield from pool.map(partial(_call, orders, function), things, chunksize=chunk)
+                yield from pool.map(partial(_call, told, function), things, chunksize=chunk)
         except BrokenProcessPool as error:
             raise WorkersDied(
                 "A process that looked at the members died. Nothing was changed.",

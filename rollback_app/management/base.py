@@ -65,6 +65,10 @@ def add_database(parser: ArgumentParser) -> None:
     )
 
 
+def add_fleet(parser: ArgumentParser, help: str) -> None:
+    parser.add_argument("--fleet", action="store_true", help=f"{help} See `rollbackfleet`.")
+
+
 def add_format(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--format", choices=["json", "text"], default="text", help="text for people, json for programs."

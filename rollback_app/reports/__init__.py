@@ -34,6 +34,7 @@ from .markdown import as_markdown
 from .plan import of_commands, of_findings, of_preview
 from .runs import of_record, of_records, of_rehearsal, of_result, of_verdict
 from .script import Statement, as_sql, of_no_script, of_script
+from .standing import of_schema_checks, of_standings
 from .steps import SHOWN_STEPS
 
 FORMATS: dict[str, Callable[[Report, Paint], str]] = {
@@ -89,7 +90,9 @@ __all__ = [
     "of_rehearsal",
     "of_result",
     "of_schema_check",
+    "of_schema_checks",
     "of_script",
+    "of_standings",
     "of_timeline",
     "of_verdict",
     "refusal",

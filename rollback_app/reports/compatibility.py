@@ -20,6 +20,11 @@ def of_schema_check(alias: str, title: str, verdict: Verdict) -> Report:
 
 def _check(title: str, verdict: Verdict) -> Iterator[Line]:
     yield Line(f"Database {title}", "MIGRATE_HEADING", whole=True)
+    yield from verdict_lines(verdict)
+
+
+def verdict_lines(verdict: Verdict) -> Iterator[Line]:
+    """Can the code run, and if not, why not."""
     for what, migrations in (("Applied, but unknown to this code", verdict.unknown), ("Not applied", verdict.pending)):
         if migrations:
             yield Line(f"{what}: {', '.join(migrations)}.", indent=2)

@@ -13,9 +13,11 @@ from .counts import Count, Violations, digits
 from .destroyed import by_applying
 from .findings import BackupFirst, Finding, Inspector, Level, Preview, Refused
 from .fleets import (
+    Checked,
     FleetGroup,
     FleetPlan,
     Judged,
+    Standing,
     canary_of,
     check_fleet,
     check_fleet_approved,
@@ -35,6 +37,7 @@ __all__ = [
     "Approved",
     "Back",
     "BackupFirst",
+    "Checked",
     "Comparison",
     "Count",
     "Defined",
@@ -62,6 +65,7 @@ __all__ = [
     "Refused",
     "RolledBack",
     "Size",
+    "Standing",
     "ToKeep",
     "Violations",
     "approved_in",

@@ -6,7 +6,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from rollback_app.history import Member, MemberRecord, MemberState, Turn
+from rollback_app.compatibility import Verdict
+from rollback_app.history import Member, MemberRecord, MemberState, Record, Turn
 
 from .findings import Finding, Level, Preview, Refused
 
@@ -28,6 +29,24 @@ class Judged:
     bytes: int = 0
     problem: str = ""
     hint: str = ""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What is applied in a member. problem: why that cannot be told, and what to do about it; else empty."""
+
+    member: Member
+    records: tuple[Record, ...]
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class Checked:
+    """Can a code work on a member as it is? verdict: None, if that cannot be told. problem: why, and what to do about it."""
+
+    member: Member
+    verdict: Verdict | None
+    problem: str = ""
 
 
 @dataclass(frozen=True)

@@ -52,6 +52,18 @@ def members():
         connections.settings.setdefault(file.stem, {**connections.settings["default"], "NAME": file})
         yield Member(file.stem, file.stem, shared=file.stem == "shared")
 """
+MODELS = """
+from django.db import models
+
+
+class Item(models.Model):
+    name = models.CharField(max_length=20, null=True)
+    price = models.IntegerField(default=0)
+
+
+class Tag(models.Model):
+    name = models.CharField(max_length=20)
+"""
 KEY = '("id", models.BigAutoField(primary_key=True))'
 NAME = "models.CharField(max_length=20{})"
 MIGRATIONS = {
@@ -149,6 +161,10 @@ class Fleet:
     def settings(self, more: str) -> None:
         file = self.folder / "settings.py"
         file.write_text(f"{file.read_text()}\n{more}\n")
+
+    def models(self) -> None:
+        """Give the shop the models that its migrations make."""
+        (self.folder / "shop/models.py").write_text(MODELS)
 
     def fail(self, name: str) -> None:
         """Whatever deletes a record of this member fails."""

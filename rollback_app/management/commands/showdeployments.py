@@ -7,8 +7,8 @@ from typing import Any
 
 from django.core.management.base import CommandParser, no_translations
 
-from rollback_app import reports, workflow
-from rollback_app.management.base import RollbackCommand, add_database, add_format, amount, positive
+from rollback_app import fleets, moments, reports, workflow
+from rollback_app.management.base import RollbackCommand, add_database, add_fleet, add_format, amount, positive
 
 
 class Command(RollbackCommand):
@@ -19,6 +19,7 @@ class Command(RollbackCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         add_database(parser)
+        add_fleet(parser, "Show who of the fleet is where: the members that have the same applied, together.")
         parser.add_argument(
             "--limit",
             type=positive,
@@ -52,6 +53,10 @@ class Command(RollbackCommand):
 
     @no_translations
     def handle(self, *args: Any, **options: Any) -> None:
+        if options["fleet"]:
+            zone = moments.zone_named(workflow.zone_name(options["timezone"]))
+            self.show(reports.of_standings(fleets.standings(fleets.find(), fleets.mapped()), zone), options["format"])
+            return
         listing = workflow.deployments(
             options["database"],
             gap=timedelta(minutes=options["gap"]),
