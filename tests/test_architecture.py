@@ -22,7 +22,7 @@ ROWS = [
     {"database"},
     {"bookkeeping"},
     {"kept", "executor", "backup"},
-    {"trials"},
+    {"trials", "processes"},
     {"reports"},
     {"workflow"},
     {"fleets"},

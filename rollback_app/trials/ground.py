@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
 from django.db import connections
@@ -42,6 +43,30 @@ def on_test_database(alias: str, *, keepdb: bool = False, worker: str = "") -> I
         for name, connection in before.items():
             BaseDatabaseWrapper.close(connections[name])  # Django's SQLite keeps those in memory open
             connections[name] = connection
+
+
+@contextmanager
+def for_processes(alias: str, workers: Iterable[str], *, keepdb: bool = False) -> Iterator[None]:
+    """Inside, there are test databases for processes of these names, which open them with keepdb. They go in the end, whatever
+    has become of the processes; unless keepdb says that they stay.
+
+    Errors: DatabaseUnusable, if they cannot be made.
+    """
+    with ExitStack() as stack:
+        for worker in workers:
+            connection = _copy(connections[alias], worker)
+            stack.callback(BaseDatabaseWrapper.close, connection)  # Django's SQLite keeps those in memory open
+            if connection.vendor == "sqlite" and not keepdb:
+                stack.callback(_remove_journal, str(connection.settings_dict["NAME"]))
+            stack.enter_context(_made(connection, keepdb=keepdb))
+            connection.close()  # what is done there is theirs
+        yield
+
+
+def _remove_journal(name: str) -> None:
+    """What SQLite leaves beside a file when a process that writes is killed."""
+    for ending in ("-journal", "-wal", "-shm"):
+        Path(name + ending).unlink(missing_ok=True)
 
 
 def _copy(connection: Any, worker: str) -> Any:

@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import islice
 
 from django.apps import apps as installed
 from django.core.exceptions import ImproperlyConfigured
@@ -21,6 +22,7 @@ from rollback_app.errors import CodeUnusable, DatabaseUnusable, RollbackError, U
 from rollback_app.history import Code, Key
 from rollback_app.moments import manifest
 from rollback_app.planner import Names, Plan
+from rollback_app.processes import in_processes
 from rollback_app.trials import Seeder, Trials
 
 from .reading import code as code_for
@@ -31,11 +33,26 @@ from .verdict import verdict_of
 @dataclass(frozen=True)
 class Trial:
     """How migrations are tried. keepdb: use the test database that is there, and leave it there. worker: a name for the process,
-    if several do so at once. compatible: is it demanded that the older release can run on the newer schema?"""
+    if several do so at once. compatible: is it demanded that the older release can run on the newer schema? processes: how many
+    try them at once, each on a test database of its own."""
 
     keepdb: bool = False
     compatible: bool = False
     worker: str = ""
+    processes: int = 1
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Which of the chosen migrations a process tries; that of the last ones also looks at the older release. Not what is known of
+    them, which cannot be sent to it."""
+
+    keys: Collection[Key]
+    is_last: bool
+    known: Collection[Key]
+    chosen: Collection[Key]
+    using: str
+    trial: Trial
 
 
 @dataclass(frozen=True)
@@ -67,7 +84,7 @@ def check_rollback(
     database; all, if there is none. baseline: a file with the findings that are known. trial: also try them, on a test
     database.
 
-    Errors: UsageError, CodeUnusable; with a trial also DatabaseUnusable, CannotApply.
+    Errors: UsageError, CodeUnusable; with a trial also DatabaseUnusable, CannotApply, ProcessEnded.
     """
     accepted = checking.read_baseline(project.text_of(baseline), baseline) if baseline else None
     database = databases.get(using)
@@ -82,23 +99,57 @@ def check_rollback(
         if step.key not in known and (not apps or {step.key.app, str(step.key)} & {*apps})
     }
     looked = _looked(plan, chosen, names)
-    tried = _tried(plan, looked, using, trial) if trial and looked else {}
+    tried = _tried(plan, looked, known, using, trial) if trial and looked else {}
     found = [finding for each in looked for finding in (*checking.read_through(each), *tried.get(each.step.key, ()))]
     left = found if accepted is None else checking.without(found, accepted)
     return Checked(new_to, tuple(str(each.step.key) for each in looked), tuple(left), len(found) - len(left))
 
 
-def _tried(plan: Plan, looked: list[Looked], using: str, trial: Trial) -> dict[Key, list[Finding]]:
+def _tried(
+    plan: Plan, looked: list[Looked], known: Collection[Key], using: str, trial: Trial
+) -> dict[Key, list[Finding]]:
+    """Errors: DatabaseUnusable, CannotApply, CodeUnusable, ProcessEnded."""
+    keys = [each.step.key for each in looked]
+    parts = trials.parts(keys, min(trial.processes, len(keys)))
+    if len(parts) == 1:
+        return _tried_part(plan, looked, _Part(keys, True, known, keys, using, trial))
+    work = [
+        _Part(part, part is parts[-1], known, keys, using, replace(trial, worker=f"{trial.worker}_{number}"))
+        for number, part in enumerate(parts, 1)
+    ]
+    found: dict[Key, list[Finding]] = {}
+    with trials.for_processes(using, [part.trial.worker for part in work], keepdb=trial.keepdb):
+        for each in in_processes(_in_process, work):
+            for key, findings in each.items():
+                found.setdefault(key, []).extend(findings)
+    return found
+
+
+def _in_process(part: _Part) -> dict[Key, list[Finding]]:
+    """Reads all again."""
+    database = databases.get(part.using)
+    names = _names(database)
+    plan = _plan(code_for(database), part.known, names)
+    looked = _looked(plan, part.chosen, names)
+    return _tried_part(plan, looked, replace(part, trial=replace(part.trial, keepdb=True)))
+
+
+def _tried_part(plan: Plan, looked: list[Looked], part: _Part) -> dict[Key, list[Finding]]:
     """Errors: DatabaseUnusable, CannotApply, CodeUnusable."""
+    trial, using = part.trial, part.using
     try:
-        factory = conf.seed()
+        seeder = Seeder(using, conf.seed())
     except ImproperlyConfigured as error:
         raise CodeUnusable(str(error), hint="Fix it in the settings.") from error
+    mine = [each for each in looked if each.step.key in part.keys]
     with trials.on_test_database(using, keepdb=trial.keepdb, worker=trial.worker):
-        found = dict(Trials(databases.get(using), plan, looked, Seeder(using, factory)).run())
+        tried = Trials(databases.get(using), plan, mine, seeder).run()
+        if not part.is_last:
+            return dict(islice(tried, len(mine)))  # what comes after them is not applied
+        found = dict(tried)
         if plan.stays.migrations:
             for key, finding in _of_older(plan, looked, databases.get(using), demanded=trial.compatible):
-                found[key].append(finding)
+                found.setdefault(key, []).append(finding)
     return found
 
 

@@ -75,8 +75,8 @@ def test_what_is_found_is_told_with_its_place(bad: Path, check: Callable[..., Sa
     )
     assert "2 findings in 2 migrations." in said.error
     assert "python manage.py checkrollback --all --static --write-baseline FILE" in said.error
-    error = check(everything=True, keepdb=True, require=["compatible"]).error
-    assert "checkrollback --all --static --keepdb --require compatible --write-baseline FILE" in error
+    error = check(everything=True, keepdb=True, require=["compatible"], parallel=2).error
+    assert "checkrollback --all --static --keepdb --parallel 2 --require compatible --write-baseline FILE" in error
 
 
 @pytest.mark.databases("sqlite")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from contextlib import redirect_stdout
@@ -12,7 +13,7 @@ from django.core.management.base import CommandParser, no_translations
 from rollback_app import checking, project, reports, workflow
 from rollback_app.checking import Severity
 from rollback_app.errors import RollbackError, database_option
-from rollback_app.management.base import RollbackCommand, add_database
+from rollback_app.management.base import RollbackCommand, add_database, positive
 from rollback_app.management.output import write_whole
 from rollback_app.reports import CHECK_FORMATS, number_of
 
@@ -43,6 +44,15 @@ class Command(RollbackCommand):
             "--keepdb",
             action="store_true",
             help="Use the test database that is there, and leave it there for the next time.",
+        )
+        parser.add_argument(
+            "--parallel",
+            nargs="?",
+            const="auto",
+            default=1,
+            metavar="N",
+            type=_processes,
+            help="Try them in N processes at once, each with a test database of its own; without N, one for each core.",
         )
         parser.add_argument(
             "--require",
@@ -81,7 +91,11 @@ class Command(RollbackCommand):
                 baseline=options["baseline"],
                 trial=None
                 if options["static"]
-                else workflow.Trial(options["keepdb"], compatible="compatible" in options["require"]),
+                else workflow.Trial(
+                    options["keepdb"],
+                    compatible="compatible" in options["require"],
+                    processes=options["parallel"],
+                ),
                 using=options["database"],
             )
         if options["write_baseline"]:
@@ -104,11 +118,17 @@ class Command(RollbackCommand):
             )
 
 
+def _processes(text: str) -> int:
+    """The type of an argument: how many at once."""
+    return os.cpu_count() or 1 if text == "auto" else positive(text)
+
+
 def _line(options: dict[str, Any]) -> str:
     """The command line that checks the same."""
     words = ["python", "manage.py", "checkrollback", *options["apps"]]
     switches = (("everything", "--all"), ("static", "--static"), ("keepdb", "--keepdb"))
     words += [word for name, word in switches if options[name]]
+    words += ["--parallel", str(options["parallel"])] if options["parallel"] > 1 else []
     words += [word for name in options["require"] for word in ("--require", name)]
     words += [word for name in ("since", "base", "baseline") if options[name] for word in (f"--{name}", options[name])]
     return shlex.join(words) + database_option(options["database"])
