@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -25,6 +26,10 @@ LOOK = 0.5  # seconds between two looks at how far it is
 
 _T = TypeVar("_T")
 _R = TypeVar("_R")
+
+
+# In a process of the pool: has it members to work on, and is the command gone?
+_busy, _alone = threading.Lock(), threading.Event()
 
 
 class WorkersDied(RollbackError):
@@ -52,7 +57,7 @@ def work_in_processes(number: int, orders: Orders, workers: int, tell: Callable[
 def _until_one_dies(number: int, orders: Orders, workers: int, tell: Callable[[], None]) -> bool:
     """Did one die?"""
     with _pool(workers) as pool:
-        futures = [pool.submit(_call, orders, work, number) for _ in range(workers)]
+        futures = [pool.submit(_call, orders, _work, number) for _ in range(workers)]
         try:
             _watch(number, futures, tell)
         except KeyboardInterrupt:
@@ -96,6 +101,20 @@ def _pool(workers: int) -> ProcessPoolExecutor:
     return ProcessPoolExecutor(workers, mp_context=context, initializer=django.setup)
 
 
+def _work(number: int) -> None:
+    """Until the command is done, or is killed."""
+    with _busy:
+        work(number, goes_on=lambda: not _alone.is_set())
+
+
+def _end_with(parent: Any) -> None:
+    """The pool's processes would wait for ever for a command that was killed."""
+    parent.join()
+    _alone.set()
+    with _busy:
+        os._exit(1)
+
+
 def _call(orders: Orders, function: Callable[[_T], _R], thing: _T) -> _R:
     """In a process of the pool."""
     _prepare(orders.databases, all_databases=orders.all_databases)
@@ -106,6 +125,7 @@ def _call(orders: Orders, function: Callable[[_T], _R], thing: _T) -> _R:
 def _prepare(databases: tuple[str, ...], *, all_databases: bool) -> None:
     """What Ctrl-C does is decided by the process that watches. Finding the members may make the aliases."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with, args=[multiprocessing.parent_process()], daemon=True).start()
     find(databases, all_databases=all_databases)
 
 

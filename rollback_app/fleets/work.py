@@ -42,15 +42,19 @@ def name_of_worker(process: int | None = None) -> str:
 
 
 def work(
-    number: int, at_most: int | None = None, *, patient: bool = True, tell: Callable[[], None] = lambda: None
-) -> int:
-    """Roll back members of a fleet, until none may be begun, or so many; how many it was. patient: wait for those that may
-    be begun when others are done. tell: is called after each.
+    number: int,
+    *,
+    goes_on: Callable[[], bool] = lambda: True,
+    patient: bool = True,
+    tell: Callable[[], None] = lambda: None,
+) -> None:
+    """Roll back members of a fleet, until none may be begun. goes_on: asked before each, whether it may still be begun by this
+    worker. patient: wait for those that may be begun when others are done. tell: is called after each.
 
     Errors: those of Django's database layer, about the state of the fleet.
     """
-    done, group = 0, ""
-    while at_most is None or done < at_most:
+    group = ""
+    while goes_on():
         with book() as fleets:
             record = fleets.claim(number, name_of_worker(), group)
             if record is None:
@@ -66,9 +70,7 @@ def work(
             state, error = _ended(record, orders, found.command if found else "")
         with book() as fleets:
             fleets.note(record, state, time.monotonic() - began, error)
-        done += 1
         tell()
-    return done
 
 
 def _ended(record: MemberRecord, orders: Orders, command: str) -> tuple[MemberState, str]:

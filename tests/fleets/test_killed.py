@@ -140,6 +140,23 @@ def test_a_command_that_was_killed_is_noticed_and_gone_on_with(fleet: Fleet) -> 
     assert [fleet.runs(name).count("finished") for name in ("acme", "beta", "coda")] == [1, 1, 1]
 
 
+def test_processes_of_a_command_that_was_killed_begin_no_other_member(fleet: Fleet) -> None:
+    names = [f"c{number:02}" for number in range(40)]
+    fleet.add(*names)
+    running = fleet.start("rollbackfleet", MOMENT, "--workers", "2")
+    while "done" not in (fleet.states_or_none() or {}).values():
+        time.sleep(0.05)
+        assert running.poll() is None
+    running.kill()
+    running.communicate()
+    seen: dict[str, str] = {}
+    while seen != (seen := fleet.states()) or "running" in seen.values():
+        time.sleep(1)
+    assert set(seen.values()) == {"done", "waiting"}
+    for name, state in seen.items():
+        assert (fleet.applied(name) == ["0001_initial"]) is (state == "done")
+
+
 def test_stop_and_a_second_fleet_while_one_is_under_way(fleet: Fleet) -> None:
     names = [f"c{number:02}" for number in range(40)]
     fleet.add(*names)
