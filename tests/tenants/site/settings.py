@@ -1,0 +1,46 @@
+"""A shop with a schema for each customer, kept apart by django-tenants or by django-pgschemas (TENANTS).
+
+`customers` is of all, in the schema `public`; `shop` is of each customer; `notes` is of both, so that there is a table of
+the same name in `public` and in each customer's schema.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from urllib.parse import unquote, urlsplit
+
+KIND = os.environ["TENANTS"]
+_SERVER = urlsplit(os.environ["TEST_POSTGRES_URL"])
+DATABASES = {
+    "default": {
+        "ENGINE": {
+            "django_tenants": "django_tenants.postgresql_backend",
+            "django_pgschemas": "django_pgschemas.postgresql",
+        }[KIND],
+        "NAME": os.environ["TENANTS_DATABASE"],
+        "USER": unquote(_SERVER.username or ""),
+        "PASSWORD": unquote(_SERVER.password or ""),
+        "HOST": _SERVER.hostname,
+        "PORT": _SERVER.port or "",
+    }
+}
+SHARED_APPS = [KIND, "django.contrib.contenttypes", "rollback_app", "customers", "notes"]
+TENANT_APPS = ["django.contrib.contenttypes", "shop", "notes"]
+INSTALLED_APPS = list(dict.fromkeys([*SHARED_APPS, *TENANT_APPS]))
+TENANT_MODEL = "customers.Client"
+if KIND == "django_tenants":
+    TENANT_DOMAIN_MODEL = "customers.Domain"
+    DATABASE_ROUTERS = ["django_tenants.routers.TenantSyncRouter"]
+else:
+    TENANTS = {
+        "public": {"APPS": SHARED_APPS},
+        "default": {"TENANT_MODEL": TENANT_MODEL, "APPS": TENANT_APPS, "URLCONF": "urls"},
+    }
+    DATABASE_ROUTERS = ["django_pgschemas.routers.TenantAppsRouter"]
+    SILENCED_SYSTEM_CHECKS = ["pgschemas.W001", "pgschemas.W002", "pgschemas.W003"]
+ROLLBACK = json.loads(os.environ.get("TENANTS_ROLLBACK", "{}"))
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+SECRET_KEY = "not a secret"
+USE_TZ = True
+TIME_ZONE = "UTC"

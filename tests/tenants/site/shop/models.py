@@ -1,0 +1,12 @@
+from django.db import models
+
+
+class Product(models.Model):
+    name = models.CharField(max_length=100)
+    currency = models.ForeignKey("customers.Currency", models.SET_NULL, null=True)
+    price = models.DecimalField(max_digits=10, decimal_places=2, null=True)
+
+
+class Review(models.Model):
+    product = models.ForeignKey(Product, models.CASCADE)
+    text = models.CharField(max_length=100)
