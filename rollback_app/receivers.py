@@ -21,7 +21,7 @@ from django.db.utils import DatabaseError, InterfaceError
 
 from . import conf, packages, project
 from .bookkeeping import Recorder, add_package, holds
-from .database import Timeouts, kind_of
+from .database import Timeouts, kind_of, spelling
 from .errors import CodeUnusable
 from .history import Hold, HoldSource, held
 from .kept import AfterMigrate, BeforeDrops
@@ -39,7 +39,7 @@ def gate(app_config: Any, using: str, plan: Sequence[Any] = (), **kwargs: Any) -
     if found := held(_holds(using), plan):
         from .reports import refusal  # noqa: PLC0415  # which every start of Django would have to wait for
 
-        raise CommandError(refusal(using, *found))
+        raise CommandError(spelling([using])(refusal(using, *found)))
 
 
 def _holds(using: str) -> list[Hold]:

@@ -19,11 +19,11 @@ from django.apps.registry import Apps
 from django.db import models, transaction
 from django.db.utils import DatabaseError, InterfaceError
 
-from rollback_app.database import Database, first_line
+from rollback_app.database import Database, first_line, shape
 
 _LOGGER = logging.getLogger("rollback_app.bookkeeping")
 _T = TypeVar("_T")
-_told: set[tuple[str, str]] = set()  # (alias, table) of those that could not be read when last tried
+_told: set[tuple[str, str]] = set()  # (title of the database, table) of those that could not be read when last tried
 
 
 class OwnMeta:
@@ -52,7 +52,7 @@ class Table:
     @property
     def told(self) -> bool:
         """Could it not be read when last tried, and was that said?"""
-        return (self._alias, self.name) in _told
+        return (self.database.title, self.name) in _told
 
     # Reading
 
@@ -66,11 +66,11 @@ class Table:
             found = self.must_read(make, **without)
         except Unreadable as error:
             if not self.told:
-                _told.add((self._alias, self.name))
+                _told.add((self.database.title, self.name))
                 _LOGGER.warning("Table %s of %s is ignored: %s", self.name, self.database.title, first_line(error))
             return []
         if not without:  # a part that can be read says little about the rest
-            _told.discard((self._alias, self.name))
+            _told.discard((self.database.title, self.name))
         return found
 
     def must_read(self, make: Callable[[Any], _T], **without: Any) -> list[_T]:
@@ -111,14 +111,14 @@ class Table:
             return [SimpleNamespace(**row, **defaults) for row in query.values(*columns)]
 
     def _exists(self) -> bool:
-        with self.database.connection.cursor() as cursor:
-            return self.name in self.database.connection.introspection.table_names(cursor)
+        # Not by Django's introspection: it lists all tables; and a project may have another one, which for columns fails here
+        # (django-pgschemas 1.1).
+        return shape(self.database.connection, self.name) is not None
 
     def _missing(self) -> dict[str, Any]:
         """The columns that the table lacks, because another release made it. Errors: Unreadable, if none did."""
-        with self.database.connection.cursor() as cursor:
-            there = self.database.connection.introspection.get_table_description(cursor, self.name)
-        missing = self._fields.keys() - {column.name for column in there}
+        there = shape(self.database.connection, self.name)
+        missing = self._fields.keys() - {column.name for column in (there.columns if there else ())}
         for name in sorted(missing):
             if not (self._fields[name].has_default() or self._fields[name].null):
                 raise Unreadable(f"it has another shape: there is no column {name}")

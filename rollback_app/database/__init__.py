@@ -6,6 +6,9 @@ are that subclass's class attributes.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -25,6 +28,7 @@ from .scripts import Condition, Dialect, Numbers, dialect
 from .shapes import Column, Shape, is_there, parameter, shape, typed
 from .spelling import normal
 from .sqlite import SQLite
+from .tenants import schema_of
 from .transactions import Mark, mark
 
 __all__ = [
@@ -58,7 +62,9 @@ __all__ = [
     "parameter",
     "references",
     "same",
+    "schema_of",
     "shape",
+    "spelling",
     "sqlstate",
     "typed",
     "updating",
@@ -93,6 +99,17 @@ def get(alias: str = DEFAULT_DB_ALIAS, timeouts: Timeouts = _DEFAULT_TIMEOUTS) -
             hint="legacyrollbacksql prints the migrate commands that do the same.",
         )
     return kind(connection, timeouts)
+
+
+def spelling(aliases: Iterable[str]) -> Callable[[str], str]:
+    """What spells each command in a text as it has to be typed to be about these databases: about their schema, where the
+    connection is in one of many."""
+    for alias in aliases:
+        # Whoever uses such an alias says what is wrong with it.
+        with suppress(ConnectionDoesNotExist, ImproperlyConfigured):
+            if schema := schema_of(connections[alias]):
+                return schema.spelled
+    return str
 
 
 def kind_of(connection: BaseDatabaseWrapper) -> type[Database] | None:

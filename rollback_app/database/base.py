@@ -27,6 +27,7 @@ from .errors import first_line
 from .given import given
 from .keeps_rows import KeepsRows
 from .programmable import Programmable
+from .tenants import InSchema, schema_of
 
 COUNTED_ROWS = 1_000_000  # a table is looked through up to here: about a second, even on a slow disk
 
@@ -39,7 +40,7 @@ class Timeouts:
     statement: float | None = None
 
 
-class Database(KeepsRows, Programmable, ABC):
+class Database(KeepsRows, Programmable, InSchema, ABC):
     """One database of the project, by its alias.
 
     What a kind of database can do are class attributes, and code asks these, never the name of the vendor. The README's table
@@ -93,6 +94,7 @@ class Database(KeepsRows, Programmable, ABC):
         self.connection = connection
         self.alias = connection.alias
         self.timeouts = timeouts
+        self.schema = schema_of(connection)  # as it is now: it is the connection's to change
         self._seen: dict[Any, Any] = {}
 
     @property
@@ -102,7 +104,8 @@ class Database(KeepsRows, Programmable, ABC):
     @property
     def title(self) -> str:
         """Alias, engine, and where it is; never the password."""
-        return f"{self.alias}: {self.vendor_name}, {self.where}"
+        schema = f", schema {self.schema.name}" if self.schema else ""
+        return f"{self.alias}: {self.vendor_name}, {self.where}{schema}"
 
     @property
     def _history_table(self) -> str:

@@ -11,6 +11,8 @@ from typing import Any
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.utils import DatabaseError, InterfaceError
 
+from .tenants import same_again
+
 
 class Blockers(threading.Thread):
     """Asks on a connection of its own, which is made only when a statement has been running for half the lock timeout.
@@ -56,7 +58,7 @@ class Blockers(threading.Thread):
             self._began = None
 
     def run(self) -> None:
-        other = self._connection.copy()
+        other = same_again(self._connection)
         while not self._enough.wait(min(1.0, max(0.05, self._patience / 2))):
             began = self._began
             if began is not None and time.monotonic() - began > self._patience:

@@ -19,6 +19,8 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Model
 from django.db.utils import DatabaseError, NotSupportedError, OperationalError, ProgrammingError
 
+from .tenants import own_alone
+
 Fact = tuple[str, str, str]
 Facts = Counter[Fact]
 Together = Mapping[str, Collection[tuple[str, ...]]]
@@ -84,10 +86,11 @@ def _names(models: Sequence[type[Model]]) -> list[str]:
 
 # PostgreSQL
 
-_POSTGRESQL = """
+_SEEN = "relkind IN ('r', 'p') AND pg_table_is_visible(oid)"
+_POSTGRESQL = f"""
 WITH t AS MATERIALIZED (
     SELECT oid, relname::text AS name FROM pg_class
-    WHERE relkind IN ('r', 'p') AND pg_table_is_visible(oid)
+    WHERE {_SEEN}
     AND relnamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
     AND (%s::text[] IS NULL OR relname = ANY (%s::text[]))
 )
@@ -129,9 +132,11 @@ def _as_temporary(connection: BaseDatabaseWrapper, models: Sequence[type[Model]]
     with transaction.atomic(using=connection.alias), connection.cursor() as cursor:
         before: Any = connection.savepoint()
         try:
-            # A CREATE TABLE makes temporary tables where this schema comes first. Types and collations are still found.
-            cursor.execute("SELECT set_config('search_path', 'pg_temp, ' || current_setting('search_path'), true)")
-            cursor.execute("\n".join([*_pointed_at(connection, models), *_statements(connection, models, together)]))
+            # A CREATE TABLE makes temporary tables where this schema comes first. Types and collations are still found. In one
+            # piece: another cursor would set the search path anew, where schemas are many.
+            first = "SELECT set_config('search_path', 'pg_temp, ' || current_setting('search_path'), true);"
+            made = [*_pointed_at(connection, models), *_statements(connection, models, together)]
+            cursor.execute("\n".join([first, *made]))
             return rows(connection, _names(models))
         finally:
             connection.savepoint_rollback(before)  # raises, where set_rollback(True) is silent
@@ -323,7 +328,7 @@ def _normal(tokens: list[str]) -> str:
 
 
 _QUERIES: dict[str, Callable[[Any], str]] = {
-    "postgresql": lambda connection: _POSTGRESQL,
+    "postgresql": lambda connection: _POSTGRESQL.replace(_SEEN, _SEEN + own_alone(connection, "relnamespace")),
     "mysql": lambda connection: _MYSQL + (_MARIADB_CHECKS if connection.mysql_is_mariadb else _MYSQL_CHECKS),
     "sqlite": lambda connection: _SQLITE,
 }

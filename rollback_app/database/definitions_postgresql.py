@@ -5,10 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.db import transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
+
+from .tenants import in_own_schema
 
 # What was asked for, and what belongs to a view or a table that is made again as a whole. What others need comes first.
 _PARTS = """
@@ -215,7 +217,7 @@ def definitions(connection: BaseDatabaseWrapper, addresses: Sequence[Address]) -
 def table_definitions(connection: BaseDatabaseWrapper, names: Collection[str]) -> dict[str, str]:
     """See `Database.table_definitions`."""
     with connection.cursor() as cursor:
-        cursor.execute(_TABLES, [[connection.ops.quote_name(name) for name in sorted(names)], sorted(names)])
+        cursor.execute(_TABLES, [[in_own_schema(connection, name) for name in sorted(names)], sorted(names)])
         there = cursor.fetchall()
     made = definitions(connection, [Address(class_id, object_id, 0) for _, class_id, object_id in there])
     return {name: sql for (name, _, _), sql in zip(there, made, strict=True)}
@@ -235,15 +237,16 @@ def own(connection: BaseDatabaseWrapper, addresses: Sequence[Address]) -> list[d
 def _rows(connection: BaseDatabaseWrapper, query: str, addresses: Sequence[Address]) -> list[tuple[int, int, int, str]]:
     if not addresses:
         return []
-    with _names_in_full(connection), connection.cursor() as cursor:
+    with _names_in_full(connection) as cursor:
         cursor.execute(query, [list(part) for part in zip(*addresses, strict=True)])
         return list(cursor.fetchall())
 
 
 @contextmanager
-def _names_in_full(connection: BaseDatabaseWrapper) -> Iterator[None]:
+def _names_in_full(connection: BaseDatabaseWrapper) -> Iterator[Any]:
+    """A cursor that gives names with their schemas. Another one would set the search path anew, where schemas are many."""
     with transaction.atomic(using=connection.alias), connection.cursor() as cursor:
         cursor.execute("SELECT current_setting('search_path'), set_config('search_path', 'pg_catalog', true)")
         (before, _) = cursor.fetchone()
-        yield
+        yield cursor
         cursor.execute("SELECT set_config('search_path', %s, true)", [before])

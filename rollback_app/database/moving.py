@@ -9,6 +9,7 @@ from typing import Any
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from .shapes import parts
+from .tenants import in_own_schema
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = k.mine
 JOIN pg_attribute b ON b.attrelid = c.confrelid AND b.attnum = k.theirs
 WHERE c.contype = 'f' AND c.conrelid = to_regclass(%s) ORDER BY c.oid, k.place
 """,
-        [connection.ops.quote_name(table)],
+        [in_own_schema(connection, table)],
     ),
     "mysql": lambda connection, table: (
         """

@@ -12,6 +12,7 @@ from rollback_app.safety import Fate, ListedObject, Object
 
 from .definitions_postgresql import Address, definitions, own
 from .objects_by_text import type_changes
+from .tenants import in_own_schema, own_alone
 
 # What is dropped, and all that depends on it, as DROP … CASCADE finds it (dependency.c, findDependentObjects): backwards to what
 # an object is a part of, and forwards to what needs it. Of an inheriting table the column goes too.
@@ -142,11 +143,11 @@ AND NOT EXISTS (SELECT FROM described o WHERE o.n = described.n AND o.classid = 
 
 # All that may hang on a table, with the columns of a constraint or an index. An object keeps its number when it is renamed.
 _LISTING = """SELECT * FROM (
-WITH t AS MATERIALIZED (
+WITH {near}t AS MATERIALIZED (
     SELECT c.oid, n.nspname, c.relname, c.relkind, quote_ident(n.nspname) || '.' || quote_ident(c.relname) AS name,
         CASE WHEN pg_table_is_visible(c.oid) THEN '' ELSE n.nspname || '.' END || c.relname AS own
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-    WHERE c.relkind IN ('r', 'p', 'f', 'v', 'm') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+    WHERE c.relkind IN ('r', 'p', 'f', 'v', 'm') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'{only_near}
 )
 SELECT 'class ' || oid, CASE relkind WHEN 'v' THEN 'view' WHEN 'm' THEN 'materialized view' ELSE 'table' END,
     name, own, own, '{}'::text[], name
@@ -180,6 +181,17 @@ FROM t JOIN pg_index i ON i.indrelid = t.oid JOIN pg_class c ON c.oid = i.indexr
 WHERE NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = i.indexrelid AND k.contype <> 'f')
 ) listed
 """
+# The tables and views of a schema, and those anywhere that need one of these. Other schemas of thousands are not looked at.
+_NEAR = """RECURSIVE near(id) AS (
+    SELECT oid FROM pg_class WHERE true{here}
+    UNION
+    SELECT next.id FROM near CROSS JOIN LATERAL (
+        SELECT CASE WHEN d.classid = 'pg_class'::regclass THEN d.objid ELSE coalesce(r.ev_class, k.conrelid) END
+        FROM pg_depend d LEFT JOIN pg_rewrite r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid
+        LEFT JOIN pg_constraint k ON d.classid = 'pg_constraint'::regclass AND k.oid = d.objid
+        WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = near.id
+    ) next(id) WHERE next.id IS NOT NULL
+), """
 # What has a name, by the tables that keep it; all of it is of a kind and a name as above.
 _NAMES = f"""
 SELECT {_KIND} || ' ' || {_NAME} FROM (
@@ -257,7 +269,7 @@ def _addresses(
     connection: BaseDatabaseWrapper, drops: Sequence[TableChange]
 ) -> Iterator[tuple[TableChange, str, Address]]:
     with connection.cursor() as cursor:
-        tables = [connection.ops.quote_name(each.table) for each in drops]
+        tables = [in_own_schema(connection, each.table) for each in drops]
         cursor.execute(_ADDRESSES, [tables, [each.column for each in drops]])
         for number, name, *address in cursor.fetchall():
             yield drops[number - 1], name, Address(*address)
@@ -274,7 +286,7 @@ def _rows(
     connection: BaseDatabaseWrapper, changes: Sequence[TableChange], query: str
 ) -> Iterator[tuple[TableChange, _Row]]:
     if changes:
-        tables = [connection.ops.quote_name(each.table) for each in changes]
+        tables = [in_own_schema(connection, each.table) for each in changes]
         with connection.cursor() as cursor:
             cursor.execute(f"{query} ORDER BY 1, 2, 3", [tables, [each.column for each in changes]])
             for *facts, class_id, object_id, column in cursor.fetchall():
@@ -308,8 +320,10 @@ def names(connection: BaseDatabaseWrapper) -> set[str]:
 
 def listing(connection: BaseDatabaseWrapper, known: Known) -> list[ListedObject]:
     """See `Database.listing`."""
+    here = own_alone(connection, "relnamespace")
+    near, only_near = (_NEAR.format(here=here), " AND c.oid IN (SELECT id FROM near)") if here else ("", "")
     with connection.cursor() as cursor:
-        cursor.execute(_LISTING)
+        cursor.execute(_LISTING.replace("{near}", near).replace("{only_near}", only_near))
         return [
             ListedObject(id, kind, name, on)
             for id, kind, name, own, table, columns, on in cursor.fetchall()

@@ -18,6 +18,7 @@ from . import backups, defined_postgresql, definitions_postgresql, objects_postg
 from .base import COUNTED_ROWS, Database, whole_number
 from .blockers import Blockers
 from .errors import sqlstate
+from .tenants import in_own_schema, own_alone, same_again
 
 # The upper half of an advisory lock's key; the lower half is the history table, of which each schema may have one.
 _OURS = 1_919_118_435
@@ -51,6 +52,14 @@ _NO_NEW_INDEXES = """
 SELECT DISTINCT current_user || ' may not make or rename tables and indexes in schema ' || n.nspname || ', as the run does.'
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.oid IN (SELECT to_regclass(name) FROM unnest(%s::text[]) name) AND NOT has_schema_privilege(n.oid, 'CREATE')
+"""
+
+
+_OF_OTHER_SCHEMAS = """
+SELECT 'Table ' || relname || ' is not in schema ' || current_schema() || ': the run would change the one of schema '
+    || nspname || '.'
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.oid IN (SELECT to_regclass(name) FROM unnest(%s::text[]) name) AND nspname <> current_schema() ORDER BY relname
 """
 
 
@@ -118,7 +127,7 @@ class PostgreSQL(Database):
         with self.connection.cursor() as cursor:
             cursor.execute(
                 "SELECT sum(reltuples) FROM pg_class WHERE oid = to_regclass(%s) AND reltuples > 0",
-                [self.connection.ops.quote_name(table)],
+                [in_own_schema(self.connection, table)],
             )
             return whole_number(cursor.fetchone())
 
@@ -159,9 +168,10 @@ class PostgreSQL(Database):
     def missing_rights(self, needed: Collection[tuple[str, Right]]) -> Sequence[str]:
         named: dict[Right, list[str]] = {right: [] for right in Right}
         for table, right in sorted(needed):
-            named[right].append(self.connection.ops.quote_name(table))
+            named[right].append(in_own_schema(self.connection, table))
         # Of the schemas of new tables those that are there; the plan does not know which its own SQL makes.
-        schemas = [table.rpartition('"."')[0].strip('"') or None for table in named[Right.CREATE]]
+        made = sorted(table for table, right in needed if right is Right.CREATE)
+        schemas = [table.rpartition('"."')[0].strip('"') or None for table in made]
         with self.connection.cursor() as cursor:
             cursor.execute(_NOT_OWNED, [[*named[Right.DROP], *named[Right.ALTER], *named[Right.INDEX]]])
             found = [row[0] for row in cursor.fetchall()]
@@ -169,6 +179,14 @@ class PostgreSQL(Database):
             found += [row[0] for row in cursor.fetchall()]
             cursor.execute(_NO_NEW_INDEXES, [named[Right.INDEX]])
             return found + [row[0] for row in cursor.fetchall()]
+
+    def of_other_schemas(self, tables: Collection[str]) -> Sequence[str]:
+        if self.schema is None:
+            return []
+        quoted = [self.connection.ops.quote_name(table) for table in sorted(tables) if '"."' not in table]
+        with self.connection.cursor() as cursor:
+            cursor.execute(_OF_OTHER_SCHEMAS, [quoted])
+            return [row[0] for row in cursor.fetchall()]
 
     def differs(self, column: str, value: str, field: Any) -> str:
         """As texts: not every type can be compared, and the column may have another type by now."""
@@ -180,6 +198,7 @@ class PostgreSQL(Database):
                 "SELECT c.relname, a.attname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid"
                 " WHERE c.relkind IN ('r', 'p', 'f') AND a.attnum > 0 AND NOT a.attisdropped"
                 " AND pg_table_is_visible(c.oid) AND c.relnamespace <> 'pg_catalog'::regnamespace"
+                + own_alone(self.connection, "c.relnamespace")
             )
             return frozenset(cursor.fetchall())
 
@@ -246,7 +265,7 @@ class PostgreSQL(Database):
     def alone(self) -> Iterator[None]:
         # In a connection of its own, whose transaction lasts as long as the run: behind pgbouncer a session does not. It reads
         # no rows, so that neither VACUUM nor an index that is made concurrently waits for it.
-        guard = self.connection.copy()
+        guard = same_again(self.connection)
         try:
             guard.set_autocommit(False)
             with self._naming_holders(), guard.cursor() as cursor:
@@ -328,7 +347,7 @@ class PostgreSQL(Database):
 
     def made(self, table: str) -> str:
         with self.connection.cursor() as cursor:
-            cursor.execute("SELECT to_regclass(%s)::oid", [self.connection.ops.quote_name(table)])
+            cursor.execute("SELECT to_regclass(%s)::oid", [in_own_schema(self.connection, table)])
             return str(cursor.fetchone()[0])
 
     def is_answer(self, error: BaseException) -> bool:

@@ -8,6 +8,8 @@ from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from .tenants import in_own_schema
+
 
 @dataclass(frozen=True)
 class Column:
@@ -92,7 +94,7 @@ def parts(table: str, quote: str) -> list[str]:
 
 
 _QUERIES: dict[str, Callable[[Any, str], tuple[str, Sequence[str]]]] = {
-    "postgresql": lambda connection, table: (_POSTGRESQL, [connection.ops.quote_name(table)]),
+    "postgresql": lambda connection, table: (_POSTGRESQL, [in_own_schema(connection, table)]),
     "mysql": lambda connection, table: (_MYSQL, parts(table, "`")),
     "sqlite": lambda connection, table: (_SQLITE, [table]),
 }

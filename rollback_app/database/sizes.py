@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from .shapes import parts, shape
+from .tenants import in_own_schema
 
 SAMPLE = 1000  # rows
 _OVERHEAD = 24  # bytes of a row, besides its values
@@ -35,8 +36,9 @@ def row_bytes(connection: BaseDatabaseWrapper, table: str, columns: Collection[s
 
 def size(connection: BaseDatabaseWrapper, table: str) -> int | None:
     """Bytes that a table takes; of SQLite the whole database, which is no less. None, if there is no such table."""
-    quote = connection.ops.quote_name
-    params = {"postgresql": [quote(table)], "mysql": parts(table, "`"), "sqlite": []}[connection.vendor]
+    params = {"postgresql": [in_own_schema(connection, table)], "mysql": parts(table, "`"), "sqlite": []}[
+        connection.vendor
+    ]
     with connection.cursor() as cursor:
         cursor.execute(_SIZE[connection.vendor], params)
         found = cursor.fetchone()

@@ -19,6 +19,7 @@ from rollback_app.safety import Count, Violations
 from . import constraints, conversions
 from .moving import nowhere
 from .search import Search
+from .tenants import in_own_schema
 
 _TYPES = (Need.FITS, Need.KEPT, Need.READABLE)
 
@@ -132,7 +133,7 @@ def _free_index(search: Search) -> Violations | None:
     kind = "index" if constraint is None or _is_index(constraint, search.vendor) else "constraint"
     if sql := _TAKEN.get((search.vendor, kind)):
         with search.connection.cursor() as cursor:
-            cursor.execute(sql, {"name": name, "table": search.quote(search.requirement.today)})
+            cursor.execute(sql, {"name": name, "table": in_own_schema(search.connection, search.requirement.today)})
             return Violations(Count(1)) if cursor.fetchone() else None
     if search.vendor == "sqlite":
         return None  # it becomes a part of the table, where names may be doubled

@@ -70,7 +70,7 @@ class Recorder(Progress):
         """moved: the statements that put what gives numbers where it stands, as far as that is no part of a transaction."""
         self.inner, self.moved = inner, moved
         self.shows_sql = inner.shows_sql
-        self.dialect = dialect(database)
+        self.dialect, self._database = dialect(database), database
         self.connection: Any = database.connection
         self.sent: list[Sent] = []
         self.rows: dict[Step, int] = {}
@@ -91,6 +91,8 @@ class Recorder(Progress):
 
     def __call__(self, execute: Any, sql: str, params: Any, many: bool, context: dict[str, Any]) -> Any:
         result = execute(sql, params, many, context)
+        if self._database.is_placing(sql):
+            return result
         if savepoint := _SAVEPOINT.match(sql):
             self._minds(savepoint[1].upper(), savepoint[2])
         elif self.part and "txid_current_if_assigned" not in sql:  # which asks whether the transaction is still ours

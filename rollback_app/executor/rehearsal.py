@@ -154,6 +154,8 @@ JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum = d.refobjsubid
 WHERE q.seqincrement > 0 AND s.relpersistence <> 't'
     AND CASE s.relkind WHEN 'S' THEN has_sequence_privilege(s.oid, 'SELECT') ELSE false END
 """
+# Each that is asked is locked for reading, and the other schemas of thousands have thousands.
+_SEEN = " AND n.nspname = ANY (current_schemas(false))"
 _SET = "SELECT setval(%s::regclass, %s, %s)"
 _OLDEST = "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
 _NOW = "SELECT pg_current_xact_id()::text::bigint"
@@ -198,7 +200,8 @@ class _Traces:
             return list(cursor.fetchall())
 
     def _read_counters(self) -> dict[_Counter, _Place]:
-        last = {_Counter(*names): number for *names, number in self._ask(_COUNTERS)}
+        query = _COUNTERS + _SEEN if self._database.schema else _COUNTERS
+        last = {_Counter(*names): number for *names, number in self._ask(query)}
         found = {counter: _Place(number, given=True) for counter, number in last.items() if number is not None}
         unused = [counter for counter, number in last.items() if number is None]
         for start in range(0, len(unused), 500):  # each is locked for reading until the query ends

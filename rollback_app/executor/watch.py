@@ -197,8 +197,8 @@ class Watch:
         return next(((failed, sql) for failed, sql in reversed(self._failed) if failed in chain), (error, ""))
 
     def __call__(self, execute: Any, sql: str, params: Any, many: bool, context: dict[str, Any]) -> Any:
-        if any(table in sql for table in _NOTES):
-            return execute(sql, params, many, context)  # our own notes
+        if any(table in sql for table in _NOTES) or self.database.is_placing(sql):
+            return execute(sql, params, many, context)  # our own notes, or no matter of the run's
         if self._guard:
             self._guard.saw(sql)
         self.sql = sql

@@ -20,7 +20,7 @@ from .order import newest
 from .put_back import put_back
 
 _LOGGER = logging.getLogger("rollback_app.kept")
-_BY_HAND = "`python manage.py showkept {0}{1}` shows them, and `putback {0}{1}` tries again."
+_BY_HAND = "`python manage.py showkept {0}{1}` shows them, and `python manage.py putback {0}{1}` tries again."
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ def left_behind(entries: Iterable[Kept], alias: str) -> Iterator[str]:
 
 
 def _warn(database: Database, words: str) -> None:
-    _LOGGER.warning("Kept data of %s: %s", database.alias, words)
+    _LOGGER.warning("Kept data of %s: %s", database.alias, database.spelled(words))
 
 
 def _waiting(database: Database) -> list[Kept]:

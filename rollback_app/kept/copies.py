@@ -61,7 +61,7 @@ class Copies:
             copied = self._execute(f"CREATE TABLE {made} AS SELECT {listed} {rows}")
         if copied < 0:  # SQLite does not tell of a table that it makes
             copied = self._fetch(f"SELECT count(*) FROM {made}")
-        self._database.comment(table_of(number), comment_of(number))
+        self._database.comment(table_of(number), self._database.spelled(comment_of(number)))
         wanted = self._fetch(f"SELECT count(*) {rows}", params)
         if copied != wanted:
             raise NotKept(

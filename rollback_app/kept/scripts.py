@@ -84,7 +84,7 @@ class KeptInScript:
             )
             listed, made = ", ".join(map(self._dialect.quote, columns)), self._dialect.quote(table_of(number))
             self._statements.append(f"CREATE TABLE {made} AS SELECT {listed} {rows}")
-            self._statements += self._dialect.comment(table_of(number), comment_of(number))
+            self._statements += self._dialect.comment(table_of(number), self._database.spelled(comment_of(number)))
             self._made.append(_Copy(number, thing, rows, len(names) > 1))
             self.numbers.append(number)
         self.numbers += keep_objects(self._catalogue, self._objects, run)

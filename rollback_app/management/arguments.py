@@ -94,6 +94,7 @@ def _where(group: _ArgumentGroup) -> None:
 def what(group: _ArgumentGroup) -> None:
     group.add_argument(
         "--exclude",
+        "--exclude-migration",  # since runschema of django-pgschemas takes --exclude for an option of its own
         action="append",
         default=[],
         metavar="APP[.NAME]",

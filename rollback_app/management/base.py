@@ -6,15 +6,18 @@ import os
 import re
 import sys
 from argparse import ArgumentParser, ArgumentTypeError
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any, TextIO
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DEFAULT_DB_ALIAS
 
+from rollback_app import database as databases
 from rollback_app.errors import RollbackError, UsageError, shown, without_value
 from rollback_app.reports import FORMATS, Report, as_message, of_error
 from rollback_app.safety import Size
+from rollback_app.tenants import spelled
 
 from .output import lenient, lenient_streams, whole_file
 
@@ -103,6 +106,7 @@ class RollbackCommand(BaseCommand):
         self.object: dict[str, Any] = {}  # what is known, should an error end it
         self.findings_shown = False
         self.sink: TextIO | None = None
+        self.spell: Callable[[str], str] = str  # each command as it has to be typed here
 
     def run_from_argv(self, argv: list[str]) -> None:
         self.at_command_line = True
@@ -130,6 +134,8 @@ class RollbackCommand(BaseCommand):
                 options[name] = lenient(options[name])
         if os.environ.get("NO_COLOR") and not options["force_color"]:
             options["no_color"] = True
+        named = options.get("database") or DEFAULT_DB_ALIAS
+        self.spell = databases.spelling([named] if isinstance(named, str) else named)
         try:
             with whole_file(options.get("output")) as self.sink:
                 return self._execute(*args, **options)
@@ -147,18 +153,20 @@ class RollbackCommand(BaseCommand):
     def _message(self, error: RollbackError) -> str:
         """Without what the terminal shows already, and not too wide for it."""
         if not self.at_command_line:
-            return str(error)
+            return self.spell(str(error))
         name = f"{CommandError.__name__}: "  # which Django puts in front of it
         brief = getattr(error, "brief", "") if self.findings_shown else ""
-        return as_message(f"{name}{brief or error.message}\n{error.hint}").removeprefix(name)
+        text = self.spell(f"{name}{brief or error.message}\n{error.hint}")
+        return as_message(text).removeprefix(name)
 
     def tell(self, text: str, style: str = "") -> None:
         """Print to stderr what there is to know meanwhile."""
-        told = as_message(text) if self.at_command_line else text
+        told = as_message(self.spell(text)) if self.at_command_line else self.spell(text)
         self.stderr.write(self.paint(style, told) if style else told)
 
     def show(self, report: Report, format: str = "text") -> None:
         """Print a report in a format to stdout, or write it to the file of --output; text to both."""
+        report = replace(spelled(report, self.spell), script=report.script)  # which is SQL, and stays as it is
         if self.sink is not None:
             self.sink.write(FORMATS[format](report, lambda _, plain: plain) + "\n")
         if self.sink is None or format == "text":

@@ -53,9 +53,11 @@ def of_script(
     comparison: Comparison | None,
     *,
     collected: bool = False,
+    check: str = "python manage.py checkschema",
 ) -> Report:
     """command: the line that makes this script. made_with: name and version of this app. program: the line that runs it. opening,
-    closing: what stands around the statements. collected: was nothing done to make it?"""
+    closing: what stands around the statements. collected: was nothing done to make it? check: the line that tells afterwards
+    whether the older release can work."""
     lines = [
         *_header(preview, command, made_with, program),
         *(_how_collected() if collected else ()),
@@ -65,7 +67,7 @@ def of_script(
         *opening,
         *_parts(preview, statements),
         "",
-        *(_no_verification() if collected else _verification(comparison)),
+        *(_no_verification(check) if collected else _verification(comparison)),
         *closing,
     ]
     return Report((), script=tuple(lines))
@@ -144,9 +146,9 @@ def _ended(sql: str) -> str:
     return text if text.endswith(";") else f"{text};"
 
 
-def _no_verification() -> Iterator[str]:
+def _no_verification(check: str) -> Iterator[str]:
     yield from _comment("Nothing is verified. Afterwards, start the older release and run:")
-    yield "--   python manage.py checkschema"
+    yield from _comment(f"  {check}", whole=True)
 
 
 def _verification(comparison: Comparison | None) -> Iterator[str]:

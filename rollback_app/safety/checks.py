@@ -80,6 +80,7 @@ CHECKS: tuple[Check, ...] = (
     row_checks.would_fail,
     server_checks.read_only,
     server_checks.missing_rights,
+    server_checks.of_other_schemas,
     history_checks.nothing_left,
     history_checks.asked_for_zero,
     history_checks.below_floor,

@@ -149,6 +149,10 @@ class Inspector(Protocol):
     def missing_rights(self, needed: Collection[tuple[str, Right]]) -> Sequence[str]:
         """A sentence for each of these rights to tables that the database's user lacks, as far as that can be told."""
 
+    def of_other_schemas(self, tables: Collection[str]) -> Sequence[str]:
+        """Where each customer has a schema: a sentence for each of these tables that is not there, so that SQL would find the one
+        of that name in another schema."""
+
 
 @dataclass(frozen=True)
 class Judged:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from rollback_app.planner import rights
+from rollback_app.planner import Right, rights
 
 from .findings import Finding, Judged, Level
 
@@ -14,6 +14,13 @@ def missing_rights(judged: Judged) -> Iterator[Finding]:
     for sentence in judged.inspector.missing_rights(needed) if needed else ():
         hint = "Run this as the user that runs your migrations, or grant this user the right."
         yield Finding("rollback.E016", Level.BLOCKER, "", sentence, hint)
+
+
+def of_other_schemas(judged: Judged) -> Iterator[Finding]:
+    changed = {table for table, right in rights(judged.plan) if right is not Right.CREATE}
+    for sentence in judged.inspector.of_other_schemas(changed) if changed else ():
+        hint = "Make the table in this schema, as its migrations do; or keep or fake the steps that change it: --exclude, --fake."
+        yield Finding("rollback.E019", Level.BLOCKER, "", sentence, hint)
 
 
 def read_only(judged: Judged) -> Iterator[Finding]:

@@ -17,10 +17,11 @@ from django.utils.safestring import SafeString
 
 import rollback_app
 from rollback_app import conf, reports, workflow
-from rollback_app.database import Timeouts, kind_of
+from rollback_app.database import Timeouts, kind_of, spelling
 from rollback_app.errors import RollbackError, UsageError, database_option
 from rollback_app.reports import Report
 from rollback_app.safety import Level
+from rollback_app.tenants import spelled
 
 from .access import only_looking, within
 
@@ -70,21 +71,22 @@ def _sections(alias: str) -> Iterator[tuple[str, str, SafeString]]:
     def kept() -> Report:
         return reports.of_kept_data(workflow.kept_data(alias), puts_back=conf.puts_back())
 
-    option = database_option(alias)
+    option, spell = database_option(alias), spelling([alias])
     for title, command, make in [
         ("Does this code fit this database?", "checkschema", schema),
         ("Is migrate held?", "migratehold", hold),
         ("Rollbacks", "showrollbacks", rollbacks),
         ("Kept data", "showkept", kept),
     ]:
-        yield title, f"python manage.py {command}{option}", _told(make)
+        yield title, spell(f"python manage.py {command}{option}"), _told(make, spell)
 
 
-def _told(make: Callable[[], Report]) -> SafeString:
+def _told(make: Callable[[], Report], spell: Callable[[str], str]) -> SafeString:
     try:
-        return reports.as_html_lines(make())
+        report = make()
     except RollbackError as error:
-        return reports.as_html_lines(Report(tuple(reports.said(str(error), "ERROR"))))
+        report = Report(tuple(reports.said(spell(str(error)), "ERROR")))
+    return reports.as_html_lines(spelled(report, spell))
 
 
 @only_looking
@@ -102,7 +104,7 @@ def plan(request: HttpRequest, alias: str) -> HttpResponse:
     consent = " --destroy-data" if preview.of_level(Level.LOSS) else ""
     made_with = f"rollback_app {rollback_app.__version__}"
     report = reports.of_document(preview, f"{line}{consent}", made_with, holds=conf.holds())
-    return _answer(request, "plan", {**found, "document": reports.as_html_part(report)})
+    return _answer(request, "plan", {**found, "document": reports.as_html_part(spelled(report, spelling([alias])))})
 
 
 def _moment(given: str) -> str:

@@ -39,7 +39,7 @@ def entries(database: Database) -> list[Kept]:
 
 def warning(database: Database, entry: Kept, words: str) -> str:
     which = f"{entry.number}{database_option(database.alias)}"
-    hint = f"`python manage.py showkept {which}` shows them, and `putback {which}` tries again."
+    hint = f"`python manage.py showkept {which}` shows them, and `python manage.py putback {which}` tries again."
     return f"{entry.source}: {words} {hint}"
 
 

@@ -185,6 +185,12 @@ EXAMPLES: dict[str, Callable[[], Sequence[Finding]]] = {
     "E016": lambda: undoing(NOTE, facts=Shop(lacking=["shop_ro does not own orders_order."])),
     "E017": lambda: undoing(NOTE, facts=Shop(why_read_only="The server is a standby.")),
     "E018": lambda: [*cannot_back_up(BackupFirst("django-dbbackup", 40_000_000_000, 12_000_000_000))],
+    "E019": lambda: undoing(
+        NOTE,
+        facts=Shop(
+            elsewhere=["Table orders_order is not in schema tenant7: the run would change the one of schema public."]
+        ),
+    ),
     "E020": lambda: hanging(Object("view", "reports.notes", Fate.STOPS, what="it uses the column")),
     "E030": lambda: undoing(RunSQL("", "DELETE FROM orders_log; COMMIT")),
     "E031": lambda: undoing(RunSQL("", "VACUUM")),

@@ -35,6 +35,7 @@ class Tenants:
             "TENANTS": kind,
             "TENANTS_DATABASE": database,
             "COLUMNS": "80",
+            "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
         }
 
     # Making
@@ -86,11 +87,10 @@ class Tenants:
         return {**self.environment, "TENANTS_ROLLBACK": json.dumps(settings)}
 
     def _run(self, words: list[str], **environment: str) -> subprocess.CompletedProcess[str]:
-        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
         return subprocess.run(
             words,
             cwd=SITE,
-            env={**self.environment, "PATH": path, **environment},
+            env={**self.environment, **environment},
             check=False,
             text=True,
             stdin=subprocess.DEVNULL,

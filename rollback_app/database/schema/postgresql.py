@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from rollback_app.compatibility import Column, Constraint, Fills, ForeignKey, Relation, Rule, of_words
+from rollback_app.database.tenants import own_alone
 
 from .rows import Rows, Tables, fetch, grouped
 
@@ -63,24 +66,30 @@ _TAKES = {"UPDATE": 4, "INSERT": 8, "DELETE": 16}  # of pg_relation_is_updatable
 
 
 def read(connection: BaseDatabaseWrapper, tables: Tables) -> Rows:
-    names = list(tables)
-    named = f"SELECT c.relname::text, f.* FROM ({_CONSTRAINTS}) f(relation) JOIN pg_class c ON c.oid = f.relation"
+    names, named = (
+        list(tables),
+        f"SELECT c.relname::text, f.* FROM ({_CONSTRAINTS}) f(relation) JOIN pg_class c ON c.oid = f.relation",
+    )
+
+    def ask(query: str, times: int = 1) -> list[tuple[Any, ...]]:
+        return fetch(connection, query.replace(_T, _T + own_alone(connection, "relnamespace")), [names] * times)
+
     return Rows(
         relations=[
             Relation(name, kind, frozenset(each for each, bit in _TAKES.items() if takes & bit))
-            for name, kind, takes in fetch(connection, _RELATIONS, [names])
+            for name, kind, takes in ask(_RELATIONS)
         ],
         columns=[
             (table, Column(name, of_words(words), null, Fills(fills)))
-            for table, name, words, null, fills in fetch(connection, _COLUMNS, [names])
+            for table, name, words, null, fills in ask(_COLUMNS)
         ],
         constraints=[
             (table, Constraint(Rule(rule), name, frozenset(columns), plain, distinct), "")
-            for table, _, name, rule, columns, plain, distinct in fetch(connection, named, [names] * 2)
+            for table, _, name, rule, columns, plain, distinct in ask(named, 2)
         ],
-        triggers=grouped([(table, name, event) for table, name, event in fetch(connection, _TRIGGERS, [names])]),
+        triggers=grouped([(table, name, event) for table, name, event in ask(_TRIGGERS)]),
         foreign_keys=[
             ForeignKey(table, tuple(columns), target, on_delete)
-            for table, columns, target, on_delete in fetch(connection, _FOREIGN_KEYS, [names] * 2)
+            for table, columns, target, on_delete in ask(_FOREIGN_KEYS, 2)
         ],
     )

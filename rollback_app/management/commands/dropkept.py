@@ -24,7 +24,12 @@ class Command(RollbackCommand):
         )
         given.add(parser)
         parser.add_argument(
-            "--no-input", "--noinput", action="store_false", dest="interactive", help="Do not ask, and drop it."
+            "--no-input",
+            "--noinput",
+            "--no-question",  # since runschema of django-pgschemas takes the others for itself
+            action="store_false",
+            dest="interactive",
+            help="Do not ask, and drop it.",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:

@@ -105,7 +105,7 @@ class Command(RollbackCommand):
         if preview.plan.empty:
             self.show(reports.of_no_script(preview), "sql")
             return
-        line = f"{given.line(options, previews)} --format sql"
+        line = self.spell(f"{given.line(options, previews)} --format sql")
         made = workflow.script(
             preview,
             file=options["output"] or "rollback.sql",
@@ -139,6 +139,7 @@ class Command(RollbackCommand):
             made.closing,
             made.comparison,
             collected=made.collected,
+            check=self.spell("python manage.py checkschema"),
         )
         self._check_can_print(report)
         self.show(report, "sql")
@@ -252,7 +253,7 @@ class Command(RollbackCommand):
                 timeouts=given.timeouts(options),
                 retries=self._retries(options),
                 journal=options["journal"],
-                command=given.line(options, previews),
+                command=self.spell(given.line(options, previews)),
                 verify=options["verify"],
                 hold=options["hold"] and conf.holds(),
             )

@@ -47,6 +47,7 @@ class Facts:
     vendor_name: str = "MariaDB"
     in_the_way: Mapping[Need, Violations] = field(default_factory=dict)
     lacking: Sequence[str] = ()
+    elsewhere: Sequence[str] = ()
     why_read_only: str = ""
     asked: list[tuple[str, list[str]]] = field(default_factory=list)
     demanded: list[Requirement] = field(default_factory=list)
@@ -77,6 +78,9 @@ class Facts:
     def missing_rights(self, needed: Collection[tuple[str, Right]]) -> Sequence[str]:
         self.needed.update(needed)
         return self.lacking
+
+    def of_other_schemas(self, tables: Collection[str]) -> Sequence[str]:
+        return self.elsewhere
 
 
 def found(
@@ -459,6 +463,13 @@ def test_missing_rights() -> None:
     assert of("E016", undoing(X, facts=facts, count=False)) == []
     nothing = Facts(lacking=["bob does not own a_t."])
     assert of("E016", undoing(RunSQL("", ""), facts=nothing)) == []
+
+
+def test_a_table_that_only_another_schema_has() -> None:
+    facts = Facts(elsewhere=["Table a_t is not in schema t7: the run would change the one of schema public."])
+    assert of("E019", undoing(X, facts=facts)) == facts.elsewhere
+    assert of("E019", undoing(X, facts=facts, count=False)) == facts.elsewhere
+    assert of("E019", undoing(RunSQL("", ""), facts=facts)) == []
 
 
 def test_the_estimate_of_a_large_table() -> None:
