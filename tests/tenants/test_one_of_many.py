@@ -82,6 +82,20 @@ def test_there_and_back_by_the_printed_lines(tenants: Tenants, schema: str) -> N
 
 
 @each_kind
+def test_where_the_search_path_is_not_set_for_each_cursor(tenants: Tenants) -> None:
+    tenants.environment["TENANTS_LIMIT"] = "1"
+    before = all_contents(tenants)
+    for args in (["--rehearse"], ["--step-by-step"]):
+        done = roll_back(tenants, "alpha", *args)
+        assert done.status == 0, done.all
+        assert tenants.differences(before) == (["alpha"] if args == ["--step-by-step"] else [])
+    assert tenants.inside("alpha", "migratehold", "--off").status == 0
+    assert tenants.migrate("alpha").status == 0
+    assert without_history(tenants.contents("alpha")) == without_history(before["alpha"])
+    assert tenants.differences(before) == ["alpha"]
+
+
+@each_kind
 def test_what_public_keeps_is_its_own(tenants: Tenants) -> None:
     """Tables of ours have the same names there, and are seen from each schema."""
     public = tenants.manage("rollbackmigrationsafter", BETWEEN, "--no-input")

@@ -39,6 +39,8 @@ else:
     }
     DATABASE_ROUTERS = ["django_pgschemas.routers.TenantAppsRouter"]
     SILENCED_SYSTEM_CHECKS = ["pgschemas.W001", "pgschemas.W002", "pgschemas.W003"]
+# The search path is set when the schema changes, and not for each cursor.
+TENANT_LIMIT_SET_CALLS = PGSCHEMAS_LIMIT_SET_CALLS = os.environ.get("TENANTS_LIMIT") == "1"
 ROLLBACK = json.loads(os.environ.get("TENANTS_ROLLBACK", "{}"))
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 SECRET_KEY = "not a secret"
