@@ -19,7 +19,7 @@ from django.apps.registry import Apps
 from django.db import models, transaction
 from django.db.utils import DatabaseError, InterfaceError
 
-from rollback_app.database import Database, first_line, shape
+from rollback_app.database import Database, Shape, first_line, shape
 
 _LOGGER = logging.getLogger("rollback_app.bookkeeping")
 _T = TypeVar("_T")
@@ -99,9 +99,10 @@ class Table:
         # In a savepoint, so that a transaction around it outlives a failure.
         inside = self.database.connection.in_atomic_block
         with transaction.atomic(using=self._alias) if inside else nullcontext():
-            if not self._exists():
+            there = self._there()
+            if there is None:
                 return []
-            defaults = {name: field.get_default() for name, field in self._missing().items()}
+            defaults = {name: field.get_default() for name, field in self._missing(there).items()}
             query = self._all.order_by("-pk") if number is None else self._all.filter(pk=number)
             if any(defaults[name] == without[name] for name in without.keys() & defaults.keys()):
                 return []
@@ -110,15 +111,14 @@ class Table:
             columns = self._fields.keys() - defaults.keys() - (self.seldom if number is None else set())
             return [SimpleNamespace(**row, **defaults) for row in query.values(*columns)]
 
-    def _exists(self) -> bool:
-        # Not by Django's introspection: it lists all tables; and a project may have another one, which for columns fails here
-        # (django-pgschemas 1.1).
-        return shape(self.database.connection, self.name) is not None
+    def _there(self) -> Shape | None:
+        # Not by Django's introspection: it lists all tables, parses the table's definition on SQLite once for each of its columns,
+        # and a project may have another one (django-pgschemas 1.1), which fails here.
+        return shape(self.database.connection, self.name)
 
-    def _missing(self) -> dict[str, Any]:
+    def _missing(self, there: Shape) -> dict[str, Any]:
         """The columns that the table lacks, because another release made it. Errors: Unreadable, if none did."""
-        there = shape(self.database.connection, self.name)
-        missing = self._fields.keys() - {column.name for column in (there.columns if there else ())}
+        missing = self._fields.keys() - {column.name for column in there.columns}
         for name in sorted(missing):
             if not (self._fields[name].has_default() or self._fields[name].null):
                 raise Unreadable(f"it has another shape: there is no column {name}")
@@ -168,12 +168,13 @@ class Table:
         # Not as a context: on SQLite that looks through all rows of the file for some that point nowhere, fails on those that
         # were there before, and enforces foreign keys again, which a run has switched off.
         editor = self.database.connection.schema_editor()
-        if not self._exists():
+        there = self._there()
+        if there is None:
             yield editor.table_sql(self.model)
             for index in self.model._meta.indexes:
                 yield str(index.create_sql(self.model, editor)), None
             return
-        for field in self._missing().values():
+        for field in self._missing(there).values():
             # Not `add_field`, which makes the table anew on SQLite, and drops the default.
             definition, params = editor.column_sql(self.model, field, include_default=True)
             table, column = editor.quote_name(self.name), editor.quote_name(field.name)

@@ -72,13 +72,16 @@ SELECT a.attname, format_type(a.atttypid, a.atttypmod), a.attgenerated <> '',
 FROM pg_attribute a LEFT JOIN pg_index i ON i.indrelid = a.attrelid AND i.indisprimary
 WHERE a.attrelid = to_regclass(%s) AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum
 """
+# The subquery names its table once more, and is not joined: MariaDB and MySQL open each table of the server for a join.
 _MYSQL = """
 SELECT c.column_name, c.column_type, coalesce(c.generation_expression, '') <> '',
     c.is_nullable = 'NO' AND c.column_default IS NULL AND c.extra NOT LIKE '%%auto_increment%%',
-    coalesce(s.seq_in_index, 0)
+    CASE WHEN c.column_key = 'PRI' THEN (
+        SELECT s.seq_in_index FROM information_schema.statistics s
+        WHERE s.table_schema = coalesce(nullif(%s, ''), database()) AND s.table_name = %s
+        AND s.column_name = c.column_name AND s.index_name = 'PRIMARY'
+    ) ELSE 0 END
 FROM information_schema.columns c
-LEFT JOIN information_schema.statistics s ON s.table_schema = c.table_schema AND s.table_name = c.table_name
-    AND s.column_name = c.column_name AND s.index_name = 'PRIMARY'
 WHERE c.table_schema = coalesce(nullif(%s, ''), database()) AND c.table_name = %s ORDER BY c.ordinal_position
 """
 _SQLITE = """
@@ -95,6 +98,6 @@ def parts(table: str, quote: str) -> list[str]:
 
 _QUERIES: dict[str, Callable[[Any, str], tuple[str, Sequence[str]]]] = {
     "postgresql": lambda connection, table: (_POSTGRESQL, [in_own_schema(connection, table)]),
-    "mysql": lambda connection, table: (_MYSQL, parts(table, "`")),
+    "mysql": lambda connection, table: (_MYSQL, parts(table, "`") * 2),
     "sqlite": lambda connection, table: (_SQLITE, [table]),
 }
