@@ -138,7 +138,8 @@ class Pending:
         database has such locks. Errors: NotKept."""
         text, quote = "\n".join(statements), self._database.connection.ops.quote_name
         about = [entry for entry in self._entries.values() if entry.about == str(step.key) and not entry.changing]
-        dropped = [(entry, name) for entry in about if (name := self._name(entry)) and quote(name[0]) in text]
+        named = [(entry, name) for entry in about if (name := self._name(entry)) and quote(name[0]) in text]
+        dropped = [(entry, name) for entry, name in named if not name[1] or quote(name[1]) in text]
         with self._database.locked_for(statements, RUNS_TABLE) if dropped else nullcontext():
             for entry, name in dropped:
                 if self._copies.fingerprint(*name) != entry.fingerprint:

@@ -207,6 +207,27 @@ def test_a_write_between_the_look_and_the_lock(shop: Database) -> None:
     assert kept(shop) == {**WHOLE, "a_n": [*WHOLE["a_n"], (9, 1)]}
 
 
+@mariadb
+def test_each_copy_is_compared_twice(database: Database, project: Project) -> None:
+    """When its step begins, and under the lock of its drop; not when another column of its table is dropped."""
+    two = f'{X}, migrations.AddField("T", "y", models.IntegerField(null=True))'
+    project(a={"0001_early": EARLY, "0002_x": two})
+    deploy(database.alias, DAY_1, [("a", "0001_early")])
+    ask(database, "INSERT INTO a_t (id, n) VALUES (1, 'one')")
+    deploy(database.alias, DAY_2)
+    ask(database, "UPDATE a_t SET x = 7, y = 8")
+    compared: list[str] = []
+
+    def wrapper(execute: Any, sql: str, *args: Any) -> Any:
+        compared.extend(name for name in "xy" if sql.startswith("SELECT count(*), sum(crc32") and f"`{name}`" in sql)
+        return execute(sql, *args)
+
+    with database.connection.execute_wrapper(wrapper):
+        assert go(database).status == 0
+    assert sorted(compared) == ["x", "x", "x", "y", "y", "y"]  # the first time, as they were when they were copied
+    assert kept(database) == {"a_t.x": [(1, 7)], "a_t.y": [(1, 8)]}
+
+
 # What the run itself writes
 
 
