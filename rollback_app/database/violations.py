@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from django.db import transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import NOT_PROVIDED, UniqueConstraint
 from django.db.utils import DataError, ProgrammingError
@@ -42,8 +41,7 @@ def find(
     if requirement.need in _TYPES and not conversions.is_about_types(search):
         return None
     try:
-        with transaction.atomic(using=connection.alias):
-            return _FINDERS[requirement.need](search)
+        return _FINDERS[requirement.need](search)
     # The column has another type today, which cannot be compared so, until the run itself has changed it: not judged.
     except (ProgrammingError, DataError):
         return None
