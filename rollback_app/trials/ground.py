@@ -10,7 +10,6 @@ from typing import Any
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.utils import DatabaseError, InterfaceError
-from django.test.utils import override_settings
 
 from rollback_app.database import first_line
 from rollback_app.errors import DatabaseUnusable, RollbackError
@@ -30,6 +29,9 @@ def on_test_database(alias: str, *, keepdb: bool = False, worker: str = "") -> I
 
     Errors: DatabaseUnusable, if it cannot be made.
     """
+    # It loads the test client and template engines, which no other command needs.
+    from django.test.utils import override_settings  # noqa: PLC0415
+
     before = {name: connections[name] for name in connections}
     try:
         for name, connection in before.items():
