@@ -6,7 +6,7 @@ from .progress import AFTER, BEFORE, KEEPS, NOTES, RECORDS, Bookmark, Done, Keep
 from .recording import Beside, Sent
 from .rehearsal import Rehearsal, Rehearsed, rehearse
 from .retries import Retries
-from .run import Outcome, run
+from .run import Outcome, old_objects_aside, run
 from .steps import backwards, forwards, new_editor, plain_twin
 from .verification import differences, names_in
 
@@ -36,6 +36,7 @@ __all__ = [
     "forwards",
     "names_in",
     "new_editor",
+    "old_objects_aside",
     "plain_twin",
     "rehearse",
     "run",

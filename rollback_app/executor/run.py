@@ -58,7 +58,7 @@ def run(
     database is in.
     """
     watch = Watch(database, progress, verify=verify, one_transaction=one_transaction, named=named)
-    with _old_objects_aside(), database.watching_others(), database.connection.execute_wrapper(watch):
+    with old_objects_aside(), database.watching_others(), database.connection.execute_wrapper(watch):
         if one_transaction:
             done = _in_one_transaction(database, expected, prepare, watch, bookmark, keeper, before_rollback)
         else:
@@ -67,7 +67,7 @@ def run(
 
 
 @contextmanager
-def _old_objects_aside() -> Iterator[None]:
+def old_objects_aside() -> Iterator[None]:
     """Keep Python's garbage collector away from what was there before. The models rendered for an operation soon become cyclic
     garbage; finding it among everything else took an eighth of the time of a large run."""
     gc.freeze()

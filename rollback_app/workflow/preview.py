@@ -15,6 +15,7 @@ from rollback_app.bookkeeping import (
     recorded_deployments,
 )
 from rollback_app.database import Timeouts
+from rollback_app.executor import old_objects_aside
 from rollback_app.history import Cut
 from rollback_app.history import deployments as grouped
 from rollback_app.moments import Moment
@@ -31,6 +32,7 @@ from .verdict import verdict_of
 KEEPING = Keeping()
 
 
+@old_objects_aside()
 def preview(
     moment: str | Moment,
     *,
