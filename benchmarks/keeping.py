@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import statistics
 import subprocess
 import tempfile
 from collections.abc import Callable
@@ -131,13 +132,18 @@ def measure(bench: Bench, column: str) -> None:
     gone = "UPDATE kept SET number = NULL" if column else "DELETE FROM kept"
     again = UPDATE[bench.connection.vendor] if column else "INSERT INTO kept SELECT * FROM bare"
 
-    bare = seconds(lambda: bench.change(copy), bench.settle, lambda: bench.execute(drop))
-    ours = seconds(lambda: bench.keep(column), bench.settle, bench.forget)
-    row(bench, f"keep {what}", ours / bare)
+    def bare() -> float:
+        return seconds(lambda: bench.change(copy), bench.settle, lambda: bench.execute(drop), times=1)
+
+    def ours() -> float:
+        return seconds(lambda: bench.keep(column), bench.settle, bench.forget, times=1)
+
+    row(bench, f"keep {what}", statistics.median(ours() / bare() for _ in range(5)))
     if bench.name == "postgresql" and not column:
+        copied = statistics.median(bare() for _ in range(3))
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder, "kept.sql")
-            row(bench, "`pg_dump -t` of it to a file", seconds(lambda: bench.dump(file), bench.settle) / bare)
+            row(bench, "`pg_dump -t` of it to a file", seconds(lambda: bench.dump(file), bench.settle) / copied)
             restored = seconds(lambda: bench.restore(file), lambda: bench.execute("DROP TABLE kept"))
     else:
         restored = None
@@ -154,11 +160,10 @@ def measure(bench: Bench, column: str) -> None:
         bench.execute("DROP TABLE IF EXISTS bare")
         bench.fill()
 
-    bare = seconds(lambda: bench.change(again), without(lambda: bench.execute(copy)), refill)
-    ours = seconds(bench.put_back, without(lambda: bench.keep(column)), refill)
-    row(bench, f"put back {what}", ours / bare)
+    put_back = seconds(lambda: bench.change(again), without(lambda: bench.execute(copy)), refill)
+    row(bench, f"put back {what}", seconds(bench.put_back, without(lambda: bench.keep(column)), refill) / put_back)
     if restored:
-        row(bench, "restore its dump", restored / bare)
+        row(bench, "restore its dump", restored / put_back)
 
 
 def row(bench: Bench, what: str, ratio: float) -> None:
