@@ -96,19 +96,19 @@ class Table:
             raise Unreadable(f"it has another shape ({first_line(error)})") from error
 
     def _rows(self, without: dict[str, Any], number: int | None) -> list[Any]:
+        there = self._there()
+        if there is None:
+            return []
+        defaults = {name: field.get_default() for name, field in self._missing(there).items()}
+        query = self._all.order_by("-pk") if number is None else self._all.filter(pk=number)
+        if any(defaults[name] == without[name] for name in without.keys() & defaults.keys()):
+            return []
+        for name in without.keys() - defaults.keys():
+            query = query.exclude(**{name: without[name]})
+        columns = self._fields.keys() - defaults.keys() - (self.seldom if number is None else set())
         # In a savepoint, so that a transaction around it outlives a failure.
         inside = self.database.connection.in_atomic_block
         with transaction.atomic(using=self._alias) if inside else nullcontext():
-            there = self._there()
-            if there is None:
-                return []
-            defaults = {name: field.get_default() for name, field in self._missing(there).items()}
-            query = self._all.order_by("-pk") if number is None else self._all.filter(pk=number)
-            if any(defaults[name] == without[name] for name in without.keys() & defaults.keys()):
-                return []
-            for name in without.keys() - defaults.keys():
-                query = query.exclude(**{name: without[name]})
-            columns = self._fields.keys() - defaults.keys() - (self.seldom if number is None else set())
             return [SimpleNamespace(**row, **defaults) for row in query.values(*columns)]
 
     def _there(self) -> Shape | None:
