@@ -19,13 +19,13 @@ from rollback_app.errors import DatabaseUnusable, UsageError, shown
 from .base import Database, Timeouts
 from .cast_back import Cast, cast
 from .errors import details, first_line, sqlstate
-from .fingerprints import fingerprint
+from .fingerprints import fingerprint, number_of_rows
 from .given import default
 from .moving import NUMBER, WHY, Reference, inserting, nowhere, numbering, references, same, updating
 from .mysql import MySQL
 from .postgresql import PostgreSQL
 from .scripts import Condition, Dialect, Numbers, dialect
-from .shapes import Column, Shape, is_there, parameter, shape, typed
+from .shapes import Column, Shape, is_there, parameter, shape, shapes_of, typed
 from .spelling import normal
 from .sqlite import SQLite
 from .tenants import schema_of
@@ -58,12 +58,14 @@ __all__ = [
     "mark",
     "normal",
     "nowhere",
+    "number_of_rows",
     "numbering",
     "parameter",
     "references",
     "same",
     "schema_of",
     "shape",
+    "shapes_of",
     "spelling",
     "sqlstate",
     "typed",

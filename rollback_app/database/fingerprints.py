@@ -22,6 +22,11 @@ def fingerprint(connection: BaseDatabaseWrapper, rows: str, columns: Sequence[Co
     return f"{number}:{summed or 0}"
 
 
+def number_of_rows(fingerprint: str) -> int:
+    """Of how many rows is it?"""
+    return int(fingerprint.partition(":")[0])
+
+
 def _postgresql(connection: Any, columns: Sequence[Column]) -> str:
     # hashtextextended: 64 bits, at a third of the cost of md5
     listed = ", ".join(connection.ops.quote_name(each.name) for each in columns)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,13 +40,24 @@ class Shape:
 
 def shape(connection: BaseDatabaseWrapper, table: str) -> Shape | None:
     """None, if there is no such table. table: as Django names it, perhaps with a schema, as other"."table."""
-    query, params = _QUERIES[connection.vendor](connection, table)
+    return shapes_of(connection, [table]).get(table)
+
+
+def shapes_of(connection: BaseDatabaseWrapper, tables: Iterable[str]) -> dict[str, Shape]:
+    """Those of the tables that are there."""
+    found: dict[str, list[tuple[Any, ...]]] = {}
     with connection.cursor() as cursor:
-        cursor.execute(query, params)
-        rows = cursor.fetchall()
+        for query, params in _QUERIES[connection.vendor](connection, list(tables)):
+            cursor.execute(query, params)
+            for table, *row in cursor.fetchall():
+                found.setdefault(table, []).append(tuple(row))
+    return {table: _shape(rows) for table, rows in found.items()}
+
+
+def _shape(rows: Sequence[tuple[Any, ...]]) -> Shape:
     keys = sorted((place, name) for name, _, _, _, place in rows if place)
     columns = tuple(Column(name, kind, bool(generated), bool(required)) for name, kind, generated, required, _ in rows)
-    return Shape(columns, tuple(name for _, name in keys)) if columns else None
+    return Shape(columns, tuple(name for _, name in keys))
 
 
 def parameter(connection: BaseDatabaseWrapper, column: Column | None) -> str:
@@ -66,15 +77,16 @@ def is_there(connection: BaseDatabaseWrapper, table: str, column: str = "") -> b
 
 
 _POSTGRESQL = """
-SELECT a.attname, format_type(a.atttypid, a.atttypmod), a.attgenerated <> '',
+SELECT asked.name, a.attname, format_type(a.atttypid, a.atttypmod), a.attgenerated <> '',
     a.attnotnull AND NOT a.atthasdef AND a.attidentity = '',
-    coalesce(array_position(i.indkey::int2[], a.attnum) + 1, 0)
-FROM pg_attribute a LEFT JOIN pg_index i ON i.indrelid = a.attrelid AND i.indisprimary
-WHERE a.attrelid = to_regclass(%s) AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum
+    coalesce(array_position((SELECT indkey::int2[] FROM pg_index WHERE indrelid = attrelid AND indisprimary), a.attnum) + 1, 0)
+FROM unnest(%s::text[], %s::text[]) asked(name, quoted)
+JOIN pg_attribute a ON a.attrelid = to_regclass(asked.quoted) AND a.attnum > 0 AND NOT a.attisdropped
+ORDER BY a.attrelid, a.attnum
 """
 # The subquery names its table once more, and is not joined: MariaDB and MySQL open each table of the server for a join.
 _MYSQL = """
-SELECT c.column_name, c.column_type, coalesce(c.generation_expression, '') <> '',
+SELECT %s, c.column_name, c.column_type, coalesce(c.generation_expression, '') <> '',
     c.is_nullable = 'NO' AND c.column_default IS NULL AND c.extra NOT LIKE '%%auto_increment%%',
     CASE WHEN c.column_key = 'PRI' THEN (
         SELECT s.seq_in_index FROM information_schema.statistics s
@@ -85,7 +97,7 @@ FROM information_schema.columns c
 WHERE c.table_schema = coalesce(nullif(%s, ''), database()) AND c.table_name = %s ORDER BY c.ordinal_position
 """
 _SQLITE = """
-SELECT name, type, hidden IN (2, 3), "notnull" AND dflt_value IS NULL AND NOT pk, pk
+SELECT %s, name, type, hidden IN (2, 3), "notnull" AND dflt_value IS NULL AND NOT pk, pk
 FROM pragma_table_xinfo(%s) WHERE hidden <> 1 ORDER BY cid
 """
 
@@ -96,8 +108,8 @@ def parts(table: str, quote: str) -> list[str]:
     return [schema, name]
 
 
-_QUERIES: dict[str, Callable[[Any, str], tuple[str, Sequence[str]]]] = {
-    "postgresql": lambda connection, table: (_POSTGRESQL, [in_own_schema(connection, table)]),
-    "mysql": lambda connection, table: (_MYSQL, parts(table, "`") * 2),
-    "sqlite": lambda connection, table: (_SQLITE, [table]),
+_QUERIES: dict[str, Callable[[Any, Sequence[str]], Iterable[tuple[str, Sequence[Any]]]]] = {
+    "postgresql": lambda connection, tables: [(_POSTGRESQL, [tables, [in_own_schema(connection, table) for table in tables]])],
+    "mysql": lambda connection, tables: ((_MYSQL, [table, *parts(table, "`") * 2]) for table in tables),
+    "sqlite": lambda connection, tables: ((_SQLITE, [table, table]) for table in tables),
 }

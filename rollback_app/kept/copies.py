@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -21,6 +21,7 @@ _AGAIN = "Stop what writes to it, then {again}. It is then copied again."
 
 # What is said of values that cannot be converted, or of types.
 _ABOUT_VALUES = (DataError, NotSupportedError, OperationalError, ProgrammingError)
+_AT_ONCE = 200  # PostgreSQL lists at most 1664 columns, and SQLite 2000
 BECAME = "rollback_became"  # the column of what the run has made of a kept value
 
 
@@ -45,8 +46,33 @@ class Copies:
         except _ABOUT_VALUES:  # the condition fails for a value that has come since
             return True
 
-    def make(self, number: int, thing: ToKeep, columns: Sequence[str]) -> int:
-        """Copy these columns of the rows that are kept into the table of this number. How many rows that has.
+    def have_rows(self, things: Sequence[ToKeep]) -> list[bool]:
+        """`has_rows` of each of these, which is asked in a statement or a few."""
+        found = list[bool]()
+        for start in range(0, len(things), _AT_ONCE):
+            found += self._have_rows(things[start : start + _AT_ONCE])
+        return found
+
+    def _have_rows(self, things: Sequence[ToKeep]) -> Iterator[bool]:
+        asked, params = list[str](), list[Any]()
+        for thing in things:
+            condition, values = self._condition(thing)
+            asked.append(f"EXISTS (SELECT 1 FROM {self._quote(thing.table)} WHERE {condition})")
+            params += values
+        try:
+            with transaction.atomic(using=self._connection.alias), self._connection.cursor() as cursor:
+                cursor.execute(f"SELECT {', '.join(asked)}", params or None)
+                found = cursor.fetchone()
+        except _ABOUT_VALUES:  # of one of them
+            yield from map(self.has_rows, things)
+            return
+        for thing, has in zip(things, found, strict=True):
+            # The rows of a table may be those of others that inherit from it.
+            yield bool(has) and (bool(thing.column) or self.has_rows(thing))
+
+    def make(self, number: int, thing: ToKeep, columns: Sequence[str], *, wanted: int | None = None) -> int:
+        """Copy these columns of the rows that are kept into the table of this number. How many rows that has. wanted: how many it
+        should have; None, if they have not been counted yet.
 
         Errors: NotKept, if somebody wrote meanwhile; those of Django's database layer."""
         rows, params = self.rows(thing)
@@ -62,7 +88,8 @@ class Copies:
         if copied < 0:  # SQLite does not tell of a table that it makes
             copied = self._fetch(f"SELECT count(*) FROM {made}")
         self._database.comment(table_of(number), self._database.spelled(comment_of(number)))
-        wanted = self._fetch(f"SELECT count(*) {rows}", params)
+        if wanted is None:
+            wanted = self._fetch(f"SELECT count(*) {rows}", params)
         if copied != wanted:
             raise NotKept(
                 f"Somebody wrote to {thing.source} while it was copied: {copied} of {wanted} rows", hint=_AGAIN
@@ -114,12 +141,15 @@ class Copies:
 
     def rows(self, thing: ToKeep) -> tuple[str, Sequence[Any]]:
         """FROM and WHERE of the rows that are kept, and the parameters."""
-        condition, params = "1 = 1", list[Any]()
-        if thing.kind is KeptKind.VALUES:
-            condition = thing.condition or f"{self._quote(thing.column)} IS NOT NULL"
-        elif thing.column and not thing.everything:
-            condition, params = self._database.own_value(thing.column, thing.field)
+        condition, params = self._condition(thing)
         return f"FROM {self._from(thing.table, thing.column)} WHERE {condition}", params
+
+    def _condition(self, thing: ToKeep) -> tuple[str, Sequence[Any]]:
+        if thing.kind is KeptKind.VALUES:
+            return thing.condition or f"{self._quote(thing.column)} IS NOT NULL", ()
+        if thing.column and not thing.everything:
+            return self._database.own_value(thing.column, thing.field)
+        return "1 = 1", ()
 
     def _from(self, table: str, column: str) -> str:
         return self._quote(table) if column else self._database.own_rows(table)

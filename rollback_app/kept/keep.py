@@ -10,7 +10,7 @@ from django.db import transaction
 from django.db.utils import DatabaseError, InterfaceError
 
 from rollback_app.bookkeeping import Catalogue
-from rollback_app.database import Database, Shape, shape
+from rollback_app.database import Database, Shape, number_of_rows, shape, shapes_of
 from rollback_app.planner import Step
 from rollback_app.safety import Kept, KeptKind, KeptState, ToKeep, coming_back
 
@@ -148,28 +148,30 @@ class Keeper:
 
     def _keep_all(self, undo: ExitStack) -> None:
         tables = dict.fromkeys(thing.table for thing in self._things)
-        shapes = {table: shape(self._database.connection, table) for table in tables}
+        there_are = shapes_of(self._database.connection, tables)
         things = self._things
         if self._one_transaction:
-            self._database.lock_writers([table for table, there in shapes.items() if there])
+            self._database.lock_writers(there_are)
             self._pending.replace(things)
         else:
             things = self._pending.adopt(things, self.run)
             self._numbers = self._pending.numbers
+        found = list[tuple[ToKeep, Shape]]()
         for thing in things:
-            if there := shapes.get(thing.table) or shape(self._database.connection, thing.table):
+            there = there_are.get(thing.table) or shape(self._database.connection, thing.table)
+            if there and (not thing.column or there.column(thing.column)):
+                found.append((thing, there))
+        have_rows = self._copies.have_rows([thing for thing, _ in found])
+        for (thing, there), has in zip(found, have_rows, strict=True):
+            if has:
                 self._keep_one(thing, there, undo)
+            else:
+                self.nothing_of.append(thing)
         self._pending.copied()
         self._numbers += keep_objects(self._catalogue, self._objects, self.run)
 
     def _keep_one(self, thing: ToKeep, there: Shape, undo: ExitStack) -> None:
         columns = list(dict.fromkeys([*there.key, thing.column])) if thing.column else list(there.stored)
-        gone = thing.column and there.column(thing.column) is None
-        if gone:
-            return
-        if not self._copies.has_rows(thing):
-            self.nothing_of.append(thing)
-            return
         if thing.column and len(columns) < 2:
             raise NotKept(
                 f"{thing.source} has got values meanwhile, and cannot be kept without a primary key",
@@ -188,14 +190,17 @@ class Keeper:
             "by_migrate": self._by_migrate,
             "state": KeptState.KEPT,
         }
+        wanted = None
         if not self._one_transaction:
             # Before the copy: what is written while that is made is found, then, before the drop.
-            entry |= {"state": KeptState.COPIED, "fingerprint": self._copies.fingerprint(thing.table, thing.column)}
+            fingerprint = self._copies.fingerprint(thing.table, thing.column)
+            wanted = number_of_rows(fingerprint) if fingerprint and not thing.column else None
+            entry |= {"state": KeptState.COPIED, "fingerprint": fingerprint}
             entry |= {"names": names_during(self._steps, thing.about, thing.table, thing.column)}
         number = self._catalogue.add(**entry)
         if not self._database.can_undo_ddl:
             undo.callback(self._take_back, number)
-        copied = self._copies.make(number, thing, columns)
+        copied = self._copies.make(number, thing, columns, wanted=wanted)
         self._catalogue.change(number, rows=copied, left=copied, bytes=self._copies.size(number, copied))
         self._numbers.append(number)
         if not self._one_transaction:

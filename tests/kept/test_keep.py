@@ -10,7 +10,8 @@ from rollback_app import workflow
 from rollback_app.bookkeeping import Catalogue, table_of
 from rollback_app.database import get
 from rollback_app.history import Key
-from rollback_app.safety import KeptKind, KeptState
+from rollback_app.kept.copies import Copies
+from rollback_app.safety import KeptKind, KeptState, ToKeep
 from tests.support.databases import Database, ask
 from tests.support.history import deploy, migrate
 from tests.support.projects import Project
@@ -44,6 +45,26 @@ def test_tables_and_columns_are_kept(shop: Database) -> None:
     assert (column.kind, column.source, column.rows, column.key) == (KeptKind.COLUMN, "a_t.x", 1, ("id",))
     assert ask(shop, f"SELECT id, x FROM {table_of(column.number)}") == [(2, 7)]
     assert ask(shop, f"SELECT id, t_id FROM {table_of(table.number)} ORDER BY 1") == [(1, 1), (2, 2), (3, 2)]
+
+
+def have_rows(database: Database, *tables: str) -> list[bool]:
+    return Copies(get(database.alias)).have_rows([ToKeep(KeptKind.TABLE, "a.0001_early", name) for name in tables])
+
+
+def test_more_tables_than_are_asked_for_at_once(database: Database) -> None:
+    ask(
+        database,
+        "CREATE TABLE with_rows (id integer)",
+        "CREATE TABLE without (id integer)",
+        "INSERT INTO with_rows VALUES (1)",
+    )
+    assert have_rows(database, *["with_rows", "without"] * 101) == [True, False] * 101
+
+
+@pytest.mark.databases("postgresql")
+def test_rows_of_an_heir_are_not_those_of_its_table(database: Database) -> None:
+    ask(database, "CREATE TABLE t (id integer)", "CREATE TABLE heir () INHERITS (t)", "INSERT INTO heir VALUES (1)")
+    assert have_rows(database, "t", "heir") == [False, True]
 
 
 JOINED = """
