@@ -8,6 +8,7 @@ from .baseline import read as read_baseline
 from .baseline import without
 from .baseline import written as written_baseline
 from .declared import with_declared
+from .filling import fills_what_is_new, is_filled_again
 from .findings import Finding, Severity
 from .new import DECLARATIONS, Looked, looked_at, plan_of
 from .source import Source
@@ -20,6 +21,8 @@ __all__ = [
     "Looked",
     "Severity",
     "Source",
+    "fills_what_is_new",
+    "is_filled_again",
     "looked_at",
     "plan_of",
     "read_baseline",

@@ -5,17 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 _TEXT = ("CharField", "SlugField", "FileField", "FilePathField", "TextField")
-# The values that Django promises on every database.
+# How large the values may be that Django promises on every database. A sign that a field refuses is no matter here: like a
+# constraint, it keeps the migration from being applied, and so nothing is lost.
 _WHOLE = {
-    "SmallIntegerField": (-(2**15), 2**15 - 1),
-    "SmallAutoField": (-(2**15), 2**15 - 1),
-    "PositiveSmallIntegerField": (0, 2**15 - 1),
-    "IntegerField": (-(2**31), 2**31 - 1),
-    "AutoField": (-(2**31), 2**31 - 1),
-    "PositiveIntegerField": (0, 2**31 - 1),
-    "BigIntegerField": (-(2**63), 2**63 - 1),
-    "BigAutoField": (-(2**63), 2**63 - 1),
-    "PositiveBigIntegerField": (0, 2**63 - 1),
+    **dict.fromkeys(("SmallIntegerField", "SmallAutoField", "PositiveSmallIntegerField"), 15),
+    **dict.fromkeys(("IntegerField", "AutoField", "PositiveIntegerField"), 31),
+    **dict.fromkeys(("BigIntegerField", "BigAutoField", "PositiveBigIntegerField"), 63),
 }
 _LESS = {
     ("FloatField", "whole"),
@@ -35,8 +30,7 @@ def narrows(before: Any, after: Any) -> bool:
     if kinds[0] in _TEXT and kinds[1] in _TEXT:
         return _longest(after) < _longest(before)
     if kinds[0] in _WHOLE and kinds[1] in _WHOLE:
-        (least, most), (new_least, new_most) = _WHOLE[kinds[0]], _WHOLE[kinds[1]]
-        return new_least > least or new_most < most
+        return _WHOLE[kinds[1]] < _WHOLE[kinds[0]]
     if kinds == ("DecimalField", "DecimalField"):
         return any(new < old for old, new in zip(_digits(before), _digits(after), strict=True))
     return (_family(kinds[0]), _family(kinds[1])) in _LESS

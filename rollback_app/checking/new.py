@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from typing import Any
 
 from django.db.migrations import Migration
 
@@ -35,11 +36,22 @@ class Looked:
     declared: Mapping[str, object] = field(default_factory=dict)
     required: frozenset[str] = frozenset()
 
+    def leaves(self) -> Iterator[tuple[int, Any]]:
+        """What runs on the database, with the index of the operation that it is, or is a part of."""
+        for index, operation in enumerate(self.step.migration.operations):
+            yield from ((index, leaf) for leaf in _inner([operation]))
+
     def finding(self, id: str, text: str, hint: str, operation: int | None = None, *, line: int = 0) -> Finding:
         """One about this migration. line: where it is, if that is not where the operation, or the class, begins."""
         number = len(self.step.migration.operations)
         where = self.source.line if operation is None else self.source.line_of(operation, number)
         return Finding(id, str(self.step.key), self.source.file, line or where, text, hint, operation)
+
+
+def _inner(operations: Iterable[Any]) -> Iterator[Any]:
+    for operation in operations:
+        inner = getattr(operation, "database_operations", None)
+        yield from [operation] if inner is None else _inner(inner)
 
 
 def plan_of(code: Code, known: Collection[Key], names: Names) -> Plan:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -42,6 +42,25 @@ class Source:
                     return node.value.elts[index].lineno
         return self.line
 
+    def function(self, name: str) -> ast.FunctionDef | None:
+        """That of this name; None, if none or several are defined here."""
+        found = [node for node in self._tree.body if isinstance(node, ast.FunctionDef) and node.name == name]
+        return found[0] if len(found) == 1 else None
+
+    @cached_property
+    def foreign(self) -> Mapping[str, str]:
+        """What code here may call besides methods: where each name that is imported comes from; "" for what is defined here."""
+        found: dict[str, str] = {}
+        for node in self._tree.body:
+            if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+                found[node.name] = ""
+            elif isinstance(node, ast.Import):
+                found |= {(each.asname or each.name).partition(".")[0]: each.name for each in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                module = "." * node.level + (node.module or "")
+                found |= {each.asname or each.name: f"{module}.{each.name}" for each in node.names}
+        return found
+
     def models_asked_for(self) -> Iterator[tuple[str, str, int]]:
         """(app, model, line) of each `apps.get_model("app", "Model")` in a function, unless its LookupError is caught."""
         yield from _asked(self._tree, frozenset())
@@ -52,7 +71,7 @@ def _asked(node: ast.AST, registries: frozenset[str]) -> Iterator[tuple[str, str
     if isinstance(node, (ast.FunctionDef, ast.Lambda)):
         names = [argument.arg for argument in (*node.args.posonlyargs, *node.args.args)]
         registries |= {*names[:1], *({"apps"} & set(names))}
-    if isinstance(node, ast.Call) and (found := _model(node, registries)):
+    if isinstance(node, ast.Call) and (found := model_asked_for(node, registries)):
         yield (*found, node.lineno)
     children: Iterable[ast.AST] = ast.iter_child_nodes(node)
     if isinstance(node, ast.Try) and any(_is_caught(handler) for handler in node.handlers):
@@ -66,7 +85,8 @@ def _is_caught(handler: ast.ExceptHandler) -> bool:
     return bool(names & _CATCHES)
 
 
-def _model(call: ast.Call, registries: frozenset[str]) -> tuple[str, str] | None:
+def model_asked_for(call: ast.Call, registries: Collection[str]) -> tuple[str, str] | None:
+    """(app, model), if this is `apps.get_model("app", "Model")`."""
     function = call.func
     if not (isinstance(function, ast.Attribute) and function.attr == "get_model"):
         return None

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import dis
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from django.db.migrations import RunPython, RunSQL
-from django.db.migrations.operations.base import Operation
 
 from rollback_app.planner import (
     Kind,
@@ -21,6 +20,7 @@ from rollback_app.planner import (
 )
 
 from .declared import contradicted, missing, mistyped
+from .filling import fills_what_is_new, is_filled_again, leaves_nothing
 from .findings import Finding
 from .narrowing import narrows
 from .new import Looked
@@ -48,9 +48,12 @@ def irreversible(looked: Looked) -> Iterator[Finding]:
 def reverses_nothing(looked: Looked) -> Iterator[Finding]:
     if looked.declared.get("reversible_by_design") is True:
         return
-    for index, operation in _leaves(looked):
+    for index, operation in looked.leaves():
         if isinstance(operation, RunPython) and operation.reverse_code and _does_nothing(operation.reverse_code):
-            done = "" if _does_nothing(operation.code) else f"what {name_of_code(operation.code)} did to the data"
+            stays = not (
+                _does_nothing(operation.code) or fills_what_is_new(looked, index) or leaves_nothing(looked, index)
+            )
+            done = f"what {name_of_code(operation.code)} did to the data" if stays else ""
         elif isinstance(operation, RunSQL) and operation.reverse_sql in ("", [], ()):
             done = "what its SQL did" if changes_something(operation.sql) else ""
         else:
@@ -62,7 +65,7 @@ def reverses_nothing(looked: Looked) -> Iterator[Finding]:
 
 def loses(looked: Looked) -> Iterator[Finding]:
     for effect in _destroying(looked):
-        if effect.kind in (Kind.DROPS_TABLE, Kind.DROPS_COLUMN):
+        if effect.kind in (Kind.DROPS_TABLE, Kind.DROPS_COLUMN) and not is_filled_again(looked, effect.index):
             back = (
                 "the table again, empty" if effect.kind is Kind.DROPS_TABLE else "the column again, without its values"
             )
@@ -83,7 +86,7 @@ def narrowing(looked: Looked) -> Iterator[Finding]:
 
 
 def cascading(looked: Looked) -> Iterator[Finding]:
-    for index, operation in _leaves(looked):
+    for index, operation in looked.leaves():
         if isinstance(operation, RunSQL):
             for direction, sql in (("runs", operation.sql), ("is undone by", operation.reverse_sql)):
                 if words := cascades(sql or ""):
@@ -93,7 +96,7 @@ def cascading(looked: Looked) -> Iterator[Finding]:
 
 
 def unnamed(looked: Looked) -> Iterator[Finding]:
-    for index, operation in _leaves(looked):
+    for index, operation in looked.leaves():
         for code in _codes(operation):
             if getattr(code, "__name__", "") == "<lambda>":
                 text = f"{looked.step.key} runs a lambda, which no plan, log or traceback can tell by its name."
@@ -102,7 +105,7 @@ def unnamed(looked: Looked) -> Iterator[Finding]:
 
 
 def commits(looked: Looked) -> Iterator[Finding]:
-    for index, operation in _leaves(looked):
+    for index, operation in looked.leaves():
         if isinstance(operation, RunSQL) and (words := ends_transaction(operation.reverse_sql or "")):
             text = f"{looked.step.key} has reverse SQL with {words}, which would end the transaction of a rollback half-way."
             yield looked.finding("rollback.C007", text, f"Take {words} out of the reverse SQL.", index)
@@ -111,7 +114,7 @@ def commits(looked: Looked) -> Iterator[Finding]:
 def needs_no_transaction(looked: Looked) -> Iterator[Finding]:
     if not looked.step.migration.atomic:
         return
-    for index, operation in _leaves(looked):
+    for index, operation in looked.leaves():
         words = type(operation).__name__ if is_concurrent(type(operation)) else ""
         if isinstance(operation, RunSQL):
             words = refuses_transaction(operation.sql) or refuses_transaction(operation.reverse_sql or "")
@@ -135,18 +138,6 @@ def _destroying(looked: Looked) -> Iterator[Any]:
     """The effects of applying it, if what they destroy is neither kept nor declared."""
     if not (looked.kept or looked.declared.get("breaking") is True):
         yield from looked.applying.effects
-
-
-def _leaves(looked: Looked) -> Iterator[tuple[int, Any]]:
-    """What runs on the database, with the index of the operation that it is, or is a part of."""
-    for index, operation in enumerate(looked.step.migration.operations):
-        yield from ((index, leaf) for leaf in _inner([operation]))
-
-
-def _inner(operations: Iterable[Operation]) -> Iterator[Operation]:
-    for operation in operations:
-        inner = getattr(operation, "database_operations", None)
-        yield from [operation] if inner is None else _inner(inner)
 
 
 def _codes(operation: Any) -> Iterator[Any]:

@@ -15,7 +15,7 @@ from django.db.migrations import Migration, RunSQL
 from django.db.migrations.operations import AlterField
 from django.db.migrations.state import ModelState
 
-from rollback_app.checking import Finding, Looked, Severity
+from rollback_app.checking import Finding, Looked, Severity, fills_what_is_new, is_filled_again
 from rollback_app.database import Database, first_line
 from rollback_app.executor import backwards, forwards, new_editor, plain_twin
 from rollback_app.history import Key
@@ -298,6 +298,7 @@ class Trials:
             (effect.table, effect.column)
             for effect in look.step.effects
             if effect.kind in (Kind.MAKES, Kind.DROPS_COLUMN, Kind.DROPS_TABLE)
+            if not is_filled_again(look, effect.index)
         }
         for leaf in work.leaves:
             operation: Any = leaf.operation
@@ -328,7 +329,7 @@ def _is_irreversible(look: Looked) -> bool:
 
 def _may_change_rows(look: Looked) -> bool:
     """Is it declared, or found already, that what its code did stays?"""
-    noop = any(effect.kind is Kind.NOOP for effect in look.step.effects)
+    noop = any(effect.kind is Kind.NOOP and not fills_what_is_new(look, effect.index) for effect in look.step.effects)
     return noop or look.declared.get("reversible_by_design") is True
 
 

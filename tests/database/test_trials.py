@@ -16,7 +16,7 @@ from tests.support.commands import Said, call
 from tests.support.databases import Database, ask
 from tests.support.history import migrate
 from tests.support.projects import Project, migration
-from tests.support.trials import BAD, CODE, ID, ODD, ROWS, T
+from tests.support.trials import BAD, CODE, ID, ODD, ROWS, T, moved
 
 if TYPE_CHECKING:
     from pytest_django.fixtures import Settings
@@ -107,6 +107,19 @@ MORE_GOOD: dict[str, dict[str, str]] = {
             "    for row in apps.get_model('a', 'C').objects.using(schema_editor.connection.alias):\n        row.save()\n",
         ),
     },
+    "a column that is filled, and dropped when it is undone": {
+        "0001_t": T,
+        "0002_fills": migration(
+            'migrations.AddField("T", "m", models.IntegerField(null=True)), '
+            "migrations.RunPython(fills, migrations.RunPython.noop), "
+            'migrations.AlterField("T", "m", models.IntegerField())',
+            [("a", "0001_t")],
+            before="def fills(apps, schema_editor):\n"
+            "    for row in apps.get_model('a', 'T').objects.using(schema_editor.connection.alias):\n"
+            "        row.m = 1\n        row.save()\n",
+        ),
+    },
+    "a column whose values come back": moved("rows(apps, schema_editor).update(n=models.F('m'))"),
     "a foreign key that is taken away, and declared": {
         "0001_t": f'{T}, migrations.CreateModel("C", [{ID}, ("t", models.ForeignKey("a.T", models.CASCADE, null=True))])',
         "0002_t": migration('migrations.RemoveField("C", "t")', [("a", "0001_t")], breaking=True),

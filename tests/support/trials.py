@@ -28,6 +28,20 @@ def code(before: str, operation: str, **attributes: bool) -> dict[str, str]:
     return {"0001_t": T, "0002_code": migration(operation, [("a", "0001_t")], before=before, **attributes)}
 
 
+def moved(back: str) -> dict[str, str]:
+    """A column that is replaced by another one. back: how the reverse brings back its values."""
+    before = (
+        "def there(apps, schema_editor):\n"
+        "    apps.get_model('a', 'T').objects.using(schema_editor.connection.alias).update(m=models.F('n'))\n\n\n"
+        f"def back(apps, schema_editor):\n    {back}\n"
+    ).replace("rows(apps, schema_editor)", "apps.get_model('a', 'T').objects.using(schema_editor.connection.alias)")
+    operations = (
+        'migrations.AddField("T", "m", models.IntegerField(null=True)), migrations.RunPython(there, back), '
+        'migrations.RemoveField("T", "n")'
+    )
+    return {"0001_t": T, "0002_moves": migration(operations, [("a", "0001_t")], before=before)}
+
+
 BOTH = "migrations.RunPython(fill, empty)"
 BAD: dict[str, tuple[dict[str, str], str]] = {
     "C010": (
@@ -58,6 +72,10 @@ BAD: dict[str, tuple[dict[str, str], str]] = {
     "C012 of rows": (
         code(f"{CODE}\n\ndef empty(apps, schema_editor):\n    rows(apps, schema_editor).all().delete()\n", BOTH),
         "a_t has 0 rows instead of 2",
+    ),
+    "C012 of a column that comes back": (
+        moved("rows(apps, schema_editor).update(n=7)"),
+        "after it was applied and undone, a_t has other values in n.",
     ),
     "C012 of exchanged values": (
         code(
