@@ -112,7 +112,7 @@ class Table:
             return [SimpleNamespace(**row, **defaults) for row in query.values(*columns)]
 
     def _there(self) -> Shape | None:
-        # Not by Django's introspection: it lists all tables, parses the table's definition on SQLite once for each of its columns,
+        # Not by Django's introspection: it lists all tables, parses a definition on SQLite once for each of its columns,
         # and a project may have another one (django-pgschemas 1.1), which fails here.
         return shape(self.database.connection, self.name)
 

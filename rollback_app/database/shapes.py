@@ -109,7 +109,9 @@ def parts(table: str, quote: str) -> list[str]:
 
 
 _QUERIES: dict[str, Callable[[Any, Sequence[str]], Iterable[tuple[str, Sequence[Any]]]]] = {
-    "postgresql": lambda connection, tables: [(_POSTGRESQL, [tables, [in_own_schema(connection, table) for table in tables]])],
+    "postgresql": lambda connection, tables: [
+        (_POSTGRESQL, [tables, [in_own_schema(connection, table) for table in tables]])
+    ],
     "mysql": lambda connection, tables: ((_MYSQL, [table, *parts(table, "`") * 2]) for table in tables),
     "sqlite": lambda connection, tables: ((_SQLITE, [table, table]) for table in tables),
 }

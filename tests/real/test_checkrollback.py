@@ -2,9 +2,9 @@
 reverse that does nothing. `manage.py checkrollback --all --write-baseline tests/real/baselines/PROJECT.json` renews one.
 
 Why those of C002 to C004 are right, by their kinds:
-- values that code overwrites or rows that it deletes, for good: letters made small, duplicates, JSON in place of text, permissions,
-  PostgreSQL's collation (account, axes, address, basket, customer, order.0012, voucher, catalogue, social_django.0019 and 0021,
-  wagtailcore.0027, 0059 and 0089, wagtailembeds);
+- values that code overwrites or rows that it deletes, for good: letters made small, duplicates, JSON in place of text,
+  permissions, PostgreSQL's collation (account, axes, address, basket, customer, order.0012, voucher, catalogue,
+  social_django.0019 and 0021, wagtailcore.0027, 0059 and 0089, wagtailembeds);
 - rows that code adds and nothing takes away: groups, permissions, workflows, locales, and a sequence that is set
   (wagtailcore.0001, 0025, 0045, 0048, 0054 and 0086, wagtailsearchpromotions);
 - a column that an earlier migration has added stays filled (order.0017, social_django.0020, wagtailcore.0036, 0056 and 0075), or
