@@ -10,7 +10,6 @@ from rollback_app import workflow
 from rollback_app.errors import RollbackError
 from rollback_app.history import Member
 from rollback_app.safety import Checked, Standing
-from rollback_app.workflow import reading
 
 from .places import place_of
 
@@ -31,7 +30,7 @@ def _standing(member: Member) -> Standing:
     try:
         with place_of(member):
             database = databases.get(member.alias)
-            with reading(database):
+            with database.reading():
                 return Standing(member, database.records())
     except RollbackError as error:
         return Standing(member, (), f"{error.message} {error.hint}")

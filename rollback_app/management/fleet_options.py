@@ -10,7 +10,7 @@ from rollback_app import conf, moments, project
 from rollback_app.errors import UsageError
 from rollback_app.fleets import Orders
 from rollback_app.moments import kinds
-from rollback_app.workflow import zone_name
+from rollback_app.workflow.reading import zone_name
 
 from . import arguments
 from . import options as given
@@ -91,7 +91,7 @@ def _order(group: _ArgumentGroup) -> None:
         "--canary",
         default="",
         metavar="NAME",
-        help="The member that goes first, alone; if it fails, no other is begun. Default: the smallest.",
+        help="The member that is first, alone; if it fails, no other is begun. Default: the smallest.",
     )
     group.add_argument(
         "--max-failures",

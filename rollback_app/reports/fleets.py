@@ -228,7 +228,7 @@ def _failed(members: Sequence[MemberRecord]) -> Iterator[Line]:
 
 
 def _resume() -> Iterator[Line]:
-    yield Line("What is done stays done. To go on with the rest, when the causes are mended:")
+    yield Line("What is done stays done. To go on with the rest, when the causes are fixed:")
     yield Line("  python manage.py rollbackfleet --resume", whole=True)
 
 

@@ -15,7 +15,6 @@ from .objects import record as record_objects
 from .packages import make_package, read_package
 from .preview import deployments, preview
 from .put_back import put_back
-from .reading import reading, zone_name
 from .recorded import code_manifest, mark_release, rollback, rollbacks
 from .run import Result, Unfinished, rehearse, roll_back
 from .script import Script, script
@@ -45,12 +44,10 @@ __all__ = [
     "preview",
     "put_back",
     "read_package",
-    "reading",
     "record_objects",
     "rehearse",
     "roll_back",
     "rollback",
     "rollbacks",
     "script",
-    "zone_name",
 ]

@@ -9,6 +9,7 @@ from django.core.management.base import CommandParser, no_translations
 
 from rollback_app import fleets, moments, reports, workflow
 from rollback_app.management.base import RollbackCommand, add_database, add_fleet, add_format, amount, positive
+from rollback_app.workflow.reading import zone_name
 
 
 class Command(RollbackCommand):
@@ -54,7 +55,7 @@ class Command(RollbackCommand):
     @no_translations
     def handle(self, *args: Any, **options: Any) -> None:
         if options["fleet"]:
-            zone = moments.zone_named(workflow.zone_name(options["timezone"]))
+            zone = moments.zone_named(zone_name(options["timezone"]))
             self.show(reports.of_standings(fleets.standings(fleets.find(), fleets.mapped()), zone), options["format"])
             return
         listing = workflow.deployments(
