@@ -80,7 +80,10 @@ def forward(members: Sequence[MemberRecord], *, named: bool, held: bool) -> list
 
 # How each package lifts the holds in all schemas, and migrates all.
 _FORWARD = {
-    "django_tenants": ("all_tenants_command migratehold --off", "migrate_schemas"),
+    "django_tenants": (
+        "migratehold --off && python manage.py all_tenants_command --no-public migratehold --off",
+        "migrate_schemas",
+    ),
     "django_pgschemas": (
         "runschema migratehold --include-all-schemas --off",
         "migrateschema --include-all-schemas",
