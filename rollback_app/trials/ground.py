@@ -23,8 +23,8 @@ class CannotApply(RollbackError):
 
 @contextmanager
 def on_test_database(alias: str, *, keepdb: bool = False, worker: str = "") -> Iterator[None]:
-    """Inside, this alias is an empty test database, and so is each other alias one, which is not made and so cannot be used.
-    Django's settings for test databases (TEST) count. keepdb: one that is there is emptied and used, and stays. worker: another
+    """Inside, this alias is a test database, and so is each other alias one, which is not made and so cannot be used.
+    Django's settings for test databases (TEST) count. keepdb: one that is there is used, as it is, and stays. worker: another
     name for each process that works beside others.
 
     Errors: DatabaseUnusable, if it cannot be made.
@@ -89,8 +89,6 @@ def _made(connection: Any, *, keepdb: bool) -> Iterator[None]:
     try:
         creation._create_test_db(verbosity=0, autoclobber=True, keepdb=keepdb)  # noqa: SLF001
         connection.ensure_connection()
-        if keepdb:
-            emptied(connection)
     except (DatabaseError, InterfaceError, SystemExit) as error:
         # Django's test runner prints what happened, and exits.
         words = first_line(error) if not said else said[-1].rpartition("test database: ")[2].splitlines()[0]
@@ -107,7 +105,17 @@ def _made(connection: Any, *, keepdb: bool) -> Iterator[None]:
 
 
 def emptied(connection: Any) -> None:
-    """Drop all views and tables."""
+    """Drop all views and tables. Errors: DatabaseUnusable."""
+    try:
+        _empty(connection)
+    except DatabaseError as error:
+        raise DatabaseUnusable(
+            f"The test database '{connection.settings_dict['NAME']}' cannot be emptied: {first_line(error)}",
+            hint="Drop it, or let the user of the database own what is in it.",
+        ) from error
+
+
+def _empty(connection: Any) -> None:
     with connection.cursor() as cursor:
         there = connection.introspection.get_table_list(cursor)
     with connection.constraint_checks_disabled(), connection.schema_editor() as editor:

@@ -11,7 +11,6 @@ from typing import Any
 
 from django.core.management.commands.migrate import Command as Migrate
 from django.db import transaction
-from django.db.migrations import Migration, RunSQL
 from django.db.migrations.operations import AlterField
 from django.db.migrations.state import ModelState
 
@@ -23,15 +22,14 @@ from rollback_app.planner import (
     Kind,
     Names,
     Plan,
-    ends_transaction,
-    refuses_transaction,
-    without_concurrently,
 )
-from rollback_app.states import State, States, Undo, leaves
+from rollback_app.states import States, leaves
 
 from .contents import Row, Schema, Watcher, changed, changed_rows, rows_of
 from .ground import CannotApply, emptied
+from .kept import Kept
 from .seeds import Seeder
+from .work import Work, is_atomic, sql_of
 
 # What each of them checks, by the id of its finding.
 CHECKS = {
@@ -59,28 +57,6 @@ class _Seen:
     rows: Mapping[str, list[Row]]
 
 
-@dataclass(frozen=True)
-class _Work:
-    """A migration and its operations. leaves: what runs when it is undone, in that order. alone: does it run in a transaction?"""
-
-    migration: Migration
-    undos: list[Undo]
-    leaves: list[Undo]
-    in_transaction: bool
-
-    @property
-    def key(self) -> Key:
-        return Key(self.migration.app_label, self.migration.name)
-
-    @property
-    def before(self) -> State:
-        return self.undos[-1].to_state
-
-    @property
-    def after(self) -> State:
-        return self.undos[0].from_state
-
-
 class Trials:
     """The migrations of a plan, applied one after the other to an empty test database. Those that are looked at are tried."""
 
@@ -88,25 +64,51 @@ class Trials:
         self._database, self._plan, self._seeder = database, plan, seeder
         self._names: Names = database.names()
         self._looked = {look.step.key: look for look in looked}
-        self._applied: list[_Work] = []
+        self._applied: list[Work] = []
 
-    def run(self) -> Iterator[tuple[Key, list[Finding]]]:
-        """What is found of each migration that is tried, in the order in which they are applied. In the end all are applied.
+    @contextmanager
+    def started(self, *, kept: bool = False) -> Iterator[Iterator[tuple[Key, list[Finding]]]]:
+        """Gives what is found of each migration that is tried, in the order in which they are applied. After the last one all are
+        applied. kept: the database is used again; inside is a transaction then, if all that is new can run in one, and in the
+        end it is as the older release has it.
 
         Errors: CannotApply.
         """
-        self._begin()
+        works = list(self._works())
+        number = len(self._plan.stays.migrations)
+        older, newer = works[:number], works[number:]
+        state = Kept(self._database, self._plan)
+        in_transaction = kept and bool(older) and all(work.in_transaction for work in newer)
+        if in_transaction and state.is_there():
+            self._watcher = Watcher(self._database)
+            self._applied = older
+        else:
+            if kept:
+                emptied(self._database.connection)
+            self._begin()
+            for work in older:
+                self._apply(work)
+                self._applied.append(work)
+            if in_transaction:
+                state.note()
+        if not in_transaction:
+            yield self._run(newer)
+            return
+        with self._database.settings_of_run(), transaction.atomic(using=self._database.alias):
+            yield self._run(newer)
+            transaction.set_rollback(True, using=self._database.alias)
+
+    def _works(self) -> Iterator[Work]:
         everything = [*self._plan.stays.migrations, *self._plan.undone_oldest_first]
         states = States([], everything, self._plan.basis.code.unmigrated)
         for migration, undos in reversed(list(states.backwards())):
-            work = _Work(
-                migration,
-                undos,
-                leaves(undos, migration.app_label),
-                self._database.can_undo_ddl and _is_atomic(migration),
-            )
+            in_transaction = self._database.can_undo_ddl and is_atomic(migration)
+            yield Work(migration, undos, leaves(undos, migration.app_label), in_transaction)
+
+    def _run(self, works: list[Work]) -> Iterator[tuple[Key, list[Finding]]]:
+        for work in works:
             look = self._looked.get(work.key)
-            if look is None or not undos or _is_irreversible(look):
+            if look is None or not work.undos or _is_irreversible(look):
                 self._apply(work)
                 found = []
             else:
@@ -122,7 +124,7 @@ class Trials:
         command.sync_apps(self._database.connection, self._plan.basis.code.unmigrated)
         self._watcher = Watcher(self._database)
 
-    def _try(self, look: Looked, work: _Work) -> list[Finding]:
+    def _try(self, look: Looked, work: Work) -> list[Finding]:
         try:
             found = self._cycle(look, work, with_rows=True)
         except _Failed as failed:
@@ -131,7 +133,7 @@ class Trials:
             self._apply(work)
         return found
 
-    def _again(self, look: Looked, work: _Work, failed: _Failed) -> list[Finding]:
+    def _again(self, look: Looked, work: Work, failed: _Failed) -> list[Finding]:
         """It failed with rows. Does it with others, or without any? Errors: CannotApply."""
         if failed.direction == "applying":
             self._back_to_before(work)
@@ -163,7 +165,7 @@ class Trials:
             found.append(look.finding("rollback.C013", text, "Take back in the reverse what is in the way."))
         return found
 
-    def _back_to_before(self, work: _Work) -> None:
+    def _back_to_before(self, work: Work) -> None:
         """Where the database cannot take back what a trial has left."""
         if not work.in_transaction:
             emptied(self._database.connection)
@@ -171,7 +173,7 @@ class Trials:
             for each in self._applied:
                 self._apply(each)
 
-    def _cycle(self, look: Looked, work: _Work, *, with_rows: bool, nulls: bool = True) -> list[Finding]:
+    def _cycle(self, look: Looked, work: Work, *, with_rows: bool, nulls: bool = True) -> list[Finding]:
         """Errors: _Failed."""
         with self._sandbox(work):
             tables, notes = set[str](), list[str]()
@@ -200,7 +202,7 @@ class Trials:
         return [*(_warning(look, f"{work.key} could not be tried with all rows. {note}.") for note in notes), *left]
 
     def _left(
-        self, look: Looked, work: _Work, first: _Seen, third: _Seen, touched: Collection[tuple[str, str]]
+        self, look: Looked, work: Work, first: _Seen, third: _Seen, touched: Collection[tuple[str, str]]
     ) -> list[Finding]:
         """What is not as it was before."""
         found = []
@@ -214,7 +216,7 @@ class Trials:
 
     # One direction
 
-    def _forwards(self, work: _Work) -> None:
+    def _forwards(self, work: Work) -> None:
         editor = new_editor(self._database)
         for undo in reversed(work.leaves):
             forwards(undo, work.key.app, editor)
@@ -224,7 +226,7 @@ class Trials:
         for statement in editor.deferred_sql:
             editor.execute(statement, None)
 
-    def _backwards(self, look: Looked, work: _Work) -> None:
+    def _backwards(self, look: Looked, work: Work) -> None:
         editor = new_editor(self._database)
         for undo in work.leaves:
             backwards(undo, look.step, editor, plain_twin(undo.operation) if work.in_transaction else None)
@@ -233,7 +235,7 @@ class Trials:
         for statement in editor.deferred_sql:
             editor.execute(statement, None)
 
-    def _do(self, direction: str, work: _Work, run: Callable[[], None]) -> None:
+    def _do(self, direction: str, work: Work, run: Callable[[], None]) -> None:
         """Errors: _Failed, whatever the migration's code raises."""
         try:
             with self._watcher.watching():
@@ -246,7 +248,7 @@ class Trials:
         except Exception as error:
             raise _Failed(direction, error) from error
 
-    def _apply(self, work: _Work) -> None:
+    def _apply(self, work: Work) -> None:
         """For good, to tables without rows but those that migrations make. Errors: CannotApply."""
         try:
             with self._database.settings_of_run():
@@ -256,7 +258,7 @@ class Trials:
         self._watcher.settled()
 
     @contextmanager
-    def _sandbox(self, work: _Work) -> Iterator[None]:
+    def _sandbox(self, work: Work) -> Iterator[None]:
         """Where the database can, what is done inside is undone."""
         with self._database.settings_of_run():
             if not work.in_transaction:
@@ -272,10 +274,10 @@ class Trials:
 
     # What is looked at
 
-    def _models(self, look: Looked, work: _Work) -> set[tuple[str, str]]:
+    def _models(self, look: Looked, work: Work) -> set[tuple[str, str]]:
         """The models whose tables it touches: that it changes, that its code asks for, that its SQL names."""
         before: dict[tuple[str, str], ModelState] = work.before.models
-        sql = [str(each) for leaf in work.leaves for each in _sql_of(leaf.operation)]
+        sql = [str(each) for leaf in work.leaves for each in sql_of(leaf.operation)]
         words = {word.lower() for each in sql for word in re.findall(r"\w+", each)}
         asked = {(app, model.lower()) for app, model, _ in look.source.models_asked_for()}
         return {
@@ -291,7 +293,7 @@ class Trials:
         tables = schema.facts.keys() if opaque else schema.facts.keys() & seeded
         return _Seen(schema, rows_of(self._database, sorted(tables)))
 
-    def _touched(self, look: Looked, work: _Work) -> set[tuple[str, str]]:
+    def _touched(self, look: Looked, work: Work) -> set[tuple[str, str]]:
         """The tables (name, "") and columns that it changes on purpose, so that their values may be others after it; and those
         that code sets by saving."""
         found = {
@@ -357,19 +359,3 @@ def _cannot_apply(key: Key, failed: _Failed) -> CannotApply:
 def _warning(look: Looked, text: str) -> Finding:
     hint = "Give a function that makes rows for it: ROLLBACK['SEED'] in the settings."
     return replace(look.finding("rollback.C014", text, hint), severity=Severity.WARNING)
-
-
-def _is_atomic(migration: Migration) -> bool:
-    """Can it run inside a transaction, if need be by its plain twins?"""
-    sql = [each for operation in _inner(migration.operations) for each in _sql_of(operation)]
-    return not any(ends_transaction(each) or refuses_transaction(without_concurrently(each)) for each in sql)
-
-
-def _inner(operations: Collection[Any]) -> Iterator[Any]:
-    for operation in operations:
-        inner = getattr(operation, "database_operations", None)
-        yield from [operation] if inner is None else _inner(inner)
-
-
-def _sql_of(operation: Any) -> list[Any]:
-    return [operation.sql or "", operation.reverse_sql or ""] if isinstance(operation, RunSQL) else []

@@ -143,14 +143,15 @@ def _tried_part(plan: Plan, looked: list[Looked], part: _Part) -> dict[Key, list
         raise CodeUnusable(str(error), hint="Fix it in the settings.") from error
     mine = [each for each in looked if each.step.key in part.keys]
     with trials.on_test_database(using, keepdb=trial.keepdb, worker=trial.worker):
-        tried = Trials(databases.get(using), plan, mine, seeder).run()
-        if not part.is_last:
-            return dict(islice(tried, len(mine)))  # what comes after them is not applied
-        found = dict(tried)
-        if plan.stays.migrations:
-            for key, finding in _of_older(plan, looked, databases.get(using), demanded=trial.compatible):
-                found.setdefault(key, []).append(finding)
-    return found
+        database = databases.get(using)
+        with Trials(database, plan, mine, seeder).started(kept=trial.keepdb) as tried:
+            if not part.is_last:
+                return dict(islice(tried, len(mine)))  # what comes after them is not applied
+            found = dict(tried)
+            if plan.stays.migrations:
+                for key, finding in _of_older(plan, looked, database, demanded=trial.compatible):
+                    found.setdefault(key, []).append(finding)
+            return found
 
 
 def _of_older(plan: Plan, looked: list[Looked], database: Database, *, demanded: bool) -> Iterator[tuple[Key, Finding]]:

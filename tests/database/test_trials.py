@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ import pytest
 from django.db import connections
 from model_bakery import generators
 
-from tests.commands.test_checkrollback import statements
+from tests.commands.test_checkrollback import REMOVES, statements
 from tests.support.commands import Said, call
 from tests.support.databases import Database, ask
 from tests.support.history import migrate
@@ -392,6 +393,90 @@ def test_a_database_in_a_file(project: Project, database: Database, check: Calla
         assert "cannot be made: unable to open database file" in said.error
     finally:
         connection.settings_dict["TEST"]["NAME"] = None
+
+
+@pytest.mark.databases("sqlite", "postgresql", "mariadb")
+def test_a_kept_database_need_not_be_migrated_again(
+    project: Project, database: Database, check: Callable[..., Said], tmp_path: Path, settings: Settings
+) -> None:
+    """As long as nothing of the older release has changed; and what is new can run in a transaction."""
+    applied, manifest = tmp_path / "applied", tmp_path / "v1.json"
+    notes = (
+        f"def notes(apps, schema_editor):\n    apps.get_models()\n    with open({str(applied)!r}, 'a') as file:\n"
+        "        file.write('x')\n"
+    )
+    older = {"0001_t": T, "0002_notes": migration("migrations.RunPython(notes)", [("a", "0001_t")], before=notes)}
+    project(a=older)
+    manifest.write_text(call("migrationmanifest").out)
+
+    options: dict[str, Any] = {"since": f"manifest:{manifest}", "format": "json"}
+    seen = []
+
+    def times(*, applies: int = 0, **new: str) -> Said:
+        """How often the older migrations are applied by a check of these new ones."""
+        project(a={**older, **new})
+        applied.write_text("")
+        seen.append((project.apps, check(keepdb=True, **options)))
+        assert applied.read_text() == "x" * (applies or (database.vendor == "mariadb"))
+        return seen[-1][1]
+
+    more = 'migrations.AddField("T", "m", models.IntegerField(default=1))'
+    with kept(database, tmp_path):
+        assert set(found(times(applies=1, **{"0003_m": more}))) == {"C020"}
+        assert set(found(times(**{"0003_m": more.replace('"m"', '"k"'), "0004_n": REMOVES}))) == {"C020", "C003"}
+        only = check("a.0004_n", keepdb=True, **options)
+        assert (only.json["checked"], set(found(only))) == (["a.0004_n"], {"C003", "C020"})
+        older["0002_notes"] = older["0002_notes"].replace("'x'", "'x' * 1")
+        assert set(found(times(applies=1, **{"0003_m": more}))) == {"C020"}
+        modules = settings.MIGRATION_MODULES  # now apps without migrations have models, too
+        settings.MIGRATION_MODULES = {**modules, "contenttypes": None, "auth": None}
+        applied.write_text("")
+        assert [set(found(check(keepdb=True, **options))) for _ in range(2)] == [{"C020"}, {"C020"}]
+        assert applied.read_text() == ("xx" if database.vendor == "mariadb" else "x")
+        settings.MIGRATION_MODULES = modules
+        if database.vendor == "postgresql":
+            vacuum = migration('migrations.RunSQL("VACUUM", "VACUUM")', [("a", "0002_notes")], atomic=False)
+            assert found(times(applies=1, **{"0003_vacuum": vacuum})) == {}
+            assert found(times(applies=1, **{"0003_vacuum": vacuum})) == {}
+    for apps, said in seen:
+        project(**apps)
+        assert found(check(**options)) == found(said)
+
+
+@pytest.mark.databases("postgresql")
+def test_a_kept_database_that_cannot_be_emptied(
+    project: Project, database: Database, check: Callable[..., Said], tmp_path: Path
+) -> None:
+    project(a={"0001_t": T})
+    connection = connections[database.alias]
+    before = dict(connection.settings_dict)
+    with kept(database, tmp_path):
+        check(everything=True, keepdb=True)
+        ask(database, "CREATE ROLE somebody LOGIN")
+        connection.close()
+        connection.settings_dict |= {"USER": "somebody", "PASSWORD": ""}
+        try:
+            said = check(everything=True, keepdb=True)
+        finally:
+            connection.close()
+            connection.settings_dict |= before
+            ask(database, "DROP ROLE somebody")
+    assert said.status == 1
+    assert "cannot be emptied: must be owner of " in said.error
+
+
+@contextmanager
+def kept(database: Database, folder: Path) -> Iterator[None]:
+    """SQLite's is in a file; on a server it is dropped in the end."""
+    settings: Any = connections[database.alias].settings_dict
+    if database.vendor == "sqlite":
+        settings["TEST"]["NAME"] = str(folder / "test.sqlite3")
+    try:
+        yield
+    finally:
+        settings["TEST"]["NAME"] = None
+        if database.vendor != "sqlite":
+            ask(database, f"DROP DATABASE test_{settings['NAME']}_rollback")
 
 
 # Seeds

@@ -43,7 +43,7 @@ class Command(RollbackCommand):
         parser.add_argument(
             "--keepdb",
             action="store_true",
-            help="Use the test database that is there, and leave it there for the next time.",
+            help="Use the test database that is there, and leave it there, so that the next time only what is new is applied.",
         )
         parser.add_argument(
             "--parallel",
