@@ -88,42 +88,43 @@ class Fleets:
 
     def begin(self, command: str, orders: Mapping[str, Any], max_failures: int, members: Sequence[MemberRecord]) -> int:
         """Note a fleet, and its members as they are; its number. Errors: Locked, if another is under way."""
-        with self._database.all_or_nothing():
-            self.check_none_under_way()
-            for other in self._fleets.read(_fleet, ended=""):
-                self._fleets.change(other.number, {}, stopped=now())
-            number = self._fleets.add(
-                started=now(),
-                operator=operator(),
-                host=socket.gethostname(),
-                command=command,
-                orders=json.dumps(dict(orders)),
-                max_failures=max_failures,
-                lease=_until(),
-            )
-            self._members.add_all([{"fleet": number, **_values(each)} for each in members])
+        self.check_none_under_way()
+        number = self._fleets.add(
+            started=now(),
+            operator=operator(),
+            host=socket.gethostname(),
+            command=command,
+            orders=json.dumps(dict(orders)),
+            max_failures=max_failures,
+            lease=_until(),
+        )
+        # Of two that begin at the same time, at least one sees the other here.
+        try:
+            self.check_none_under_way(but=number)
+        except Locked:
+            self._fleets.delete(number)
+            raise
+        self._fleets.rows(ended="", stopped="").exclude(pk=number).update(stopped=now())
+        self._members.add_all([{"fleet": number, **_values(each)} for each in members])
         return number
 
-    def again(self, number: int, orders: Mapping[str, Any], max_failures: int, members: Sequence[MemberRecord]) -> None:
-        """Go on with a fleet: those of its members as they are now. Errors: Locked, if one is under way."""
-        with self._database.all_or_nothing():
-            self.check_none_under_way()
-            told = {"orders": json.dumps(dict(orders)), "max_failures": max_failures}
-            self._fleets.change(number, {}, ended="", stopped="", lease=_until(), **told)
-            for each in members:
-                self._members.change(each.number, {}, **_values(each))
+    def again(
+        self, fleet: Fleet, orders: Mapping[str, Any], max_failures: int, members: Sequence[MemberRecord]
+    ) -> None:
+        """Go on with a fleet, as it was read: those of its members as they are now. Errors: Locked, if one is under way."""
+        self.check_none_under_way(but=fleet.number)
+        told = {"orders": json.dumps(dict(orders)), "max_failures": max_failures}
+        mine = self._fleets.rows(pk=fleet.number, lease=fleet.lease.isoformat(timespec="seconds"))
+        if not mine.update(ended="", stopped="", lease=_until(), **told):
+            raise _under_way(fleet)
+        for each in members:
+            self._members.change(each.number, {}, **_values(each))
 
-    def check_none_under_way(self) -> None:
-        """Errors: Locked."""
-        fleet = self.newest()
-        if fleet and self.is_under_way(fleet):
-            who = f"{fleet.operator} on {fleet.host}" if fleet.operator else fleet.host
-            raise Locked(
-                f"The rollback of a fleet is under way, which {who} started at {fleet.started:%Y-%m-%d %H:%M:%S} UTC. "
-                "Nothing was changed.",
-                hint=f"If it was killed, that is noticed within {LEASE:.0f} s. To see how far it is: "
-                "python manage.py rollbackfleet --status",
-            )
+    def check_none_under_way(self, but: int = 0) -> None:
+        """but: the number of one that may be. Errors: Locked."""
+        for fleet in self._fleets.read(_fleet):
+            if fleet.number != but and self.is_under_way(fleet):
+                raise _under_way(fleet)
 
     def is_under_way(self, fleet: Fleet) -> bool:
         """Does somebody watch it or work on it?"""
@@ -208,6 +209,16 @@ class Fleets:
 
 
 _FREE = Q(state=MemberState.WAITING.value)
+
+
+def _under_way(fleet: Fleet) -> Locked:
+    who = f"{fleet.operator} on {fleet.host}" if fleet.operator else fleet.host
+    return Locked(
+        f"The rollback of a fleet is under way, which {who} started at {fleet.started:%Y-%m-%d %H:%M:%S} UTC. "
+        "Nothing was changed.",
+        hint=f"If it was killed, that is noticed within {LEASE:.0f} s. To see how far it is: "
+        "python manage.py rollbackfleet --status",
+    )
 
 
 def _until() -> str:

@@ -51,7 +51,7 @@ def begin_again(status: Status, plan: FleetPlan, orders: Orders, max_failures: i
     before = {each.member: each for each in status.members}
     now = [replace(each, number=before[each.member].number, turn=before[each.member].turn) for each in plan.records()]
     with book() as fleets:
-        _noted(lambda: fleets.again(status.fleet.number, orders.to_store(), max_failures, now))
+        _noted(lambda: fleets.again(status.fleet, orders.to_store(), max_failures, now))
     return status.fleet.number
 
 
