@@ -91,9 +91,8 @@ class Copies:
         if wanted is None:
             wanted = self._fetch(f"SELECT count(*) {rows}", params)
         if copied != wanted:
-            raise NotKept(
-                f"Somebody wrote to {thing.source} while it was copied: {copied} of {wanted} rows", hint=_AGAIN
-            )
+            words = f"{copied} rows were copied, and {wanted} counted"
+            raise NotKept(f"Somebody wrote to {thing.source} while it was copied: {words}", hint=_AGAIN)
         return copied
 
     def size(self, number: int, rows: int) -> int:

@@ -55,11 +55,11 @@ def test_a_catalogue_that_cannot_be_written_is_a_warning(shop: Database, caplog:
 
 @pytest.mark.databases("mariadb")
 def test_a_write_in_the_middle_of_a_copy(shop: Database) -> None:
-    when = "SELECT count(*) FROM `a_n` WHERE 1 = 1"
-    with written(shop, "INSERT INTO a_n (t_id) VALUES (1)", when=lambda sql: sql == when):
+    when = "CREATE TABLE `rollback_kept_1` AS"
+    with written(shop, "INSERT INTO a_n (t_id) VALUES (1)", when=lambda sql: sql.startswith(when)):
         said = roll_back(shop, DAY_2, destroy_data=False)
     assert said.status == 1
-    assert "Somebody wrote to a_n while it was copied: 3 of 4 rows" in said.error
+    assert "Somebody wrote to a_n while it was copied: 4 rows were copied, and 3 counted" in said.error
     assert Catalogue(get(shop.alias)).entries() == []
 
 
