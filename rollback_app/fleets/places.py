@@ -12,8 +12,8 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.utils import DatabaseError, InterfaceError
 from django.utils.module_loading import import_string
 
-from rollback_app.database import first_line
-from rollback_app.errors import DatabaseUnusable, UsageError
+from rollback_app.database import first_line, spelling
+from rollback_app.errors import DatabaseUnusable, RollbackError, UsageError
 from rollback_app.history import Member
 
 PUBLIC = "public"
@@ -25,10 +25,10 @@ def place_of(member: Member) -> Iterator[None]:
 
     Errors: DatabaseUnusable, if there is no such schema; UsageError, for a schema in a database that has none.
     """
+    connection = connections[member.alias]
     if not member.schema:
         yield
         return
-    connection = connections[member.alias]
     if connection.vendor != "postgresql":
         raise UsageError(
             f"{member.name}: {connection.vendor} has no schemas.",
@@ -36,14 +36,24 @@ def place_of(member: Member) -> Iterator[None]:
         )
     _check_schema(connection, member)
     if hasattr(connection, "set_schema"):
-        with _in_schema_of_django_tenants(connection, member.schema):
-            yield
+        inside = _in_schema_of_django_tenants(connection, member.schema)
     elif hasattr(settings, "TENANTS"):
-        with import_string("django_pgschemas.schema.Schema").create(member.schema):
-            yield
+        inside = import_string("django_pgschemas.schema.Schema").create(member.schema)
     else:
-        with _from_its_beginning(connection, member.schema):
-            yield
+        inside = _from_its_beginning(connection, member.schema)
+    with inside, _errors_spelled(member.alias):
+        yield
+
+
+@contextmanager
+def _errors_spelled(alias: str) -> Iterator[None]:
+    """The commands that an error names are about this schema."""
+    try:
+        yield
+    except RollbackError as error:
+        spelled = spelling([alias])
+        error.message, error.hint = spelled(error.message), spelled(error.hint)
+        raise
 
 
 def home() -> Member:

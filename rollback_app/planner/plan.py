@@ -209,9 +209,11 @@ class Plan:
 
     @property
     def pattern(self) -> str:
-        """Twelve characters that are the same for plans of two databases if the same is applied there, and the same is undone."""
+        """Twelve characters that are the same for plans of two databases if the same is applied there, and the same is undone,
+        also as far as routers let it."""
         lines = sorted(str(record.key) for record in self.basis.records)
-        lines += [f"undo {step.key} {step.fake}" for step in self.steps]
+        for step in self.steps:
+            lines += [f"undo {step.key} {step.fake}", *(effect.words for effect in step.effects)]
         lines += [f"delete {record.key}" for record in self.squashes]
         lines += self._broke_off
         return _digest(lines)
