@@ -43,6 +43,7 @@ class FleetEntry(models.Model):
     max_failures = models.IntegerField()
     stopped = models.CharField(max_length=40, default="")
     lease = models.CharField(max_length=40)
+    shard = models.CharField(max_length=40, default="")
 
     class Meta(OwnMeta):
         db_table = FLEETS
@@ -86,9 +87,16 @@ class Fleets:
 
     # The whole
 
-    def begin(self, command: str, orders: Mapping[str, Any], max_failures: int, members: Sequence[MemberRecord]) -> int:
+    def begin(
+        self,
+        command: str,
+        orders: Mapping[str, Any],
+        max_failures: int,
+        members: Sequence[MemberRecord],
+        shard: str = "",
+    ) -> int:
         """Note a fleet, and its members as they are; its number. Errors: Locked, if another is under way."""
-        self.check_none_under_way()
+        self.check_none_under_way(shard)
         number = self._fleets.add(
             started=now(),
             operator=operator(),
@@ -97,14 +105,17 @@ class Fleets:
             orders=json.dumps(dict(orders)),
             max_failures=max_failures,
             lease=_until(),
+            shard=shard,
         )
         # Of two that begin at the same time, at least one sees the other here.
         try:
-            self.check_none_under_way(but=number)
+            self.check_none_under_way(shard, but=number)
         except Locked:
             self._fleets.delete(number)
             raise
-        self._fleets.rows(ended="", stopped="").exclude(pk=number).update(stopped=now())
+        for other in self._fleets.read(_fleet):
+            if other.number != number and other.ended is None and other.meets(shard):
+                self.stop(other.number)
         self._members.add_all([{"fleet": number, **_values(each)} for each in members])
         return number
 
@@ -112,7 +123,7 @@ class Fleets:
         self, fleet: Fleet, orders: Mapping[str, Any], max_failures: int, members: Sequence[MemberRecord]
     ) -> None:
         """Go on with a fleet, as it was read: those of its members as they are now. Errors: Locked, if one is under way."""
-        self.check_none_under_way(but=fleet.number)
+        self.check_none_under_way(fleet.shard, but=fleet.number)
         told = {"orders": json.dumps(dict(orders)), "max_failures": max_failures}
         mine = self._fleets.rows(pk=fleet.number, lease=fleet.lease.isoformat(timespec="seconds"))
         if not mine.update(ended="", stopped="", lease=_until(), **told):
@@ -120,18 +131,19 @@ class Fleets:
         for each in members:
             self._members.change(each.number, {}, **_values(each))
 
-    def check_none_under_way(self, but: int = 0) -> None:
-        """but: the number of one that may be. Errors: Locked."""
+    def check_none_under_way(self, shard: str, but: int = 0) -> None:
+        """None that is about members of this shard. but: the number of one that may be. Errors: Locked."""
         for fleet in self._fleets.read(_fleet):
-            if fleet.number != but and self.is_under_way(fleet):
+            if fleet.number != but and fleet.meets(shard) and self.is_under_way(fleet):
                 raise _under_way(fleet)
 
     def is_under_way(self, fleet: Fleet) -> bool:
         """Does somebody watch it or work on it?"""
         return fleet.ended is None and fleet.lease > datetime.now(timezone.utc)
 
-    def newest(self) -> Fleet | None:
-        return next(iter(self._fleets.read(_fleet)), None)
+    def newest(self, shard: str = "") -> Fleet | None:
+        """Of this shard; empty for the newest of all."""
+        return next((fleet for fleet in self._fleets.read(_fleet) if shard in ("", fleet.shard)), None)
 
     def get(self, number: int) -> Fleet | None:
         return self._fleets.must_find(_fleet, number)
@@ -268,6 +280,7 @@ def _fleet(row: Any) -> Fleet:
         max_failures=row.max_failures,
         stopped=bool(row.stopped),
         lease=datetime.fromisoformat(row.lease),
+        shard=row.shard,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
+from zlib import crc32
 
 from django.apps import apps
 from django.conf import settings
@@ -47,8 +48,11 @@ def find(databases: Sequence[str] = (), *, all_databases: bool = False) -> list[
     return sorted(found, key=lambda member: (member.shared, member.name))
 
 
-def chosen(members: Sequence[Member], only: Sequence[str], but: Sequence[str]) -> list[Member]:
-    """Those whose names match one of `only`, if there are any, and none of `but`; both may have wildcards.
+def chosen(
+    members: Sequence[Member], only: Sequence[str], but: Sequence[str], shard: tuple[int, int] | None = None
+) -> list[Member]:
+    """Those whose names match one of `only`, if there are any, and none of `but`; both may have wildcards. shard: (number from 1,
+    how many) of the part that is meant, without what the others need.
 
     Errors: UsageError, for a name that matches none.
     """
@@ -62,6 +66,7 @@ def chosen(members: Sequence[Member], only: Sequence[str], but: Sequence[str]) -
         for member in members
         if (not only or any(fnmatchcase(member.name, name) for name in only))
         and not any(fnmatchcase(member.name, name) for name in but)
+        and (shard is None or (not member.shared and crc32(member.name.encode()) % shard[1] == shard[0] - 1))
     ]
 
 

@@ -10,6 +10,7 @@ from datetime import datetime
 
 from django.db.utils import DatabaseError, InterfaceError
 
+from rollback_app.bookkeeping import Fleets
 from rollback_app.database import first_line
 from rollback_app.errors import DatabaseUnusable, UsageError
 from rollback_app.history import Fleet, Member, MemberRecord, MemberState
@@ -40,10 +41,10 @@ class Status:
         return self.counts.keys() <= {MemberState.DONE, MemberState.SKIPPED}
 
 
-def begin(plan: FleetPlan, orders: Orders, command: str, max_failures: int) -> int:
+def begin(plan: FleetPlan, orders: Orders, command: str, max_failures: int, shard: str = "") -> int:
     """Note what is to be done; the fleet's number. Errors: Locked, if another is under way; DatabaseUnusable."""
     with book() as fleets:
-        return _noted(lambda: fleets.begin(command, orders.to_store(), max_failures, plan.records()))
+        return _noted(lambda: fleets.begin(command, orders.to_store(), max_failures, plan.records(), shard))
 
 
 def begin_again(status: Status, plan: FleetPlan, orders: Orders, max_failures: int) -> int:
@@ -61,30 +62,34 @@ def carry_out(number: int, orders: Orders, work: Work) -> tuple[Status, float]:
     work(number, orders)
     with book() as fleets:
         fleets.end(number)
-    return status(), time.monotonic() - began
+        return _status(fleets, fleets.get(number)), time.monotonic() - began
 
 
-def status() -> Status:
-    """Of the newest fleet. Errors: UsageError, if there was none; DatabaseUnusable."""
+def status(shard: str = "") -> Status:
+    """Of the newest fleet, or of the newest of a shard. Errors: UsageError, if there was none; DatabaseUnusable."""
     with book() as fleets:
-        fleet = fleets.newest()
-        if fleet is None:
-            raise UsageError(_NONE, hint="Begin one: python manage.py rollbackfleet MOMENT --plan")
-        return Status(fleet, tuple(fleets.members(fleet.number)), fleets.is_under_way(fleet))
+        return _status(fleets, fleets.newest(shard))
 
 
-def stop() -> Status:
-    """No new member of the newest fleet is begun. Errors: as those of `status`."""
-    found = status()
+def _status(fleets: Fleets, fleet: Fleet | None) -> Status:
+    """Errors: UsageError."""
+    if fleet is None:
+        raise UsageError(_NONE, hint="Begin one: python manage.py rollbackfleet MOMENT --plan")
+    return Status(fleet, tuple(fleets.members(fleet.number)), fleets.is_under_way(fleet))
+
+
+def stop(shard: str = "") -> Status:
+    """No new member of the newest fleet, or of the newest of a shard, is begun. Errors: as those of `status`."""
+    found = status(shard)
     with book() as fleets:
         fleets.stop(found.fleet.number)
-    return status()
+        return _status(fleets, fleets.get(found.fleet.number))
 
 
 def left(found: Status) -> list[tuple[Member, datetime | None]]:
     """The members that are not done, each with its moment. Errors: UsageError, if there are none; Locked."""
     with book() as fleets:
-        fleets.check_none_under_way()
+        fleets.check_none_under_way(found.fleet.shard)
     rest = [(each.member, each.at) for each in found.members if each.state is not MemberState.DONE]
     if not rest:
         raise UsageError("All members of that fleet are done.", hint="Begin another: rollbackfleet MOMENT --plan")

@@ -62,7 +62,7 @@ class MemberRecord:
 class Fleet:
     """A rollback of a fleet, as it was noted. started, ended: aware, UTC. command: what was typed. orders: what each member is
     told. max_failures: after more than that no new member is begun. stopped: did somebody stop it? lease: until when somebody
-    watches it or works on it, unless they say more."""
+    watches it or works on it, unless they say more. shard: the part of the fleet that it is about, as `3/10`; empty for all."""
 
     number: int
     started: datetime
@@ -74,3 +74,9 @@ class Fleet:
     max_failures: int
     stopped: bool
     lease: datetime
+    shard: str = ""
+
+    def meets(self, shard: str) -> bool:
+        """May it be about members of this shard? Shards of one number of shards have none in common."""
+        mine, other = self.shard.partition("/"), shard.partition("/")
+        return mine[2] != other[2] or mine[0] == other[0]

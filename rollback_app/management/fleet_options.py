@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from argparse import ArgumentParser
+import re
+from argparse import ArgumentParser, ArgumentTypeError
 from typing import TYPE_CHECKING, Any
 
 from rollback_app import conf, moments, project
-from rollback_app.errors import UsageError
+from rollback_app.errors import UsageError, shown
 from rollback_app.fleets import Orders
 from rollback_app.moments import kinds
 from rollback_app.workflow.reading import zone_name
@@ -84,6 +85,27 @@ def _who(group: _ArgumentGroup) -> None:
         metavar="NAME",
         help="Not the members of this name, which may have wildcards. Repeatable.",
     )
+    group.add_argument(
+        "--shard",
+        type=_shard,
+        metavar="NUMBER/OF",
+        help="Only this part of the fleet, such as 3/10, so that several machines have a part each. What the members share is in "
+        "no part: --only names it at the end.",
+    )
+
+
+def _shard(text: str) -> tuple[int, int]:
+    """The type of an argument: `3/10`."""
+    found = re.fullmatch("([0-9]{1,5})/([0-9]{1,5})", text)
+    number, many = (int(found[1]), int(found[2])) if found else (0, 0)
+    if not 1 <= number <= many:
+        raise ArgumentTypeError(f"'{shown(text)}' is no part of a fleet. Give one such as 3/10, the third of ten.")
+    return number, many
+
+
+def shard(options: dict[str, Any]) -> str:
+    """As it was typed; empty for the whole fleet."""
+    return "{}/{}".format(*options["shard"]) if options["shard"] else ""
 
 
 def _order(group: _ArgumentGroup) -> None:
@@ -183,6 +205,7 @@ def line(options: dict[str, Any], *, loses: bool) -> str:
     words += ["--resume"] if options["resume"] else [given.moment(options)]
     words += given.named(options, "timezone", "database", "only", "exclude", "fake", "steps", "canary", "workers")
     words += [word for name in options["but"] for word in ("--except", name)]
+    words += ["--shard", shard(options)] if options["shard"] else []
     words += ["--all-databases"] if options["all_databases"] else []
     words += ["--max-failures", str(options["max_failures"])] if options["max_failures"] else []
     words += ["--skip-blocked"] if options["skip_blocked"] else []

@@ -41,12 +41,14 @@ def test_all_members_go_back_and_forward_again(fleet: Fleet) -> None:
 def test_a_plan_changes_nothing_and_prints_the_line_that_runs_it(fleet: Fleet) -> None:
     fleet.add("acme", "beta")
     before = fleet.file("acme").read_bytes()
-    planned = fleet.roll_back(MOMENT, "--plan", "--reason", "wrong release", "--except", "beta", "--max-failures", "1")
+    planned = fleet.roll_back(
+        MOMENT, "--plan", "--reason", "wrong release", "--except", "beta", "--max-failures", "1", "--shard", "1/1"
+    )
     assert fleet.file("acme").read_bytes() == before
     assert planned.returncode == 0
     line = planned.stdout.splitlines()[-1].strip()
     assert line == (
-        f'python manage.py rollbackfleet {MOMENT} --workers 1 --except beta --max-failures 1 --reason "wrong release"'
+        f'python manage.py rollbackfleet {MOMENT} --workers 1 --except beta --shard 1/1 --max-failures 1 --reason "wrong release"'
     )
     assert fleet.shell(line).returncode == 0
     assert fleet.states() == {"acme": "done"}
@@ -186,6 +188,29 @@ def test_only_and_except_with_wildcards(fleet: Fleet) -> None:
         refused = fleet.roll_back(MOMENT, *words)
         assert (refused.returncode, refused.stdout) == (2, "")
         assert message in Text(refused.stderr)
+
+
+def test_shards_are_the_whole_but_for_what_is_shared_and_may_run_at_once(fleet: Fleet) -> None:
+    names = [f"c{number}" for number in range(8)]
+    fleet.add(*names, "shared")
+    assert fleet.roll_back(MOMENT, "--shard", "1/2").returncode == 0
+    first = set(fleet.states())
+    fleet.home("UPDATE rollback_app_fleetrun SET ended = '', lease = '2999-01-01T00:00:00+00:00'")  # as if it still ran
+    for words in ([MOMENT], [MOMENT, "--shard", "1/1"]):
+        assert fleet.roll_back(*words).returncode == 4
+    assert fleet.roll_back(MOMENT, "--shard", "2/2").returncode == 0
+    second = set(fleet.states())
+    assert first | second == set(names)
+    assert not first & second
+    assert fleet.applied("shared") == ["0001_initial", "0002_price", "0003_name"]
+    assert fleet.as_json("--status", "--shard", "1/2")["number"] == 1
+    assert fleet.as_json("--status")["number"] == 2
+    planned = fleet.roll_back(FORWARD, "--shard", "2/2", "--plan")
+    assert planned.returncode == 0
+    for wrong in ("0/2", "3/2", "2", "a/b", "1/"):
+        refused = fleet.roll_back(MOMENT, "--shard", wrong)
+        assert refused.returncode == 2
+        assert "Give one such as 3/10" in Text(refused.stderr)
 
 
 def test_last_is_for_each_member_what_it_was_when_it_was_looked_at(fleet: Fleet) -> None:

@@ -36,9 +36,9 @@ class Command(RollbackCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         given.check(options)
         if options["status"]:
-            self._show_status(fleets.status(), options["format"])
+            self._show_status(fleets.status(given.shard(options)), options["format"])
         elif options["stop"]:
-            self._show_status(fleets.stop(), options["format"])
+            self._show_status(fleets.stop(given.shard(options)), options["format"])
         elif options["resume"]:
             self._resume(options)
         else:
@@ -50,15 +50,16 @@ class Command(RollbackCommand):
     def _begin(self, options: dict[str, Any]) -> None:
         orders = given.orders(options)
         everybody = fleets.find(orders.databases, all_databases=orders.all_databases)
-        members = fleets.chosen(everybody, options["only"], options["but"])
+        members = fleets.chosen(everybody, options["only"], options["but"], options["shard"])
         plan = self._survey([(member, None) for member in members], orders, options)
         if self._may_run(plan, options):
             orders = replace(orders, destroy_data=self._agreed(plan, options))
-            number = fleets.begin(plan, orders, given.line(options, loses=orders.destroy_data), options["max_failures"])
+            line, shard = given.line(options, loses=orders.destroy_data), given.shard(options)
+            number = fleets.begin(plan, orders, line, options["max_failures"], shard)
             self._carry_out(number, orders, options, known={member.name for member in everybody})
 
     def _resume(self, options: dict[str, Any]) -> None:
-        found = fleets.status()
+        found = fleets.status(given.shard(options))
         rest = fleets.left(found)
         orders = Orders.stored(found.fleet.orders)
         everybody = fleets.find(orders.databases, all_databases=orders.all_databases)
