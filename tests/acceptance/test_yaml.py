@@ -56,7 +56,7 @@ def is_known(command: list[str]) -> None:
     """Does a command of ours exist, and take these options?"""
     if command[:2] == ["sh", "-c"]:
         for part in command[2].split("||"):
-            is_known(part.split())
+            is_known(re.sub(r"\$\(\(.*?\)\)", "1", part).split())  # what the shell reckons
         return
     if "manage.py" not in command:
         return
