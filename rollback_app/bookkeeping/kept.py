@@ -81,10 +81,7 @@ class Catalogue:
 
     def tables(self) -> set[int]:
         """The numbers of the tables of kept rows that are there, whether or not they have an entry."""
-        connection = self.database.connection
-        with connection.cursor() as cursor:
-            names = connection.introspection.table_names(cursor)
-        return {int(found[1]) for name in names if (found := _NUMBERED.fullmatch(name))}
+        return {int(found[1]) for name in self.database.table_names() if (found := _NUMBERED.fullmatch(name))}
 
     def drop_table(self, number: int) -> None:
         """Drop the table of this number, if it is there."""

@@ -288,12 +288,14 @@ class Database(KeepsRows, Programmable, InSchema, ABC):
     def _tables(self) -> dict[str, set[str]]:
         """The columns of each table; none of a view, which no migration makes. Asked for once: this object lives for one look
         at the database."""
-        found: dict[str, set[str]] = {
-            name: set() for name in self.connection.introspection.table_names(include_views=True)
-        }
+        found: dict[str, set[str]] = {name: set() for name in self.table_names()}
         for table, column in self.columns():
             found.setdefault(table, set()).add(column)
         return found
+
+    def table_names(self) -> Collection[str]:
+        """Of all tables and views."""
+        return self.connection.introspection.table_names(include_views=True)
 
     @abstractmethod
     def differs(self, column: str, value: str, field: Any) -> str:

@@ -19,6 +19,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Model
 from django.db.utils import DatabaseError, NotSupportedError, OperationalError, ProgrammingError
 
+from .by_index import by_index
 from .tenants import own_alone
 
 Fact = tuple[str, str, str]
@@ -101,21 +102,23 @@ SELECT t.name, 'column', concat_ws(' ', quote_ident(a.attname), format_type(a.at
     CASE WHEN a.attidentity <> '' OR e.words LIKE 'nextval(%%' THEN 'automatic number' -- Django 4.0 and older made serial columns
         WHEN a.attgenerated <> '' THEN 'GENERATED ' || e.words ELSE 'DEFAULT ' || e.words END,
     CASE WHEN a.attcollation <> y.typcollation THEN 'COLLATE ' || a.attcollation::regcollation END), ''
-FROM t JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum > 0 AND NOT a.attisdropped
+FROM t JOIN {by_index("pg_attribute", "a", "attrelid = t.oid AND attnum > 0 AND NOT attisdropped")} ON true
 JOIN pg_type y ON y.oid = a.atttypid
-LEFT JOIN pg_attrdef d ON d.adrelid = t.oid AND d.adnum = a.attnum
+LEFT JOIN {by_index("pg_attrdef", "d", "adrelid = t.oid AND adnum = a.attnum")} ON true
 LEFT JOIN LATERAL (SELECT pg_get_expr(d.adbin, d.adrelid) AS words) e ON true
 UNION ALL
 SELECT t.name, CASE c.contype WHEN 'p' THEN 'primary key' WHEN 'u' THEN 'unique constraint' WHEN 'c' THEN 'check'
     WHEN 'f' THEN 'foreign key' ELSE 'exclusion' END,
     regexp_replace(pg_get_constraintdef(c.oid), '^(PRIMARY KEY|UNIQUE|CHECK|FOREIGN KEY) ', ''), ''
-FROM t JOIN pg_constraint c ON c.conrelid = t.oid AND c.contype IN ('p', 'u', 'c', 'f', 'x')
+FROM t JOIN {by_index("pg_constraint", "c", "conrelid = t.oid AND contype IN ('p', 'u', 'c', 'f', 'x')")} ON true
 UNION ALL
 SELECT t.name, CASE WHEN i.indisunique THEN 'unique index' ELSE 'index' END,
     concat_ws(' ', substring(pg_get_indexdef(i.indexrelid) FROM ' USING (.*)$'),
     CASE WHEN NOT i.indisvalid THEN 'INVALID' END), x.relname::text
-FROM t JOIN pg_index i ON i.indrelid = t.oid JOIN pg_class x ON x.oid = i.indexrelid
-WHERE NOT EXISTS (SELECT FROM pg_constraint c WHERE c.conindid = i.indexrelid AND c.contype IN ('p', 'u', 'x'))
+FROM t JOIN {by_index("pg_index", "i", "indrelid = t.oid")} ON true
+JOIN {by_index("pg_class", "x", "oid = i.indexrelid")} ON true
+WHERE NOT EXISTS (SELECT FROM pg_constraint c WHERE c.conrelid = t.oid AND c.conindid = i.indexrelid
+    AND c.contype IN ('p', 'u', 'x') OFFSET 0)
 """
 
 
@@ -328,7 +331,7 @@ def _normal(tokens: list[str]) -> str:
 
 
 _QUERIES: dict[str, Callable[[Any], str]] = {
-    "postgresql": lambda connection: _POSTGRESQL.replace(_SEEN, _SEEN + own_alone(connection, "relnamespace")),
+    "postgresql": lambda connection: _POSTGRESQL.replace(_SEEN, _SEEN + own_alone(connection, "oid")),
     "mysql": lambda connection: _MYSQL + (_MARIADB_CHECKS if connection.mysql_is_mariadb else _MYSQL_CHECKS),
     "sqlite": lambda connection: _SQLITE,
 }

@@ -34,7 +34,8 @@ WITH asked AS (
     WHERE k.conislocal AND k.contype IN ('c', 'p', 'u', 'x', 'f')
     UNION ALL
     SELECT n, 4, 'pg_class'::regclass, i.indexrelid, 0 FROM whole JOIN pg_index i ON i.indrelid = objid
-    WHERE NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = i.indexrelid AND k.contype <> 'f')
+    WHERE NOT EXISTS (SELECT FROM pg_constraint k
+        WHERE k.conrelid = objid AND k.conindid = i.indexrelid AND k.contype <> 'f')
     UNION ALL
     SELECT n, 5, 'pg_rewrite'::regclass, r.oid, 0 FROM whole JOIN pg_rewrite r ON r.ev_class = objid
     WHERE r.rulename <> '_RETURN'
@@ -185,6 +186,8 @@ _ALL = f"""
 SELECT n, rank, place, sql FROM ({_PARTS}{_SEEN}{_STATEMENTS}) statements(n, rank, objid, part, place, sql)
 """
 _ORDER = " ORDER BY n, rank, objid, part, place, sql"
+_SETTINGS = {"search_path": "pg_catalog", "enable_hashjoin": "off", "enable_mergejoin": "off"}
+_SET = f"SELECT {', '.join(f'set_config({name!r}, %s, true)' for name in _SETTINGS)}"
 # What is about a table or column itself, and what to call it.
 _OWN = {6: "grant", 7: "comment", 8: "row level security"}
 
@@ -244,9 +247,11 @@ def _rows(connection: BaseDatabaseWrapper, query: str, addresses: Sequence[Addre
 
 @contextmanager
 def _names_in_full(connection: BaseDatabaseWrapper) -> Iterator[Any]:
-    """A cursor that gives names with their schemas. Another one would set the search path anew, where schemas are many."""
+    """A cursor that gives names with their schemas. Another one would set the search path anew, where schemas are many. Joins go
+    by indexes: what is asked for are a few rows of catalogs that have millions where schemas are many."""
     with transaction.atomic(using=connection.alias), connection.cursor() as cursor:
-        cursor.execute("SELECT current_setting('search_path'), set_config('search_path', 'pg_catalog', true)")
-        (before, _) = cursor.fetchone()
+        cursor.execute(f"SELECT {', '.join(f'current_setting({name!r})' for name in _SETTINGS)}")
+        before = cursor.fetchone()
+        cursor.execute(_SET, list(_SETTINGS.values()))
         yield cursor
-        cursor.execute("SELECT set_config('search_path', %s, true)", [before])
+        cursor.execute(_SET, before)

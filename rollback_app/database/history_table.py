@@ -15,6 +15,7 @@ from rollback_app.errors import DatabaseUnusable
 from rollback_app.history import Key, Record
 
 from .errors import first_line
+from .shapes import is_there
 
 
 def read(
@@ -25,7 +26,7 @@ def read(
     Errors: DatabaseUnusable, if there is no such table, or not as Django makes it; those of Django's database layer.
     """
     recorder = MigrationRecorder(connection)
-    if not recorder.has_table():
+    if not is_there(connection, recorder.Migration._meta.db_table):
         raise DatabaseUnusable(
             f"{title} has no table django_migrations: Django has never migrated it.",
             hint="It is probably the wrong database. Check DATABASES in the settings, or name another with --database.",

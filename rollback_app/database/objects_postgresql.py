@@ -10,24 +10,25 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from rollback_app.planner import Change, Known, TableChange
 from rollback_app.safety import Fate, ListedObject, Object
 
+from .by_index import by_index, by_number
 from .definitions_postgresql import Address, definitions, own
 from .objects_by_text import type_changes
 from .tenants import in_own_schema, own_alone
 
 # What is dropped, and all that depends on it, as DROP … CASCADE finds it (dependency.c, findDependentObjects): backwards to what
 # an object is a part of, and forwards to what needs it. Of an inheriting table the column goes too.
-_GONE = """
+_GONE = f"""
 WITH RECURSIVE inherited(n, relation, attribute, direct) AS (
     SELECT n, c.oid, a.attnum, true
     FROM unnest(%s::text[], %s::text[]) WITH ORDINALITY s(tab, col, n)
-    JOIN pg_class c ON c.oid = to_regclass(tab)
-    LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = col AND NOT a.attisdropped
+    JOIN {by_index("pg_class", "c", "oid = to_regclass(tab)")} ON true
+    LEFT JOIN {by_index("pg_attribute", "a", "attrelid = c.oid AND attname = col AND NOT attisdropped")} ON true
     WHERE col = '' OR a.attnum IS NOT NULL
     UNION
     SELECT n, i.inhrelid, b.attnum, false
-    FROM inherited JOIN pg_inherits i ON i.inhparent = relation
-    JOIN pg_attribute a ON a.attrelid = relation AND a.attnum = attribute
-    JOIN pg_attribute b ON b.attrelid = i.inhrelid AND b.attname = a.attname AND NOT b.attisdropped AND NOT b.attislocal
+    FROM inherited JOIN {by_index("pg_inherits", "i", "inhparent = relation")} ON true
+    JOIN {by_index("pg_attribute", "a", "attrelid = relation AND attnum = attribute")} ON true
+    JOIN {by_index("pg_attribute", "b", "attrelid = inhrelid AND attname = a.attname AND NOT attisdropped")} ON NOT b.attislocal
 ), reached(n, classid, objid, objsubid, held) AS (
     SELECT n, 'pg_class'::regclass::oid, relation, coalesce(attribute, 0)::int, false FROM inherited
     UNION
@@ -43,7 +44,7 @@ WITH RECURSIVE inherited(n, relation, attribute, direct) AS (
         UNION ALL
         -- The value of a generated column is the column, and is not lost in silence.
         SELECT 'pg_class'::regclass, e.adrelid, e.adnum::int, true FROM pg_attrdef e
-        JOIN pg_attribute a ON a.attrelid = e.adrelid AND a.attnum = e.adnum AND a.attgenerated <> ''
+        JOIN {by_index("pg_attribute", "a", "attrelid = e.adrelid AND attnum = e.adnum AND attgenerated <> ''")} ON true
         WHERE found.classid = 'pg_attrdef'::regclass AND e.oid = found.objid
     ) next(classid, objid, objsubid, held)
 ), found AS (
@@ -51,25 +52,26 @@ WITH RECURSIVE inherited(n, relation, attribute, direct) AS (
     SELECT n, classid, objid, objsubid, bool_and(held) AS held FROM reached GROUP BY n, classid, objid, objsubid
 )
 """
+_NEEDS = by_index("pg_depend", "d", "refclassid = 'pg_class'::regclass AND refobjid = relation")
 # What looks at a column whose type changes, or at a column with a foreign key to it, whose type changes with it. Indexes,
 # constraints and statistics are made again by ALTER TYPE; anything else makes it fail (tablecmds.c, ATExecAlterColumnType).
-_STOPS = """
+_STOPS = f"""
 WITH inherited AS (
     SELECT n, a.attrelid AS relation, a.attnum AS attribute, true AS direct
     FROM unnest(%s::text[], %s::text[]) WITH ORDINALITY s(tab, col, n)
-    JOIN pg_attribute a ON a.attrelid = to_regclass(tab) AND a.attname = col AND NOT a.attisdropped
+    JOIN {by_index("pg_attribute", "a", "attrelid = to_regclass(tab) AND attname = col AND NOT attisdropped")} ON true
 ), altered AS (
     SELECT n, relation, attribute FROM inherited
     UNION
-    SELECT n, c.conrelid, c.conkey[1] FROM inherited
-    JOIN pg_constraint c ON c.contype = 'f' AND c.confrelid = relation AND c.confkey = ARRAY[attribute]
+    SELECT n, c.conrelid, c.conkey[1] FROM inherited JOIN {_NEEDS} ON d.refobjsubid = attribute
+    JOIN {by_number("pg_constraint", "c", found="d")} ON true
+    WHERE c.contype = 'f' AND c.confrelid = relation AND c.confkey = ARRAY[attribute]
 ), found AS (
     SELECT DISTINCT n, CASE WHEN e.oid IS NULL AND r.oid IS NULL THEN d.classid ELSE 'pg_class'::regclass END AS classid,
         coalesce(e.adrelid, r.ev_class, d.objid) AS objid, coalesce(e.adnum, d.objsubid)::int AS objsubid, true AS held
-    FROM altered JOIN pg_depend d
-    ON d.refclassid = 'pg_class'::regclass AND d.refobjid = relation AND d.refobjsubid = attribute
-    LEFT JOIN pg_attrdef e ON d.classid = 'pg_attrdef'::regclass AND e.oid = d.objid
-    LEFT JOIN pg_rewrite r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid AND r.rulename = '_RETURN'
+    FROM altered JOIN {_NEEDS} ON d.refobjsubid = attribute
+    LEFT JOIN {by_number("pg_attrdef", "e", found="d")} ON true
+    LEFT JOIN {by_number("pg_rewrite", "r", found="d")} ON r.rulename = '_RETURN'
     WHERE d.classid IN ('pg_rewrite'::regclass, 'pg_policy'::regclass, 'pg_trigger'::regclass, 'pg_proc'::regclass,
         'pg_publication_rel'::regclass)
     OR e.adnum <> attribute OR d.classid = 'pg_class'::regclass AND d.objsubid NOT IN (0, attribute)
@@ -92,20 +94,19 @@ _DESCRIBED = f"""
         coalesce(r.ev_class, con.conrelid, t.tgrelid, p.polrelid, e.adrelid, b.prrelid, x.indrelid, y.stxrelid,
             CASE WHEN f.classid = 'pg_class'::regclass THEN f.objid END) AS relation
     FROM found f CROSS JOIN LATERAL pg_identify_object(f.classid, f.objid, f.objsubid) i
-    LEFT JOIN pg_rewrite r ON f.classid = 'pg_rewrite'::regclass AND r.oid = f.objid
-    LEFT JOIN pg_constraint con ON f.classid = 'pg_constraint'::regclass AND con.oid = f.objid
-    LEFT JOIN pg_trigger t ON f.classid = 'pg_trigger'::regclass AND t.oid = f.objid
-    LEFT JOIN pg_policy p ON f.classid = 'pg_policy'::regclass AND p.oid = f.objid
-    LEFT JOIN pg_attrdef e ON f.classid = 'pg_attrdef'::regclass AND e.oid = f.objid
-    LEFT JOIN pg_publication_rel b ON f.classid = 'pg_publication_rel'::regclass AND b.oid = f.objid
-    LEFT JOIN pg_statistic_ext y ON f.classid = 'pg_statistic_ext'::regclass AND y.oid = f.objid
-    LEFT JOIN pg_proc q ON f.classid = 'pg_proc'::regclass AND q.oid = f.objid
-    LEFT JOIN pg_class c ON f.classid = 'pg_class'::regclass AND c.oid = f.objid
-    LEFT JOIN pg_namespace n ON n.oid = c.relnamespace
-    LEFT JOIN pg_attribute a ON f.classid = 'pg_class'::regclass AND a.attrelid = f.objid AND a.attnum = f.objsubid
-        AND f.objsubid > 0
-    LEFT JOIN pg_index x ON f.classid = 'pg_class'::regclass AND x.indexrelid = f.objid
-    LEFT JOIN pg_sequence s ON f.classid = 'pg_class'::regclass AND s.seqrelid = f.objid
+    LEFT JOIN {by_number("pg_rewrite", "r", found="f")} ON true
+    LEFT JOIN {by_number("pg_constraint", "con", found="f")} ON true
+    LEFT JOIN {by_number("pg_trigger", "t", found="f")} ON true
+    LEFT JOIN {by_number("pg_policy", "p", found="f")} ON true
+    LEFT JOIN {by_number("pg_attrdef", "e", found="f")} ON true
+    LEFT JOIN {by_number("pg_publication_rel", "b", found="f")} ON true
+    LEFT JOIN {by_number("pg_statistic_ext", "y", found="f")} ON true
+    LEFT JOIN {by_number("pg_proc", "q", found="f")} ON true
+    LEFT JOIN {by_number("pg_class", "c", found="f")} ON true
+    LEFT JOIN {by_index("pg_namespace", "n", "oid = c.relnamespace")} ON true
+    LEFT JOIN {by_index("pg_attribute", "a", "attrelid = c.oid AND attnum = f.objsubid AND f.objsubid > 0")} ON true
+    LEFT JOIN {by_index("pg_index", "x", "indexrelid = c.oid")} ON true
+    LEFT JOIN {by_index("pg_sequence", "s", "seqrelid = c.oid")} ON true
 )
 SELECT n, kind, name, own,
     (SELECT CASE WHEN pg_table_is_visible(oid) THEN '' ELSE relnamespace::regnamespace || '.' END || relname
@@ -124,7 +125,8 @@ AND schema IS DISTINCT FROM 'pg_toast' AND NOT coalesce(contype IN ('n', 't'), f
 AND NOT EXISTS (SELECT FROM inherited i WHERE classid = 'pg_class'::regclass AND i.relation = objid
     AND coalesce(i.attribute, 0) = objsubid)
 AND NOT (kind = 'column' AND EXISTS (SELECT FROM inherited i WHERE i.relation = objid AND i.attribute IS NULL))
-AND NOT (indexrelid IS NOT NULL AND EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = indexrelid AND k.contype <> 'f'))
+AND NOT (indexrelid IS NOT NULL AND EXISTS (SELECT FROM pg_constraint k
+    WHERE k.conrelid = described.relation AND k.conindid = indexrelid AND k.contype <> 'f' OFFSET 0))
 AND NOT (classid = 'pg_attrdef'::regclass AND EXISTS (SELECT FROM described o WHERE o.n = described.n
     AND o.classid = 'pg_class'::regclass AND o.objid = described.relation AND (o.objsubid = 0 OR o.objsubid = (
         SELECT adnum FROM pg_attrdef WHERE oid = described.objid))))
@@ -142,53 +144,54 @@ AND NOT EXISTS (SELECT FROM described o WHERE o.n = described.n AND o.classid = 
 
 
 # All that may hang on a table, with the columns of a constraint or an index. An object keeps its number when it is renamed.
-_LISTING = """SELECT * FROM (
-WITH {near}t AS MATERIALIZED (
+_LISTING = f"""SELECT * FROM (
+WITH {{near}}t AS MATERIALIZED (
     SELECT c.oid, n.nspname, c.relname, c.relkind, quote_ident(n.nspname) || '.' || quote_ident(c.relname) AS name,
         CASE WHEN pg_table_is_visible(c.oid) THEN '' ELSE n.nspname || '.' END || c.relname AS own
     FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-    WHERE c.relkind IN ('r', 'p', 'f', 'v', 'm') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'{only_near}
+    WHERE c.relkind IN ('r', 'p', 'f', 'v', 'm') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'{{only_near}}
 )
 SELECT 'class ' || oid, CASE relkind WHEN 'v' THEN 'view' WHEN 'm' THEN 'materialized view' ELSE 'table' END,
-    name, own, own, '{}'::text[], name
+    name, own, own, '{{}}'::text[], name
 FROM t
 UNION ALL
-SELECT 'rule ' || r.oid, 'rule', quote_ident(r.rulename) || ' on ' || t.name, r.rulename, own, '{}'::text[], t.name
-FROM t JOIN pg_rewrite r ON r.ev_class = t.oid AND r.rulename <> '_RETURN'
+SELECT 'rule ' || r.oid, 'rule', quote_ident(r.rulename) || ' on ' || t.name, r.rulename, own, '{{}}'::text[], t.name
+FROM t JOIN {by_index("pg_rewrite", "r", "ev_class = t.oid AND rulename <> '_RETURN'")} ON true
 UNION ALL
-SELECT 'policy ' || p.oid, 'policy', quote_ident(p.polname) || ' on ' || t.name, p.polname, own, '{}'::text[], t.name
-FROM t JOIN pg_policy p ON p.polrelid = t.oid
+SELECT 'policy ' || p.oid, 'policy', quote_ident(p.polname) || ' on ' || t.name, p.polname, own, '{{}}'::text[], t.name
+FROM t JOIN {by_index("pg_policy", "p", "polrelid = t.oid")} ON true
 UNION ALL
-SELECT 'trigger ' || g.oid, 'trigger', quote_ident(g.tgname) || ' on ' || t.name, g.tgname, own, '{}'::text[], t.name
-FROM t JOIN pg_trigger g ON g.tgrelid = t.oid AND NOT g.tgisinternal
+SELECT 'trigger ' || g.oid, 'trigger', quote_ident(g.tgname) || ' on ' || t.name, g.tgname, own, '{{}}'::text[], t.name
+FROM t JOIN {by_index("pg_trigger", "g", "tgrelid = t.oid AND NOT tgisinternal")} ON true
 UNION ALL
 SELECT 'statistics ' || s.oid, 'statistics',
-    s.stxnamespace::regnamespace || '.' || quote_ident(s.stxname), s.stxname, own, '{}'::text[], t.name
-FROM t JOIN pg_statistic_ext s ON s.stxrelid = t.oid
+    s.stxnamespace::regnamespace || '.' || quote_ident(s.stxname), s.stxname, own, '{{}}'::text[], t.name
+FROM t JOIN {by_index("pg_statistic_ext", "s", "stxrelid = t.oid")} ON true
 UNION ALL
 SELECT 'publication ' || b.oid, 'publication',
-    t.name || ' in publication ' || quote_ident(p.pubname), p.pubname, own, '{}'::text[], t.name
-FROM t JOIN pg_publication_rel b ON b.prrelid = t.oid JOIN pg_publication p ON p.oid = b.prpubid
+    t.name || ' in publication ' || quote_ident(p.pubname), p.pubname, own, '{{}}'::text[], t.name
+FROM t JOIN {by_index("pg_publication_rel", "b", "prrelid = t.oid")} ON true JOIN pg_publication p ON p.oid = b.prpubid
 UNION ALL
 SELECT 'constraint ' || c.oid, CASE c.contype WHEN 'u' THEN 'unique constraint' WHEN 'c' THEN 'check' WHEN 'f' THEN 'foreign key'
     ELSE 'exclusion constraint' END, quote_ident(c.conname) || ' on ' || t.name, c.conname, own,
     ARRAY(SELECT attname::text FROM pg_attribute WHERE attrelid = t.oid AND attnum = ANY (c.conkey)), t.name
-FROM t JOIN pg_constraint c ON c.conrelid = t.oid AND c.contype IN ('u', 'c', 'f', 'x')
+FROM t JOIN {by_index("pg_constraint", "c", "conrelid = t.oid AND contype IN ('u', 'c', 'f', 'x')")} ON true
 UNION ALL
 SELECT 'class ' || c.oid, 'index',
-    c.relnamespace::regnamespace || '.' || quote_ident(c.relname), c.relname, own, '{}'::text[], t.name
-FROM t JOIN pg_index i ON i.indrelid = t.oid JOIN pg_class c ON c.oid = i.indexrelid
-WHERE NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = i.indexrelid AND k.contype <> 'f')
+    c.relnamespace::regnamespace || '.' || quote_ident(c.relname), c.relname, own, '{{}}'::text[], t.name
+FROM t JOIN {by_index("pg_index", "i", "indrelid = t.oid")} ON true JOIN {by_index("pg_class", "c", "oid = indexrelid")} ON true
+WHERE NOT EXISTS (SELECT FROM pg_constraint k
+    WHERE k.conrelid = t.oid AND k.conindid = i.indexrelid AND k.contype <> 'f' OFFSET 0)
 ) listed
 """
 # The tables and views of a schema, and those anywhere that need one of these. Other schemas of thousands are not looked at.
-_NEAR = """RECURSIVE near(id) AS (
-    SELECT oid FROM pg_class WHERE true{here}
+_NEAR = f"""RECURSIVE near(id) AS (
+    SELECT oid FROM pg_class WHERE true{{here}}
     UNION
     SELECT next.id FROM near CROSS JOIN LATERAL (
         SELECT CASE WHEN d.classid = 'pg_class'::regclass THEN d.objid ELSE coalesce(r.ev_class, k.conrelid) END
-        FROM pg_depend d LEFT JOIN pg_rewrite r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid
-        LEFT JOIN pg_constraint k ON d.classid = 'pg_constraint'::regclass AND k.oid = d.objid
+        FROM pg_depend d LEFT JOIN {by_number("pg_rewrite", "r", found="d")} ON true
+        LEFT JOIN {by_number("pg_constraint", "k", found="d")} ON true
         WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = near.id
     ) next(id) WHERE next.id IS NOT NULL
 ), """
@@ -320,8 +323,8 @@ def names(connection: BaseDatabaseWrapper) -> set[str]:
 
 def listing(connection: BaseDatabaseWrapper, known: Known) -> list[ListedObject]:
     """See `Database.listing`."""
-    here = own_alone(connection, "relnamespace")
-    near, only_near = (_NEAR.format(here=here), " AND c.oid IN (SELECT id FROM near)") if here else ("", "")
+    here = own_alone(connection, "oid")
+    near, only_near = (_NEAR.format(here=here), " AND c.oid = ANY (ARRAY(SELECT id FROM near))") if here else ("", "")
     with connection.cursor() as cursor:
         cursor.execute(_LISTING.replace("{near}", near).replace("{only_near}", only_near))
         return [

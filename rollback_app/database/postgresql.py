@@ -17,6 +17,7 @@ from rollback_app.safety import Defined, ListedObject, Object
 from . import backups, defined_postgresql, definitions_postgresql, objects_postgresql
 from .base import COUNTED_ROWS, Database, whole_number
 from .blockers import Blockers
+from .by_index import by_index
 from .errors import sqlstate
 from .tenants import in_own_schema, own_alone, same_again
 
@@ -172,13 +173,15 @@ class PostgreSQL(Database):
         # Of the schemas of new tables those that are there; the plan does not know which its own SQL makes.
         made = sorted(table for table, right in needed if right is Right.CREATE)
         schemas = [table.rpartition('"."')[0].strip('"') or None for table in made]
+        changed = [*named[Right.DROP], *named[Right.ALTER], *named[Right.INDEX]]
+        questions = {_NOT_OWNED: changed, _NO_NEW_TABLES: schemas, _NO_NEW_INDEXES: named[Right.INDEX]}
+        found = list[str]()
         with self.connection.cursor() as cursor:
-            cursor.execute(_NOT_OWNED, [[*named[Right.DROP], *named[Right.ALTER], *named[Right.INDEX]]])
-            found = [row[0] for row in cursor.fetchall()]
-            cursor.execute(_NO_NEW_TABLES, [schemas])
-            found += [row[0] for row in cursor.fetchall()]
-            cursor.execute(_NO_NEW_INDEXES, [named[Right.INDEX]])
-            return found + [row[0] for row in cursor.fetchall()]
+            for question, about in questions.items():
+                if about:
+                    cursor.execute(question, [about])
+                    found += [row[0] for row in cursor.fetchall()]
+        return found
 
     def of_other_schemas(self, tables: Collection[str]) -> Sequence[str]:
         if self.schema is None:
@@ -195,12 +198,24 @@ class PostgreSQL(Database):
     def columns(self) -> frozenset[tuple[str, str]]:
         with self.connection.cursor() as cursor:
             cursor.execute(
-                "SELECT c.relname, a.attname FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid"
-                " WHERE c.relkind IN ('r', 'p', 'f') AND a.attnum > 0 AND NOT a.attisdropped"
-                " AND pg_table_is_visible(c.oid) AND c.relnamespace <> 'pg_catalog'::regnamespace"
-                + own_alone(self.connection, "c.relnamespace")
+                "SELECT c.relname, a.attname FROM pg_class c"
+                f" JOIN {by_index('pg_attribute', 'a', 'attrelid = c.oid AND attnum > 0 AND NOT attisdropped')} ON true"
+                f" WHERE c.relkind IN ('r', 'p', 'f') AND {self._visible}"
             )
             return frozenset(cursor.fetchall())
+
+    def table_names(self) -> Collection[str]:
+        with self.connection.cursor() as cursor:
+            cursor.execute(
+                f"SELECT c.relname FROM pg_class c WHERE c.relkind IN ('r', 'p', 'f', 'v', 'm') AND {self._visible}"
+            )
+            return [name for (name,) in cursor.fetchall()]
+
+    @property
+    def _visible(self) -> str:
+        """The condition that a relation c can be named without its schema."""
+        own = own_alone(self.connection, "c.oid")
+        return f"pg_table_is_visible(c.oid) AND c.relnamespace <> 'pg_catalog'::regnamespace{own}"
 
     def lock(self) -> None:
         self._set_timeouts()
