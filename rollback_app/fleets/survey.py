@@ -25,34 +25,36 @@ def survey(members: Sequence[_One], orders: Orders, *, canary: str = "", mapped:
 
     Errors: that of the members, if there is no plan for any of them; Refused.
     """
-    found = list(mapped(partial(judge, orders), members))
+    once = workflow.Once()
+    found = list(mapped(partial(judge, orders, once), members))
     without = tuple(each for each in found if each.problem)
     if without and len(without) == len(found):
-        look(*members[0], orders)  # which raises that error, with its exit status
+        look(*members[0], orders, once)  # which raises that error, with its exit status
     alike: dict[str, list[Judged]] = {}
     for each in found:
         if each.digest:
             alike.setdefault(each.digest, []).append(each)
     largest_first = sorted(alike.values(), key=lambda group: (-len(group), group[0].member.name))
     return FleetPlan(
-        tuple(FleetGroup(tuple(group), look(group[0].member, group[0].at, orders)) for group in largest_first),
+        tuple(FleetGroup(tuple(group), look(group[0].member, group[0].at, orders, once)) for group in largest_first),
         tuple(each for each in found if not each.digest and not each.problem),
         without,
         canary_of(found, canary),
     )
 
 
-def judge(orders: Orders, one: _One) -> Judged:
+def judge(orders: Orders, once: workflow.Once, one: _One) -> Judged:
     """What counts of a member's plan; or why there is none."""
     member, at = one
     try:
-        return judged(member, look(member, at, orders))
+        return judged(member, look(member, at, orders, once))
     except RollbackError as error:
         return Judged(member, problem=error.message, hint=error.hint)
 
 
-def look(member: Member, at: datetime | None, orders: Orders) -> Preview:
-    """The plan for one member, with its findings. at: its moment, if that is known. Errors: as those of `workflow.preview`."""
+def look(member: Member, at: datetime | None, orders: Orders, once: workflow.Once | None = None) -> Preview:
+    """The plan for one member, with its findings. at: its moment, if that is known. once: what it has in common with others.
+    Errors: as those of `workflow.preview`."""
     with place_of(member):
         (preview,) = workflow.preview(
             orders.at(at),
@@ -66,5 +68,6 @@ def look(member: Member, at: datetime | None, orders: Orders) -> Preview:
             reason=orders.reason,
             backup=False,
             text_of=orders.text_of,
+            once=once,
         )
     return preview

@@ -53,7 +53,7 @@ def work(
 
     Errors: those of Django's database layer, about the state of the fleet.
     """
-    group = ""
+    group, once = "", workflow.Once()
     while goes_on():
         with book() as fleets:
             record = fleets.claim(number, name_of_worker(), group)
@@ -67,24 +67,24 @@ def work(
         orders = Orders.stored(found.orders if found else {})
         began = time.monotonic()
         with _signs_of_life(number, record):
-            state, error = _ended(record, orders, found.command if found else "")
+            state, error = _ended(record, orders, found.command if found else "", once)
         with book() as fleets:
             fleets.note(record, state, time.monotonic() - began, error)
         tell()
 
 
-def _ended(record: MemberRecord, orders: Orders, command: str) -> tuple[MemberState, str]:
+def _ended(record: MemberRecord, orders: Orders, command: str, once: workflow.Once) -> tuple[MemberState, str]:
     """Roll this member back; (how it ended, what went wrong)."""
     try:
-        _roll_back(record, orders, command)
+        _roll_back(record, orders, command, once)
     except RollbackError as error:
         return MemberState.FAILED, f"{error.message}\n{error.hint}".strip()
     return MemberState.DONE, ""
 
 
-def _roll_back(record: MemberRecord, orders: Orders, command: str) -> None:
+def _roll_back(record: MemberRecord, orders: Orders, command: str, once: workflow.Once) -> None:
     """Errors: as those of `workflow.roll_back`."""
-    preview = look(record.member, record.at, orders)
+    preview = look(record.member, record.at, orders, once)
     if preview.plan.empty:  # a worker before has done it, and died before it could say so
         return
     if preview.plan.pattern != record.digest:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
@@ -32,6 +32,9 @@ from .effects import effects
 from .names import Names
 
 _PLAIN_NAMES = Names()
+
+
+MakesStates = Callable[[Iterable[Migration], Sequence[Migration], Iterable[str]], States]
 
 
 @dataclass(frozen=True)
@@ -246,9 +249,10 @@ def plan(
     names: Names = _PLAIN_NAMES,
     position: Position | None = None,
     recorded: Collection[RecordedDeployment] = (),
+    states: MakesStates = States,
 ) -> Plan:
     """Choose what is unapplied, and in which order. position: where an earlier run stopped, if it did. recorded: what is known
-    of past deployments.
+    of past deployments. states: makes those of the plan, or has made them for the plan of another database.
 
     Errors: UsageError, if `exclude` or `fake` names something that is not there; CodeUnusable, as `history.read`.
     """
@@ -261,7 +265,7 @@ def plan(
     fakes = faked_by(choices, code, chosen.order)
     resumes = left_off if left_off and chosen.order[:1] == [left_off.key] and _fits(left_off, history) else None
     pulled = {pull.key for pull in chosen.pulls}
-    found, unclear, walked = _effects(basis, (chosen.because.keys() | pulled) - fakes, fakes, names, resumes)
+    found, unclear, walked = _effects(basis, (chosen.because.keys() | pulled) - fakes, fakes, names, resumes, states)
     steps = tuple(_step(history, key, chosen.because[key], fakes, found.get(key, ())) for key in chosen.order)
     return Plan(
         basis=basis,
@@ -347,7 +351,7 @@ def _fits(position: Position, history: History) -> bool:
 
 
 def _effects(
-    basis: Basis, goes: set[Key], fakes: set[Key], names: Names, resumes: Position | None
+    basis: Basis, goes: set[Key], fakes: set[Key], names: Names, resumes: Position | None, make: MakesStates
 ) -> tuple[dict[Key, tuple[Effect, ...]], str, States | None]:
     """(what undoing each migration does, why that is unknown, the states that were walked through for it).
 
@@ -357,7 +361,7 @@ def _effects(
     order, kept = in_order(history, goes, resumes.key if resumes else None)
     found = {}
     try:
-        states = States(
+        states = make(
             (history.migrations[key] for key in kept if key not in fakes),
             [history.migrations[key] for key in reversed(order)],
             basis.code.unmigrated,

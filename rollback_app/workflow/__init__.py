@@ -12,6 +12,7 @@ from .checking import Checked, Trial, check_rollback
 from .hold import Holds, hold, holds, lift
 from .kept import drop_kept, kept_data, kept_to_drop
 from .objects import record as record_objects
+from .once import Once
 from .packages import make_package, read_package
 from .preview import deployments, preview
 from .put_back import put_back
@@ -23,6 +24,7 @@ from .verdict import SchemaCheck, check_schema
 __all__ = [
     "Checked",
     "Holds",
+    "Once",
     "Preview",
     "Result",
     "SchemaCheck",

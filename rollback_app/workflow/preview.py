@@ -25,6 +25,7 @@ from rollback_app.safety import Keeping, Listed, Listing, Preview, marks, rolled
 
 from .backup import planned, way_of
 from .objects import Recorded
+from .once import Once
 from .reading import code as read_code
 from .reading import finder, plan_for, reading, zone_name
 from .verdict import verdict_of
@@ -48,6 +49,7 @@ def preview(
     package: Package | None = None,
     backup: bool | None = None,
     text_of: Callable[[str], str] = project.text_of,
+    once: Once | None = None,
 ) -> list[Preview]:
     """What going back to the moment would do to each database; changes nothing.
 
@@ -67,9 +69,9 @@ def preview(
         database = databases.get(alias, timeouts or Timeouts())
         one_transaction = database.can_undo_ddl and not step_by_step
         with reading(database):
-            code = read_code(database, package)
+            code = read_code(database, package, once)
             here = find(database, code)
-            plan = plan_for(database, code, here, replace(choices, floor=conf.floor()))
+            plan = plan_for(database, code, here, replace(choices, floor=conf.floor()), once)
             waiting = kept.waiting(database) if puts_back and conf.puts_back() else []
             backs = tuple(safety.backs(plan.steps, waiting))
             findings, things, recorded = safety.judge(

@@ -24,16 +24,18 @@ from rollback_app.history import deployments as grouped
 from rollback_app.moments import Moment, kinds
 from rollback_app.packages import Package, with_packages
 from rollback_app.planner import Choices, Plan
-from rollback_app.states import with_reverses
+from rollback_app.states import States, with_reverses
+
+from .once import Once
 
 
-def code(database: Database, package: Package | None = None) -> Code:
+def code(database: Database, package: Package | None = None, once: Once | None = None) -> Code:
     """The migrations on disk, and from packages those that are recorded and not on disk: the given one, and those that are stored
-    in the database, if the settings say so. All with the project's own reverses, and what it declares of them.
+    in the database, if the settings say so. once: see there. All with the project's own reverses, and what it declares of them.
 
     Errors: UsageError, for a package of another project; CodeUnusable; those of Django's database layer.
     """
-    found = project.code()
+    found = once.code() if once else project.code()
     packages = [package] if package else []
     if package:
         _check_project(package, found.migrations.keys())
@@ -146,9 +148,10 @@ def _broke_off(database: Database, rows: Sequence[Record]) -> str:
     return newest.command or "it was run through the Python API"
 
 
-def plan_for(database: Database, code: Code, moment: Moment, choices: Choices) -> Plan:
+def plan_for(database: Database, code: Code, moment: Moment, choices: Choices, once: Once | None = None) -> Plan:
     rows = database.records()
     kept = None if moment.kept is None else frozenset(Key(*name) for name in moment.kept)
     cut = Cut(moment.at, database.precision(), kept, moment.zero)
     position, recorded = Journal(database).position(), recorded_deployments(database)
-    return planner.plan(code, rows, cut, choices, database.names(), position, recorded)
+    states = once.states if once else States
+    return planner.plan(code, rows, cut, choices, database.names(), position, recorded, states)
