@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
+import itertools
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from django.conf import settings
@@ -17,6 +19,8 @@ from rollback_app.errors import DatabaseUnusable, RollbackError, UsageError
 from rollback_app.history import Member
 
 PUBLIC = "public"
+MANY = 100  # visits, after which memory is given back
+_visits = itertools.count(1)
 
 
 @contextmanager
@@ -26,9 +30,23 @@ def place_of(member: Member) -> Iterator[None]:
     Errors: DatabaseUnusable, if there is no such schema; UsageError, for a schema in a database that has none.
     """
     connection = connections[member.alias]
-    if not member.schema:
-        yield
-        return
+    try:
+        with _in_schema(connection, member) if member.schema else nullcontext():
+            yield
+    finally:
+        many = next(_visits) % MANY == 0
+        # Databases may be thousands, and a server takes a hundred connections. Where schemas are many, a process of the server
+        # keeps in memory what it has read of each table for as long as its connection lasts.
+        alone = not member.schema and member.alias != DEFAULT_DB_ALIAS
+        if (many or alone) and not connection.in_atomic_block:
+            connection.close()
+        # Rendered models are cyclic garbage, for which Python does not look by itself: a run keeps it away from what is there.
+        if many:
+            gc.collect()
+
+
+@contextmanager
+def _in_schema(connection: BaseDatabaseWrapper, member: Member) -> Iterator[None]:
     if connection.vendor != "postgresql":
         raise UsageError(
             f"{member.name}: {connection.vendor} has no schemas.",
