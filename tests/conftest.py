@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "browser: drives Chromium, if TEST_BROWSER is not empty")
     config.addinivalue_line(
-        "markers", "databases(*names): run on these only, of sqlite, postgresql, mariadb and pgbouncer"
+        "markers", "databases(*names): run on these only, of sqlite, postgresql, mariadb, pgbouncer and redis"
     )
 
 

@@ -1,4 +1,5 @@
-"""Private PostgreSQL and MariaDB servers, and pgbouncer, on a free port and in a temporary folder, gone when the tests are gone.
+"""Private PostgreSQL, MariaDB and Redis servers, and pgbouncer, on a free port and in a temporary folder, gone when the tests are
+gone.
 
 `python -m tests.servers postgresql` prints where the server's programs are, or fails and says why there is none.
 """
@@ -25,11 +26,17 @@ from urllib.parse import unquote, urlsplit
 
 PREFIX = "rollback-tests-"
 # In the order of starting: pgbouncer wants to know where PostgreSQL is.
-URLS = {"postgresql": "TEST_POSTGRES_URL", "mariadb": "TEST_MARIADB_URL", "pgbouncer": "TEST_PGBOUNCER_URL"}
+URLS = {
+    "postgresql": "TEST_POSTGRES_URL",
+    "mariadb": "TEST_MARIADB_URL",
+    "pgbouncer": "TEST_PGBOUNCER_URL",
+    "redis": "TEST_REDIS_URL",
+}
 PROGRAMS = {
     "postgresql": "postgres",
     "mariadb": "mariadbd",
     "pgbouncer": "pgbouncer",
+    "redis": "redis-server",
     "chromium": "chromium",
     "sqlite3": "sqlite3",
 }
@@ -48,7 +55,12 @@ class ServerError(RuntimeError):
 
 def start(names: Iterable[str]) -> None:
     """Start those servers of which nobody has told the URL; workers and subprocesses find it in the environment."""
-    starters = {"postgresql": start_postgresql, "mariadb": start_mariadb, "pgbouncer": start_pgbouncer}
+    starters = {
+        "postgresql": start_postgresql,
+        "mariadb": start_mariadb,
+        "pgbouncer": start_pgbouncer,
+        "redis": start_redis,
+    }
     for name in sorted(names, key=list(URLS).index):
         if URLS[name] not in os.environ:
             os.environ[URLS[name]] = starters[name]()
@@ -200,6 +212,16 @@ server_login_retry = 1
     server = serve([bin_folder / "pgbouncer", settings], log, signal.SIGKILL, **libraries_beside(bin_folder))
     wait(server, log, lambda: accepts(port))
     return f"postgresql://{user}@127.0.0.1:{port}"
+
+
+def start_redis() -> str:
+    """In memory alone."""
+    bin_folder, data, port = programs("redis"), private_folder("redis"), free_port()
+    log = data / "log"
+    command = [bin_folder / "redis-server", "--bind", "127.0.0.1", "--port", str(port), "--dir", data]
+    server = serve([*command, "--save", "", "--appendonly", "no"], log, signal.SIGKILL, **libraries_beside(bin_folder))
+    wait(server, log, lambda: accepts(port))
+    return f"redis://127.0.0.1:{port}/0"
 
 
 def libraries_beside(bin_folder: Path) -> dict[str, str]:

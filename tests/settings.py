@@ -1,6 +1,6 @@
 """Settings of the tests, and of every subprocess that they start: all that varies is read from the environment.
 
-TEST_DATABASES says where the suite runs ("sqlite,postgresql,mariadb,pgbouncer"); the servers are started here, because
+TEST_DATABASES says where the suite runs ("sqlite,postgresql,mariadb,pgbouncer,redis"); the servers are started here, because
 pytest-django reads the settings before anything else, and xdist's workers and subprocesses inherit the environment.
 """
 
@@ -17,7 +17,7 @@ from tests import servers
 
 pymysql.install_as_MySQLdb()
 
-TEST_DATABASES = os.environ.get("TEST_DATABASES", "sqlite,postgresql,mariadb,pgbouncer").split(",")
+TEST_DATABASES = os.environ.get("TEST_DATABASES", "sqlite,postgresql,mariadb,pgbouncer,redis").split(",")
 TEST_BROWSER = os.environ.get("TEST_BROWSER", "chromium")  # empty: there is none
 servers.start(name for name in TEST_DATABASES if name in servers.URLS)
 # One set of databases for each worker of xdist. Names of one length, since the words of messages wrap by it.
