@@ -12,10 +12,10 @@ import socket
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta, timezone
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db import models
-from django.db.models import F
+from django.db.models import F, Q
 
 from rollback_app.database import Database
 from rollback_app.errors import Locked
@@ -28,11 +28,13 @@ FLEETS = "rollback_app_fleetrun"
 MEMBERS = "rollback_app_fleet"
 LEASE = 30.0  # seconds
 MOST_TRIES = 3
+IN_QUEUE = "queue"  # which sorts behind every time
 _OFFERED = 20  # members that a worker chooses from, so that two seldom want the same
 
 
 class FleetEntry(models.Model):
-    """orders: JSON. Times are text, as in the journal."""
+    """orders: JSON. tasks: the back end of tasks that has it, or empty. next_task: IN_QUEUE, or until when a task that runs
+    stands by. Times are text, as in the journal."""
 
     started = models.CharField(max_length=40)
     ended = models.CharField(max_length=40, default="")
@@ -44,6 +46,8 @@ class FleetEntry(models.Model):
     stopped = models.CharField(max_length=40, default="")
     lease = models.CharField(max_length=40)
     shard = models.CharField(max_length=40, default="")
+    tasks = models.CharField(max_length=200, default="")
+    next_task = models.CharField(max_length=40, default="")
 
     class Meta(OwnMeta):
         db_table = FLEETS
@@ -78,6 +82,13 @@ class MemberEntry(models.Model):
         return f"{self.name}: {self.state}"
 
 
+class Outlook(NamedTuple):
+    """ready: may a member be begun now? busy: has a worker one, as far as its lease tells?"""
+
+    ready: bool
+    busy: bool
+
+
 class Fleets:
     """The fleets that a database knows of. Errors: those of Django's database layer."""
 
@@ -94,6 +105,7 @@ class Fleets:
         max_failures: int,
         members: Sequence[MemberRecord],
         shard: str = "",
+        tasks: str = "",
     ) -> int:
         """Note a fleet, and its members as they are; its number. Errors: Locked, if another is under way."""
         self.check_none_under_way(shard)
@@ -106,6 +118,7 @@ class Fleets:
             max_failures=max_failures,
             lease=_until(),
             shard=shard,
+            tasks=tasks,
         )
         # Of two that begin at the same time, at least one sees the other here.
         try:
@@ -120,26 +133,39 @@ class Fleets:
         return number
 
     def again(
-        self, fleet: Fleet, orders: Mapping[str, Any], max_failures: int, members: Sequence[MemberRecord]
+        self,
+        fleet: Fleet,
+        orders: Mapping[str, Any],
+        max_failures: int,
+        members: Sequence[MemberRecord],
+        tasks: str = "",
     ) -> None:
         """Go on with a fleet, as it was read: those of its members as they are now. Errors: Locked, if one is under way."""
         self.check_none_under_way(fleet.shard, but=fleet.number)
-        told = {"orders": json.dumps(dict(orders)), "max_failures": max_failures}
+        told = {"orders": json.dumps(dict(orders)), "max_failures": max_failures, "tasks": tasks}
         mine = self._fleets.rows(pk=fleet.number, lease=fleet.lease.isoformat(timespec="seconds"))
         if not mine.update(ended="", stopped="", lease=_until(), **told):
             raise _under_way(fleet)
-        for each in members:
-            self._members.change(each.number, {}, **_values(each))
+        for each in members:  # but for those that a task has begun meanwhile
+            mine = self._members.rows(pk=each.number).exclude(state=MemberState.DONE.value)
+            mine.exclude(_HELD, lease__gte=now()).update(**_values(each))
 
-    def check_none_under_way(self, shard: str, but: int = 0) -> None:
-        """None that is about members of this shard. but: the number of one that may be. Errors: Locked."""
+    def check_none_under_way(self, shard: str, but: int = 0, *, waiting: bool = False) -> None:
+        """None that is about members of this shard. but: the number of one that may be. waiting: may one be that waits for a
+        worker? Errors: Locked."""
         for fleet in self._fleets.read(_fleet):
+            if waiting and self.waits(fleet):
+                continue
             if fleet.number != but and fleet.meets(shard) and self.is_under_way(fleet):
                 raise _under_way(fleet)
 
     def is_under_way(self, fleet: Fleet) -> bool:
-        """Does somebody watch it or work on it?"""
-        return fleet.ended is None and fleet.lease > datetime.now(timezone.utc)
+        """Does somebody watch it or work on it, or will a task?"""
+        return fleet.ended is None and (_lasts(fleet) or bool(fleet.tasks and not fleet.stopped))
+
+    def waits(self, fleet: Fleet) -> bool:
+        """Is it with a back end of tasks, and nobody watches it or works on it?"""
+        return self.is_under_way(fleet) and not _lasts(fleet)
 
     def newest(self, shard: str = "") -> Fleet | None:
         """Of this shard; empty for the newest of all."""
@@ -190,7 +216,7 @@ class Fleets:
             return []
         if rows.filter(state=MemberState.FAILED.value).count() > fleet.max_failures:
             return []
-        lost = rows.filter(state=MemberState.RUNNING.value, lease__lt=now())
+        lost = rows.filter(_HELD, lease__lt=now())
         for free in (rows.filter(state=MemberState.WAITING.value), lost):
             turn = free.order_by("turn").values_list("turn", flat=True).first()
             if turn is not None and not rows.filter(turn__lt=turn, state__in=_NOT_DONE).exists():
@@ -198,6 +224,25 @@ class Fleets:
                 offered = list(now_free.filter(digest=digest)[:_OFFERED]) if digest else []
                 return offered or list(now_free[:_OFFERED])
         return []
+
+    def outlook(self, number: int) -> Outlook:
+        """As at one instant, so that who reads it does not miss what goes from one worker to the next."""
+        held = models.Count("pk", filter=Q(_HELD, lease__gte=now()))
+        rows = self._members.rows(fleet=number).values_list("turn", "state")
+        found = [
+            (turn, MemberState(state), total, held)
+            for turn, state, total, held in rows.annotate(total=models.Count("pk"), held=held).order_by("turn")
+        ]
+        fleet = self.get(number)
+        failed = sum(total for _, state, total, _ in found if state is MemberState.FAILED)
+        may = fleet is not None and not (fleet.stopped or fleet.ended) and failed <= fleet.max_failures
+        now_on = next((turn for turn, state, _, _ in found if state is not MemberState.DONE), None)
+        free = [
+            total - held
+            for turn, state, total, held in found
+            if turn == now_on and state in (MemberState.WAITING, MemberState.RUNNING)
+        ]
+        return Outlook(may and any(free), any(held for *_, held in found))
 
     def is_coming(self, number: int) -> bool:
         """May a member be begun once others are done?"""
@@ -220,23 +265,45 @@ class Fleets:
         mine = self._members.rows(fleet=number, state=MemberState.RUNNING.value, worker__in=list(workers))
         return mine.update(state=MemberState.WAITING.value, lease="")
 
+    # The next task
+
+    def note_queued(self, number: int) -> None:
+        """A task for it is about to be in the queue."""
+        self._fleets.change(number, {}, next_task=IN_QUEUE)
+
+    def stand_by(self, number: int, seconds: float) -> bool:
+        """A task waits for members that may be begun, at most so long; False, if another one does."""
+        free = self._fleets.rows(pk=number).filter(Q(next_task=IN_QUEUE) | Q(next_task__lt=now()))
+        return bool(free.update(next_task=_until(seconds)))
+
+    def has_next(self, number: int) -> bool:
+        """Is a task for it in the queue, or does one stand by?"""
+        return self._fleets.rows(pk=number, next_task__gte=now()).exists()
+
 
 # By the states that there are, not by those that there are not: so the index is used, and none of the many that are done is read.
 _NOT_DONE = [state.value for state in MemberState if state is not MemberState.DONE]
+_HELD = Q(state=MemberState.RUNNING.value)
 
 
 def _under_way(fleet: Fleet) -> Locked:
     who = f"{fleet.operator} on {fleet.host}" if fleet.operator else fleet.host
+    about = f"If it was killed, that is noticed within {LEASE:.0f} s. "
+    if fleet.tasks:
+        about = f"The workers of TASKS['{fleet.tasks}'] have it. To stop it: python manage.py rollbackfleet --stop\n"
     return Locked(
         f"The rollback of a fleet is under way, which {who} started at {fleet.started:%Y-%m-%d %H:%M:%S} UTC. "
         "Nothing was changed.",
-        hint=f"If it was killed, that is noticed within {LEASE:.0f} s. To see how far it is: "
-        "python manage.py rollbackfleet --status",
+        hint=f"{about}To see how far it is: python manage.py rollbackfleet --status",
     )
 
 
-def _until() -> str:
-    return (datetime.now(timezone.utc) + timedelta(seconds=LEASE)).isoformat(timespec="seconds")
+def _until(seconds: float | None = None) -> str:
+    return (datetime.now(timezone.utc) + timedelta(seconds=seconds or LEASE)).isoformat(timespec="seconds")
+
+
+def _lasts(fleet: Fleet) -> bool:
+    return fleet.lease > datetime.now(timezone.utc)
 
 
 def _values(each: MemberRecord) -> dict[str, Any]:
@@ -283,6 +350,7 @@ def _fleet(row: Any) -> Fleet:
         stopped=bool(row.stopped),
         lease=datetime.fromisoformat(row.lease),
         shard=row.shard,
+        tasks=row.tasks,
     )
 
 

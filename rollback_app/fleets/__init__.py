@@ -10,6 +10,7 @@ from rollback_app.history import Member
 from .members import chosen, find, forward
 from .orders import Orders
 from .processes import mapped, work_in_processes
+from .queue import backend_named, work_by_tasks
 from .run import Status, begin, begin_again, carry_out, left, status, stop
 from .standing import check_schemas, standings
 from .survey import survey
@@ -19,6 +20,7 @@ __all__ = [
     "Member",
     "Orders",
     "Status",
+    "backend_named",
     "begin",
     "begin_again",
     "book",
@@ -34,5 +36,6 @@ __all__ = [
     "stop",
     "survey",
     "work",
+    "work_by_tasks",
     "work_in_processes",
 ]

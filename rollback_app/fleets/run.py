@@ -25,11 +25,12 @@ _NONE = "There was no rollback of a fleet here."
 
 @dataclass(frozen=True)
 class Status:
-    """How far a fleet is. members: in the order of their turns."""
+    """How far a fleet is. members: in the order of their turns. waits: is it with a back end of tasks, and nobody works on it?"""
 
     fleet: Fleet
     members: tuple[MemberRecord, ...]
     under_way: bool
+    waits: bool = False
 
     @property
     def counts(self) -> Counter[MemberState]:
@@ -41,18 +42,19 @@ class Status:
         return self.counts.keys() <= {MemberState.DONE, MemberState.SKIPPED}
 
 
-def begin(plan: FleetPlan, orders: Orders, command: str, max_failures: int, shard: str = "") -> int:
-    """Note what is to be done; the fleet's number. Errors: Locked, if another is under way; DatabaseUnusable."""
+def begin(plan: FleetPlan, orders: Orders, command: str, max_failures: int, shard: str = "", tasks: str = "") -> int:
+    """Note what is to be done; the fleet's number. tasks: the back end that will have it; empty, if processes do the work.
+    Errors: Locked, if another is under way; DatabaseUnusable."""
     with book() as fleets:
-        return _noted(lambda: fleets.begin(command, orders.to_store(), max_failures, plan.records(), shard))
+        return _noted(lambda: fleets.begin(command, orders.to_store(), max_failures, plan.records(), shard, tasks))
 
 
-def begin_again(status: Status, plan: FleetPlan, orders: Orders, max_failures: int) -> int:
+def begin_again(status: Status, plan: FleetPlan, orders: Orders, max_failures: int, tasks: str = "") -> int:
     """Go on with those of a fleet that are not done, as they are now. Errors: as those of `begin`."""
     before = {each.member: each for each in status.members}
     now = [replace(each, number=before[each.member].number, turn=before[each.member].turn) for each in plan.records()]
     with book() as fleets:
-        _noted(lambda: fleets.again(status.fleet, orders.to_store(), max_failures, now))
+        _noted(lambda: fleets.again(status.fleet, orders.to_store(), max_failures, now, tasks))
     return status.fleet.number
 
 
@@ -75,7 +77,8 @@ def _status(fleets: Fleets, fleet: Fleet | None) -> Status:
     """Errors: UsageError."""
     if fleet is None:
         raise UsageError(_NONE, hint="Begin one: python manage.py rollbackfleet MOMENT --plan")
-    return Status(fleet, tuple(fleets.members(fleet.number)), fleets.is_under_way(fleet))
+    members = tuple(fleets.members(fleet.number))
+    return Status(fleet, members, fleets.is_under_way(fleet), fleets.waits(fleet))
 
 
 def stop(shard: str = "") -> Status:
@@ -89,7 +92,7 @@ def stop(shard: str = "") -> Status:
 def left(found: Status) -> list[tuple[Member, datetime | None]]:
     """The members that are not done, each with its moment. Errors: UsageError, if there are none; Locked."""
     with book() as fleets:
-        fleets.check_none_under_way(found.fleet.shard)
+        fleets.check_none_under_way(found.fleet.shard, waiting=True)
     rest = [(each.member, each.at) for each in found.members if each.state is not MemberState.DONE]
     if not rest:
         raise UsageError("All members of that fleet are done.", hint="Begin another: rollbackfleet MOMENT --plan")

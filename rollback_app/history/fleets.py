@@ -62,7 +62,8 @@ class MemberRecord:
 class Fleet:
     """A rollback of a fleet, as it was noted. started, ended: aware, UTC. command: what was typed. orders: what each member is
     told. max_failures: after more than that no new member is begun. stopped: did somebody stop it? lease: until when somebody
-    watches it or works on it, unless they say more. shard: the part of the fleet that it is about, as `3/10`; empty for all."""
+    watches it or works on it, unless they say more. shard: the part of the fleet that it is about, as `3/10`; empty for all.
+    tasks: the back end of tasks that has it; empty, if processes do the work."""
 
     number: int
     started: datetime
@@ -75,6 +76,7 @@ class Fleet:
     stopped: bool
     lease: datetime
     shard: str = ""
+    tasks: str = ""
 
     def meets(self, shard: str) -> bool:
         """May it be about members of this shard? Shards of one number of shards have none in common."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from rollback_app import conf, moments, project
 from rollback_app.errors import UsageError, shown
-from rollback_app.fleets import Orders
+from rollback_app.fleets import Orders, backend_named
 from rollback_app.moments import kinds
 from rollback_app.workflow.reading import zone_name
 
@@ -33,7 +33,8 @@ Examples:
 STATUSES = """\
 Exit statuses:
   0  all members are done, nothing to do, or a plan that nothing blocks
-  1  some failed, or were not begun; the message says which, and how to go on
+  1  some failed, or were not begun; the message says which, and how to go on;
+     or you no longer watch what --tasks does
   2  wrong usage
   3  refused: something blocks, or consent is missing; nothing was changed
   4  another rollback of a fleet is under way"""
@@ -127,7 +128,15 @@ def _order(group: _ArgumentGroup) -> None:
         "--workers",
         type=positive,
         metavar="NUMBER",
-        help="How many processes of this machine work on it. Default: one for each core.",
+        help="How many processes of this machine work on it. Default: one for each core. With --tasks: look at the members.",
+    )
+    group.add_argument(
+        "--tasks",
+        nargs="?",
+        const="default",
+        metavar="BACKEND",
+        help="Have the workers of this back end of TASKS in the settings (Django's task framework) do the work, and only watch, "
+        "which may be left with Ctrl-C: the fleet goes on. Default: default.",
     )
 
 
@@ -146,7 +155,7 @@ def _later(group: _ArgumentGroup) -> None:
 
 def check(options: dict[str, Any]) -> None:
     """Errors: UsageError, for options that are empty, out of range, or do not go together."""
-    given.check_values(options, "database", "exclude", "expect", "fake", "output", "timezone", "only", "but")
+    given.check_values(options, "database", "exclude", "expect", "fake", "output", "tasks", "timezone", "only", "but")
     if options["database"] and options["all_databases"]:
         raise UsageError("--database and --all-databases do not go together.", hint="Leave out one of them.")
     if options["moment"] and (options["status"] or options["resume"] or options["stop"]):
@@ -154,6 +163,10 @@ def check(options: dict[str, Any]) -> None:
             "A fleet that was begun has its moment already.",
             hint="Leave out the moment, or --status, --resume and --stop.",
         )
+    if options["tasks"] and (options["status"] or options["stop"]):
+        raise UsageError("--tasks says who works.", hint="Leave out --tasks, or --status and --stop.")
+    if options["tasks"]:
+        backend_named(options["tasks"])
 
 
 def orders(options: dict[str, Any]) -> Orders:
@@ -203,7 +216,9 @@ def line(options: dict[str, Any], *, loses: bool) -> str:
     """The command line that runs the plan that was shown."""
     words = ["python", "manage.py", "rollbackfleet"]
     words += ["--resume"] if options["resume"] else [given.moment(options)]
-    words += given.named(options, "timezone", "database", "only", "exclude", "fake", "steps", "canary", "workers")
+    words += given.named(
+        options, "timezone", "database", "only", "exclude", "fake", "steps", "canary", "workers", "tasks"
+    )
     words += [word for name in options["but"] for word in ("--except", name)]
     words += ["--shard", shard(options)] if options["shard"] else []
     words += ["--all-databases"] if options["all_databases"] else []

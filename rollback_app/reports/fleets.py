@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -26,8 +27,8 @@ def of_fleet_plan(plan: FleetPlan, *, in_full: bool = False) -> Report:
     return Report(tuple(_plan_lines(plan, in_full)), {**data, "without_plan": problems})
 
 
-def of_fleet(fleet: Fleet, members: Sequence[MemberRecord], *, under_way: bool) -> Report:
-    """How far a fleet is, or how it ended."""
+def of_fleet(fleet: Fleet, members: Sequence[MemberRecord], *, under_way: bool, waits: bool = False) -> Report:
+    """How far a fleet is, or how it ended. waits: is it with a back end of tasks, and nobody works on it?"""
     data = {
         "number": fleet.number,
         "started": stamp(fleet.started),
@@ -39,7 +40,7 @@ def of_fleet(fleet: Fleet, members: Sequence[MemberRecord], *, under_way: bool) 
         "outcome": _outcome(members, under_way=under_way),
         "members": [_member_data(each) for each in members],
     }
-    return Report(tuple(_status_lines(fleet, members, under_way=under_way)), data)
+    return Report(tuple(_status_lines(fleet, members, under_way=under_way, waits=waits)), data)
 
 
 def of_fleet_end(members: Sequence[MemberRecord], took: float, new: Sequence[Member], forward: Sequence[str]) -> Report:
@@ -163,18 +164,24 @@ def _order(plan: FleetPlan, every: Sequence[Judged]) -> Iterator[Line]:
 # How far it is, and how it ended
 
 
-def _status_lines(fleet: Fleet, members: Sequence[MemberRecord], *, under_way: bool) -> Iterator[Line]:
+def _status_lines(fleet: Fleet, members: Sequence[MemberRecord], *, under_way: bool, waits: bool) -> Iterator[Line]:
     by = f" by {fleet.operator}" if fleet.operator else ""
     yield Line(f"Fleet {fleet.number}, started {utc(fleet.started)}{by} on {fleet.host}", "MIGRATE_HEADING")
     yield Line(f"  {fleet.command}", whole=True)
     yield Line()
     words = "under way" if under_way else f"ended {utc(fleet.ended)}" if fleet.ended else "not under way"
+    if fleet.tasks and under_way:
+        words = f"with TASKS['{fleet.tasks}'], {'but no worker has a member now' if waits else 'under way'}"
     stopped = ", stopped" if fleet.stopped else ""
     yield Line(f"{of_fleet_progress(_counts(members))}. It is {words}{stopped}.")
     for each in members:
         if each.state is MemberState.RUNNING:
             yield Line(f"  {each.member.name}: under way, by {each.worker}")
     yield from _failed(members)
+    if waits:
+        yield Line()
+        yield Line("Is one running? Should its task be lost, this hands the rest over again:")
+        yield Line(f"  python manage.py rollbackfleet --resume --tasks {shlex.quote(fleet.tasks)}", whole=True)
     if not under_way and _left(members):
         yield Line()
         yield from _resume()

@@ -45,7 +45,7 @@ class Command(RollbackCommand):
             self._begin(options)
 
     def _show_status(self, found: Status, format: str) -> None:
-        self.show(reports.of_fleet(found.fleet, found.members, under_way=found.under_way), format)
+        self.show(reports.of_fleet(found.fleet, found.members, under_way=found.under_way, waits=found.waits), format)
 
     def _begin(self, options: dict[str, Any]) -> None:
         orders = given.orders(options)
@@ -55,7 +55,7 @@ class Command(RollbackCommand):
         if self._may_run(plan, options):
             orders = replace(orders, destroy_data=self._agreed(plan, options))
             line, shard = given.line(options, loses=orders.destroy_data), given.shard(options)
-            number = fleets.begin(plan, orders, line, options["max_failures"], shard)
+            number = fleets.begin(plan, orders, line, options["max_failures"], shard, options["tasks"] or "")
             self._carry_out(number, orders, options, known={member.name for member in everybody})
 
     def _resume(self, options: dict[str, Any]) -> None:
@@ -66,7 +66,7 @@ class Command(RollbackCommand):
         plan = self._survey(rest, orders, options)
         if self._may_run(plan, options):
             orders = replace(orders, destroy_data=self._agreed(plan, options))
-            number = fleets.begin_again(found, plan, orders, options["max_failures"])
+            number = fleets.begin_again(found, plan, orders, options["max_failures"], options["tasks"] or "")
             self._carry_out(number, orders, options, known={member.name for member in everybody})
 
     def _survey(self, members: Any, orders: Orders, options: dict[str, Any]) -> FleetPlan:
@@ -113,9 +113,11 @@ class Command(RollbackCommand):
         return bool(options["destroy_data"])
 
     def _carry_out(self, number: int, orders: Orders, options: dict[str, Any], known: set[str]) -> None:
-        """Errors: FleetNotDone."""
+        """Errors: FleetNotDone, and those of who works."""
         told = Told(self, number, shown=options["format"] == "text" and bool(options["verbosity"]))
         work = partial(fleets.work_in_processes, workers=given.workers(options), tell=told.look)
+        if options["tasks"]:
+            work = partial(fleets.work_by_tasks, backend=options["tasks"], tell=told.look, say=self.tell)
         with hangups_ignored() if self.at_command_line else nullcontext():
             try:
                 found, took = fleets.carry_out(number, orders, work)
