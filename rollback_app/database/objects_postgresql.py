@@ -213,12 +213,19 @@ LEFT JOIN pg_class c ON classid = 'pg_class'::regclass AND c.oid = objid
 LEFT JOIN pg_attribute a ON classid = 'pg_class'::regclass AND a.attrelid = objid AND a.attnum = objsubid AND objsubid > 0
 LEFT JOIN pg_constraint con ON classid = 'pg_constraint'::regclass AND con.oid = objid
 """
+# Only what has grants, comments or row level security: to write them down takes longer than to see that there are none.
 _ADDRESSES = """
 SELECT n, i.identity, 'pg_class'::regclass::bigint, c.oid::bigint, coalesce(a.attnum, 0)
 FROM unnest(%s::text[], %s::text[]) WITH ORDINALITY s(tab, col, n) JOIN pg_class c ON c.oid = to_regclass(tab)
 LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attname = col AND NOT a.attisdropped
 CROSS JOIN LATERAL pg_identify_object('pg_class'::regclass, c.oid, coalesce(a.attnum, 0)) i
-WHERE col = '' OR a.attnum IS NOT NULL ORDER BY n
+WHERE CASE WHEN col = ''
+    THEN c.relacl IS NOT NULL OR c.relrowsecurity OR c.relforcerowsecurity
+        OR EXISTS (SELECT FROM pg_attribute WHERE attrelid = c.oid AND attacl IS NOT NULL)
+    ELSE a.attacl IS NOT NULL END
+OR EXISTS (SELECT FROM pg_description WHERE objoid = c.oid AND classoid = 'pg_class'::regclass
+    AND (col = '' OR objsubid = a.attnum))
+ORDER BY n
 """
 _NAMED_BY_MODELS = ("index", "check", "unique constraint", "exclusion constraint", "foreign key", "primary key")
 
