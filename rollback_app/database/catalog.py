@@ -103,7 +103,7 @@ SELECT t.name, 'column', concat_ws(' ', quote_ident(a.attname), format_type(a.at
         WHEN a.attgenerated <> '' THEN 'GENERATED ' || e.words ELSE 'DEFAULT ' || e.words END,
     CASE WHEN a.attcollation <> y.typcollation THEN 'COLLATE ' || a.attcollation::regcollation END), ''
 FROM t JOIN {by_index("pg_attribute", "a", "attrelid = t.oid AND attnum > 0 AND NOT attisdropped")} ON true
-JOIN pg_type y ON y.oid = a.atttypid
+JOIN {by_index("pg_type", "y", "oid = a.atttypid")} ON true
 LEFT JOIN {by_index("pg_attrdef", "d", "adrelid = t.oid AND adnum = a.attnum")} ON true
 LEFT JOIN LATERAL (SELECT pg_get_expr(d.adbin, d.adrelid) AS words) e ON true
 UNION ALL

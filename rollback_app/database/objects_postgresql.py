@@ -132,9 +132,9 @@ AND NOT (classid = 'pg_attrdef'::regclass AND EXISTS (SELECT FROM described o WH
         SELECT adnum FROM pg_attrdef WHERE oid = described.objid))))
 -- A sequence that fills its column is a part of it.
 AND NOT (seqrelid IS NOT NULL AND EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = seqrelid
-    AND (d.deptype = 'i' OR d.deptype = 'a' AND EXISTS (SELECT FROM pg_depend u JOIN pg_attrdef g ON g.oid = u.objid
-        WHERE u.classid = 'pg_attrdef'::regclass AND u.refobjid = seqrelid AND g.adrelid = d.refobjid
-        AND g.adnum = d.refobjsubid))))
+    AND (d.deptype = 'i' OR d.deptype = 'a' AND EXISTS (SELECT FROM pg_attrdef g JOIN pg_depend u ON u.objid = g.oid
+        WHERE u.classid = 'pg_attrdef'::regclass AND u.refclassid = 'pg_class'::regclass AND u.refobjid = seqrelid
+        AND g.adrelid = d.refobjid AND g.adnum = d.refobjsubid OFFSET 0))))
 -- What belongs to a table that goes as a whole and was not asked for goes with that one.
 AND NOT EXISTS (SELECT FROM described o WHERE o.n = described.n AND o.classid = 'pg_class'::regclass AND o.objsubid = 0
     AND o.objid = described.relation AND o.relkind IN ('r', 'p', 'f', 'v', 'm')

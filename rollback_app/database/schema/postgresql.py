@@ -26,7 +26,7 @@ SELECT c.relname::text, a.attname::text,
         WHEN e.words LIKE 'nextval(%%' THEN 'number' WHEN coalesce(e.words, y.typdefault, 'NULL') NOT LIKE 'NULL%%' THEN 'default'
         ELSE 'nothing' END
 FROM pg_class c JOIN {by_index("pg_attribute", "a", "attrelid = c.oid AND attnum > 0 AND NOT attisdropped")} ON true
-JOIN pg_type y ON y.oid = a.atttypid
+JOIN {by_index("pg_type", "y", "oid = a.atttypid")} ON true
 LEFT JOIN {by_index("pg_attrdef", "d", "adrelid = c.oid AND adnum = a.attnum")} ON true
 LEFT JOIN LATERAL (SELECT pg_get_expr(d.adbin, d.adrelid) AS words) e ON true
 WHERE c.oid = ANY (ARRAY({_T}))
@@ -44,7 +44,7 @@ SELECT i.indrelid, x.relname::text, 'unique',
             AND a.attnum = d.refobjsubid WHERE d.classid = 'pg_class'::regclass AND d.objid = i.indexrelid
             AND d.refclassid = 'pg_class'::regclass AND d.refobjid = i.indrelid AND d.refobjsubid > 0) END,
     i.indexprs IS NULL AND i.indpred IS NULL, NOT coalesce((to_jsonb(i) ->> 'indnullsnotdistinct')::boolean, false)
-FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid
+FROM pg_index i JOIN {by_index("pg_class", "x", "oid = i.indexrelid")} ON true
 WHERE i.indisunique AND i.indisready AND i.indrelid = ANY (ARRAY({_T}))
 """
 _NAMED = """
@@ -65,7 +65,7 @@ WHERE contype = 'f' AND conparentid = 0 AND oid = ANY (ARRAY(
 """
 _TRIGGERS = f"""
 SELECT c.relname::text, t.tgname::text, e.event
-FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
+FROM pg_trigger t JOIN {by_index("pg_class", "c", "oid = t.tgrelid")} ON true
 JOIN (VALUES ('INSERT', 4), ('DELETE', 8), ('UPDATE', 16)) e(event, bit) ON t.tgtype::int & e.bit <> 0
 WHERE NOT t.tgisinternal AND t.tgenabled <> 'D' AND t.tgrelid = ANY (ARRAY({_T}))
 """
@@ -73,9 +73,10 @@ _TAKES = {"UPDATE": 4, "INSERT": 8, "DELETE": 16}  # of pg_relation_is_updatable
 
 
 def read(connection: BaseDatabaseWrapper, tables: Tables) -> Rows:
+    table = by_index("pg_class", "c", "oid = f.relation")
     names, named = (
         list(tables),
-        f"SELECT c.relname::text, f.* FROM ({_CONSTRAINTS}) f(relation) JOIN pg_class c ON c.oid = f.relation",
+        f"SELECT c.relname::text, f.* FROM ({_CONSTRAINTS}) f(relation) JOIN {table} ON true",
     )
 
     def ask(query: str, times: int = 1) -> list[tuple[Any, ...]]:
