@@ -108,9 +108,10 @@ def _check_schema(connection: BaseDatabaseWrapper, member: Member) -> None:
 @contextmanager
 def _in_schema_of_django_tenants(connection: Any, schema: str) -> Iterator[None]:
     before = connection.tenant, connection.include_public_schema
-    if hasattr(settings, "TENANT_TYPES") and schema != schema_of_shared(connection.alias):
-        model = import_string("django_tenants.utils.get_tenant_model")()
-        connection.set_tenant(model.objects.using(connection.alias).get(schema_name=schema))
+    # Where tenants are of several types, the router asks the tenant for its own.
+    tenants = import_string("django_tenants.utils.get_tenant_model")().objects.using(connection.alias)
+    if tenant := tenants.filter(schema_name=schema).first():
+        connection.set_tenant(tenant)
     else:
         connection.set_schema(schema)
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import multiprocessing
 import os
 import signal
@@ -148,8 +149,6 @@ def _free_dead(fleets: Fleets, number: int) -> int:
 def _lives(worker: str) -> bool:
     try:
         os.kill(int(worker.rpartition(":")[2]), 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:  # it is somebody else's
-        return True
+    except OSError as error:
+        return error.errno != errno.ESRCH  # it may be somebody else's
     return True
