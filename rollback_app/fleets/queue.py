@@ -11,13 +11,12 @@ from importlib import import_module
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
-from django.db.utils import DatabaseError, InterfaceError
 
 from rollback_app.database import first_line
 from rollback_app.errors import RollbackError, UsageError, shown
 
 from .orders import Orders
-from .work import book
+from .work import StateUnusable, book
 
 LOOK = 0.5  # seconds between two looks at how far it is
 SILENCE = 10.0  # seconds without a sign of a worker, until that is said
@@ -77,9 +76,9 @@ def work_by_tasks(
         _watch(number, backend, tell, say)
     except KeyboardInterrupt as error:
         raise Left(f"The fleet goes on, by the workers of TASKS['{backend}'].", hint=_SEE) from error
-    except (DatabaseError, InterfaceError) as error:
+    except StateUnusable as error:
         raise Left(
-            f"It can no longer be watched: {first_line(error)}. The fleet goes on, by the workers of TASKS['{backend}'].",
+            f"It can no longer be watched. {error.message}\nThe fleet goes on, by the workers of TASKS['{backend}'].",
             hint=_SEE,
         ) from error
 

@@ -8,11 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from django.db.utils import DatabaseError, InterfaceError
-
 from rollback_app.bookkeeping import Fleets
-from rollback_app.database import first_line
-from rollback_app.errors import DatabaseUnusable, UsageError
+from rollback_app.errors import UsageError
 from rollback_app.history import Fleet, Member, MemberRecord, MemberState
 from rollback_app.safety import FleetPlan
 
@@ -44,9 +41,9 @@ class Status:
 
 def begin(plan: FleetPlan, orders: Orders, command: str, max_failures: int, shard: str = "", tasks: str = "") -> int:
     """Note what is to be done; the fleet's number. tasks: the back end that will have it; empty, if processes do the work.
-    Errors: Locked, if another is under way; DatabaseUnusable."""
+    Errors: Locked, if another is under way; StateUnusable."""
     with book() as fleets:
-        return _noted(lambda: fleets.begin(command, orders.to_store(), max_failures, plan.records(), shard, tasks))
+        return fleets.begin(command, orders.to_store(), max_failures, plan.records(), shard, tasks)
 
 
 def begin_again(status: Status, plan: FleetPlan, orders: Orders, max_failures: int, tasks: str = "") -> int:
@@ -54,7 +51,7 @@ def begin_again(status: Status, plan: FleetPlan, orders: Orders, max_failures: i
     before = {each.member: each for each in status.members}
     now = [replace(each, number=before[each.member].number, turn=before[each.member].turn) for each in plan.records()]
     with book() as fleets:
-        _noted(lambda: fleets.again(status.fleet, orders.to_store(), max_failures, now, tasks))
+        fleets.again(status.fleet, orders.to_store(), max_failures, now, tasks)
     return status.fleet.number
 
 
@@ -68,7 +65,7 @@ def carry_out(number: int, orders: Orders, work: Work) -> tuple[Status, float]:
 
 
 def status(shard: str = "") -> Status:
-    """Of the newest fleet, or of the newest of a shard. Errors: UsageError, if there was none; DatabaseUnusable."""
+    """Of the newest fleet, or of the newest of a shard. Errors: UsageError, if there was none; StateUnusable."""
     with book() as fleets:
         return _status(fleets, fleets.newest(shard))
 
@@ -97,14 +94,3 @@ def left(found: Status) -> list[tuple[Member, datetime | None]]:
     if not rest:
         raise UsageError("All members of that fleet are done.", hint="Begin another: rollbackfleet MOMENT --plan")
     return rest
-
-
-def _noted(write: Callable[[], int | None]) -> int:
-    """Errors: Locked; DatabaseUnusable."""
-    try:
-        return write() or 0
-    except (DatabaseError, InterfaceError) as error:
-        raise DatabaseUnusable(
-            f"The state of the fleet cannot be written to the default database: {first_line(error)}. Nothing was changed.",
-            hint="Check the rights of its user: it makes two tables, rollback_app_fleet and rollback_app_fleetrun.",
-        ) from error

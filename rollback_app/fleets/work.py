@@ -15,6 +15,7 @@ from django.db.utils import DatabaseError, InterfaceError
 from rollback_app import database as databases
 from rollback_app import workflow
 from rollback_app.bookkeeping import Fleets
+from rollback_app.database import first_line
 from rollback_app.errors import RollbackError
 from rollback_app.executor import Retries
 from rollback_app.history import MemberRecord, MemberState
@@ -28,12 +29,23 @@ PAUSE = 0.2  # seconds, until a worker looks again for something to do
 BEAT = 5.0  # seconds between two signs of life
 
 
+class StateUnusable(RollbackError):
+    """How far a fleet is cannot be read, or cannot be written."""
+
+
 @contextmanager
 def book() -> Iterator[Fleets]:
-    """The state of fleets. Inside, the connection of the default database is where that is kept."""
+    """The state of fleets. Inside, the connection of the default database is where that is kept. Errors: StateUnusable."""
     here = home()
-    with place_of(here):
-        yield Fleets(databases.get(here.alias))
+    try:
+        with place_of(here):
+            yield Fleets(databases.get(here.alias))
+    except (DatabaseError, InterfaceError) as error:
+        raise StateUnusable(
+            f"The state of the fleet, in {here.alias}, cannot be read or written: {first_line(error)}",
+            hint="Check that database, and the rights of its user: it makes two tables, rollback_app_fleet and "
+            "rollback_app_fleetrun. What is done stays done. To go on: python manage.py rollbackfleet --resume",
+        ) from error
 
 
 def name_of_worker(process: int | None = None) -> str:
@@ -51,7 +63,7 @@ def work(
     """Roll back members of a fleet, until none may be begun. goes_on: asked before each, whether it may still be begun by this
     worker. patient: wait for those that may be begun when others are done. tell: is called after each.
 
-    Errors: those of Django's database layer, about the state of the fleet.
+    Errors: StateUnusable.
     """
     group, once = "", workflow.Once()
     while goes_on():
@@ -113,7 +125,7 @@ def _signs_of_life(number: int, record: MemberRecord) -> Iterator[None]:
     def beat() -> None:
         while not over.wait(BEAT):
             # What holds the database now may let go of it before the next beat.
-            with suppress(DatabaseError, InterfaceError, RollbackError), book() as fleets:
+            with suppress(RollbackError), book() as fleets:
                 fleets.keep(number, record)
         connections.close_all()
 

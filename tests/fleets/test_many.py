@@ -22,7 +22,8 @@ from django.db import connections
 from rollback_app import fleets
 from rollback_app.fleets import Member, Orders
 from rollback_app.history import MemberState
-from tests.support.commands import Said, call
+from tests.fleets.files import Fleet
+from tests.support.commands import Said, Text, call
 from tests.support.databases import Database
 from tests.support.history import deploy
 from tests.support.projects import Project
@@ -191,6 +192,21 @@ def test_a_member_whose_workers_die_again_and_again(make: Make, database: Databa
     with fleets.book() as book:
         assert book.claim(number, "me:1") is None  # since it was the canary
     assert fleets.status().members[0].error == "Its workers died, 3 times."
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_state_that_is_lost_meanwhile(fleet: Fleet, workers: int) -> None:
+    fleet.add("a", "b", "c")
+    assert fleet.roll_back("2024-03-01", "--only", "a").returncode == 0
+    fleet.home(
+        "CREATE TRIGGER no BEFORE UPDATE ON rollback_app_fleet WHEN new.state = 'done' BEGIN SELECT raise(ABORT, 'full'); END"
+    )
+    done = fleet.roll_back("2024-03-01", workers=workers)
+    assert done.returncode == 1
+    assert "The state of the fleet, in default, cannot be read or written: full" in Text(done.stderr)
+    assert "Traceback" not in done.stderr
+    fleet.home("DROP TRIGGER no")
+    assert fleet.runs("b") == ["finished"]
 
 
 def test_a_fleet_of_which_nothing_is_known_is_not_worked_on(make: Make) -> None:

@@ -95,5 +95,5 @@ def test_the_state_cannot_be_written(schemas: tuple[Fleet, Tenants]) -> None:
     database.ask("public", "CREATE VIEW rollback_app_fleet AS SELECT 1 AS id")
     refused = fleet.roll_back()
     assert refused.returncode == 1
-    assert "The state of the fleet cannot be written to the default database" in Text(refused.stderr)
+    assert "The state of the fleet, in default, cannot be read or written" in Text(refused.stderr)
     assert database.records("one") == [f"shop.{name}" for name in MIGRATIONS]

@@ -343,7 +343,9 @@ def test_a_state_that_can_no_longer_be_read(fleet: Fleet) -> None:
     fleet.home("DROP TABLE rollback_app_fleetrun")
     _, error = command.communicate(timeout=SECONDS)
     assert command.returncode == 1
-    assert "It can no longer be watched: no such table: rollback_app_fleetrun. The fleet goes on" in Text(error)
+    assert "It can no longer be watched. The state of the fleet, in default," in Text(error)
+    assert "no such table: rollback_app_fleetrun" in Text(error)
+    assert "The fleet goes on" in Text(error)
     assert "Traceback" not in error
 
 
