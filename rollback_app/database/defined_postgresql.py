@@ -8,18 +8,23 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from rollback_app.safety import Defined
 
+from .by_index import by_index, by_number
 from .definitions_postgresql import Address, definitions
 
 # Of the schema of a table. Triggers of a view are made with that, and those of a partition with the table that it is a part of.
-_FOUND = """
-home AS (SELECT relnamespace AS id FROM pg_class WHERE oid = to_regclass(%s)),
+# By what needs the schema, of which there is an index.
+_FOUND = f"""
+inside AS MATERIALIZED (
+    SELECT d.classid, d.objid FROM pg_class c JOIN pg_depend d
+    ON d.refclassid = 'pg_namespace'::regclass AND d.refobjid = c.relnamespace WHERE c.oid = to_regclass(%s)
+),
 every(rank, classid, objid) AS (
-    SELECT 1, 'pg_proc'::regclass, p.oid FROM pg_proc p JOIN home ON home.id = pronamespace WHERE prokind <> 'a'
+    SELECT 1, classid, objid FROM inside JOIN {by_number("pg_proc", "p")} ON true WHERE prokind <> 'a'
     UNION ALL
-    SELECT 2, 'pg_class'::regclass, c.oid FROM pg_class c JOIN home ON home.id = relnamespace WHERE relkind IN ('v', 'm')
+    SELECT 2, classid, objid FROM inside JOIN {by_number("pg_class", "c")} ON true WHERE relkind IN ('v', 'm')
     UNION ALL
-    SELECT 3, 'pg_trigger'::regclass, t.oid FROM pg_trigger t JOIN pg_class c ON c.oid = tgrelid
-    JOIN home ON home.id = relnamespace
+    SELECT 3, 'pg_trigger'::regclass, t.oid FROM inside JOIN {by_number("pg_class", "c")} ON true
+    JOIN {by_index("pg_trigger", "t", "tgrelid = c.oid")} ON true
     WHERE NOT tgisinternal AND relkind <> 'v' AND coalesce(to_jsonb(t) ->> 'tgparentid', '0') = '0'
 ), found AS (
     SELECT every.*, i.type AS kind, i.identity AS name FROM every CROSS JOIN LATERAL pg_identify_object(classid, objid, 0) i
