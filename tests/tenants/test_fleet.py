@@ -106,3 +106,11 @@ def test_a_last_deployment_of_its_own_for_each_schema(tenants: Tenants) -> None:
     assert found.status == 0, found.out
     assert json.loads(found.out)["outcome"] == "done"
     assert not set(LATE) & set(tenants.records("alpha"))
+
+
+def test_tenants_that_cannot_be_read(tenants: Tenants) -> None:
+    tenants.ask("public", "ALTER TABLE customers_client RENAME TO gone")
+    refused = tenants.manage("rollbackfleet", BETWEEN)
+    assert refused.status == 1
+    assert "The tenants of default cannot be read" in refused.error
+    assert "Traceback" not in refused.error
