@@ -30,6 +30,8 @@ PACKAGES = {
     "chromium": ("chromium", "fonts-dejavu-core"),
     "sqlite3": ("sqlite3",),  # the program that reads scripts
 }
+# Its module hides that of python-crontab, with which both can do that import it: rq-scheduler and django-celery-beat.
+IN_THE_WAY = "crontab"
 AXE = "axe-core@4.14.1"  # what looks for barriers on the pages
 URLS = {
     "postgresql": "TEST_POSTGRES_URL",
@@ -86,6 +88,8 @@ def install(extra: str = "") -> None:
     pip = (PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--upgrade")
     must(*pip, "pip", hint="pip could not be upgraded: is there a network?")  # an old one fails on newer metadata
     must(*pip, "--editable", f"{ROOT}[{extra}]" if extra else ROOT, hint="The project could not be installed.")
+    if extra:
+        must(PYTHON, "-m", "pip", "uninstall", "--quiet", "--yes", IN_THE_WAY, hint=f"{IN_THE_WAY} cannot be removed.")
     for stamp in stamps:
         stamp.write_text(digest)
 

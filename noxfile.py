@@ -25,12 +25,22 @@ MATRIX = {
 WITHOUT_BROWSER = {"TEST_BROWSER": ""}
 
 
+# What dev.py removes, too; a virtual environment of uv has no pip.
+REMOVE_CRONTAB = """
+import pathlib, shutil, crontab
+file = pathlib.Path(crontab.__file__)
+if file.name == "__init__.py":
+    shutil.rmtree(file.parent)
+"""
+
+
 @nox.session
 @nox.parametrize("python,django", [(python, django) for django, pythons in MATRIX.items() for python in pythons])
 def tests(session: nox.Session, django: str) -> None:
     session.install("-e", ".[tests,pgschemas]" if django == "5.2" else ".[tests]")
     # On its own, because one of the well-known apps of tests/real declares an upper bound that it does not need.
     session.install(f"django~={django}.0")
+    session.run("python", "-c", REMOVE_CRONTAB)
     session.run("pytest", "-n", "2", *session.posargs, env=WITHOUT_BROWSER)
 
 
@@ -50,6 +60,7 @@ def oldest(session: nox.Session) -> None:
     """The core of the suite on the oldest Django."""
     session.install("-e", ".[tests]")
     session.install("django~=4.2.0")
+    session.run("python", "-c", REMOVE_CRONTAB)
     session.run("pytest", "-n", "2", *(session.posargs or CORE), env=WITHOUT_BROWSER)
 
 
