@@ -28,12 +28,13 @@ from .scripts import Condition, Dialect, Numbers, dialect
 from .shapes import Column, Shape, is_there, parameter, shape, shapes_of, typed
 from .spelling import normal
 from .sqlite import SQLite
-from .tenants import schema_of
+from .tenants import ONE_OF_MANY, schema_of
 from .transactions import Mark, mark
 
 __all__ = [
     "KINDS",
     "NUMBER",
+    "ONE_OF_MANY",
     "WHY",
     "Cast",
     "Column",

@@ -20,12 +20,19 @@ from rollback_app.tenants import TenantSchema
 _TAKEN_BY_RUNSCHEMA = (("--exclude", "--exclude-migration"), ("--no-input", "--no-question"))
 
 
+# In the settings of a connection that a fleet has put into a schema: its name.
+ONE_OF_MANY = "ROLLBACK_SCHEMA"
+
+
 def schema_of(connection: BaseDatabaseWrapper) -> TenantSchema | None:
     """None, where there is one database, and that is all."""
     packages = {base.__module__.split(".")[0] for base in type(connection).__mro__}
     if "django_tenants" in packages:
         return _of_django_tenants(connection)
-    return _of_django_pgschemas() if "django_pgschemas" in packages else None
+    if "django_pgschemas" in packages:
+        return _of_django_pgschemas()
+    name = connection.settings_dict.get(ONE_OF_MANY)
+    return TenantSchema(name, "migrate") if name else None
 
 
 def _of_django_tenants(connection: Any) -> TenantSchema:

@@ -12,10 +12,11 @@ from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.utils import DatabaseError, InterfaceError
+from django.utils.connection import ConnectionDoesNotExist
 from django.utils.module_loading import import_string
 
-from rollback_app.database import first_line, spelling
-from rollback_app.errors import DatabaseUnusable, RollbackError, UsageError
+from rollback_app.database import ONE_OF_MANY, first_line, spelling
+from rollback_app.errors import DatabaseUnusable, RollbackError, UsageError, shown
 from rollback_app.history import Member
 
 PUBLIC = "public"
@@ -27,9 +28,16 @@ _visits = itertools.count(1)
 def place_of(member: Member) -> Iterator[None]:
     """Inside, the connection of its alias works with this member alone.
 
-    Errors: DatabaseUnusable, if there is no such schema; UsageError, for a schema in a database that has none.
+    Errors: DatabaseUnusable, if there is no such schema; UsageError, for an alias that there is not, or a schema in a
+    database that has none.
     """
-    connection = connections[member.alias]
+    try:
+        connection = connections[member.alias]
+    except ConnectionDoesNotExist as error:
+        known = ", ".join(sorted(connections))
+        raise UsageError(
+            f"There is no database '{shown(member.alias)}' in DATABASES.", hint=f"Known: {known}."
+        ) from error
     try:
         with _in_schema(connection, member) if member.schema else nullcontext():
             yield
@@ -130,7 +138,7 @@ def _from_its_beginning(connection: BaseDatabaseWrapper, schema: str) -> Iterato
     options = {
         name: value for name, value in before["OPTIONS"].items() if name != "pool"
     }  # whose connections are shared
-    connection.settings_dict = {**before, "OPTIONS": {**options, "options": words}}
+    connection.settings_dict = {**before, "OPTIONS": {**options, "options": words}, ONE_OF_MANY: schema}
     try:
         yield
     finally:
