@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import tzinfo
 from typing import Any
 
-from rollback_app.compatibility import Outcome
+from rollback_app.compatibility import Outcome, Verdict
 from rollback_app.history import Key, Record
 from rollback_app.safety import Checked, Standing
 
@@ -33,19 +33,16 @@ def of_standings(standings: Sequence[Standing], zone: tzinfo) -> Report:
 
 def of_schema_checks(checks: Sequence[Checked]) -> Report:
     """What `checkschema --fleet` says: the members for which the answer is the same, together, the worst first."""
-    groups: dict[str, list[Checked]] = {}
+    groups: dict[str, tuple[Verdict, list[Checked]]] = {}
     for each in checks:
         if each.verdict:
-            groups.setdefault(repr(data(each.verdict)), []).append(each)
+            groups.setdefault(repr(data(each.verdict)), (each.verdict, []))[1].append(each)
     worst = (Outcome.FAILS, Outcome.WITH_CARE, Outcome.RUNS)
-    ordered = sorted(
-        groups.values(), key=lambda group: worst.index(group[0].verdict.outcome) if group[0].verdict else 0
-    )
+    ordered = sorted(groups.values(), key=lambda group: worst.index(group[0].outcome))
     problems = [each for each in checks if each.problem]
-    found = [{**_named(group), "verdict": data(group[0].verdict)} for group in ordered if group[0].verdict]
-    return Report(
-        tuple(_check_lines(ordered, problems, len(checks))), {"groups": found, "not_checked": _problem_data(problems)}
-    )
+    found = [{**_named(members), "verdict": data(verdict)} for verdict, members in ordered]
+    lines = tuple(_check_lines(ordered, problems, len(checks)))
+    return Report(lines, {"groups": found, "not_checked": _problem_data(problems)})
 
 
 def _standing_lines(groups: _Groups, problems: Sequence[Standing], members: int, zone: tzinfo) -> Iterator[Line]:
@@ -69,13 +66,14 @@ def _standing_lines(groups: _Groups, problems: Sequence[Standing], members: int,
     yield from _problem_lines(problems)
 
 
-def _check_lines(groups: Sequence[Sequence[Checked]], problems: Sequence[Checked], members: int) -> Iterator[Line]:
+def _check_lines(
+    groups: Sequence[tuple[Verdict, Sequence[Checked]]], problems: Sequence[Checked], members: int
+) -> Iterator[Line]:
     yield Line(f"Fleet of {number_of(members, 'member')}", "MIGRATE_HEADING")
-    for group in groups:
+    for verdict, group in groups:
         yield Line()
         yield Line(f"{number_of(len(group), 'member')}: {_names(group)}", "MIGRATE_LABEL", 2)
-        if group[0].verdict:
-            yield from verdict_lines(group[0].verdict)
+        yield from verdict_lines(verdict)
     yield from _problem_lines(problems)
 
 

@@ -208,6 +208,11 @@ class Fleet:
         there = self.home("SELECT 1 FROM sqlite_master WHERE name = 'rollback_app_fleet'")
         return self.states() if there else None
 
+    def forget(self) -> None:
+        """As if so much time had passed that nobody seems to watch a fleet any more."""
+        if self.states_or_none() is not None:
+            self.home("UPDATE rollback_app_fleetrun SET lease = '2024-01-01T00:00:00+00:00'")
+
     def workers(self) -> set[str]:
         return {worker for (worker,) in self.home("SELECT worker FROM rollback_app_fleet")}
 

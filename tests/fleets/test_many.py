@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
-from django.db import connections
+from django.db import connections, models
 
 from rollback_app import fleets
+from rollback_app.bookkeeping.fleets import FleetEntry, MemberEntry
 from rollback_app.fleets import Member, Orders
 from rollback_app.history import MemberState
 from tests.fleets.files import Fleet
@@ -207,6 +208,40 @@ def test_a_state_that_is_lost_meanwhile(fleet: Fleet, workers: int) -> None:
     assert "Traceback" not in done.stderr
     fleet.home("DROP TRIGGER no")
     assert fleet.runs("b") == ["finished"]
+
+
+def test_a_new_fleet_stops_an_older_one_that_nobody_ended(make: Make, database: Database) -> None:
+    make("a", "b")
+    orders = Orders(MOMENT, "UTC")
+    plan = fleets.survey([(member, None) for member in fleets.find()], orders)
+    first = fleets.begin(plan, orders, "", 0)
+    with connections["default"].cursor() as cursor:
+        cursor.execute("UPDATE rollback_app_fleetrun SET lease = '2024-01-01T00:00:00+00:00'")
+    second = fleets.begin(plan, orders, "", 0)
+    fleets.work(first)
+    with fleets.book() as book:
+        assert book.counts(first) == {MemberState.WAITING: 2}
+    fleets.work(second)
+    assert fleets.status().done
+    names = {FleetEntry: f"{first}: since ", MemberEntry: "a: waiting"}
+    for model, text in names.items():
+        row = models.QuerySet(model, using="default").earliest("pk")
+        assert str(row).startswith(text)
+
+
+def test_a_worker_that_was_quicker(make: Make, database: Database) -> None:
+    make("a")
+    orders = Orders(MOMENT, "UTC")
+    number = fleets.begin(fleets.survey([(member, None) for member in fleets.find()], orders), orders, "", 0)
+
+    def quicker(execute: Any, sql: str, *rest: Any) -> Any:
+        if sql.startswith("UPDATE"):
+            with closing(sqlite3.connect(connections["default"].settings_dict["NAME"])) as other, other:
+                other.execute("UPDATE rollback_app_fleet SET state = 'running', lease = '2999-01-01T00:00:00+00:00'")
+        return execute(sql, *rest)
+
+    with fleets.book() as book, connections["default"].execute_wrapper(quicker):
+        assert book.claim(number, "me:1") is None
 
 
 def test_a_fleet_of_which_nothing_is_known_is_not_worked_on(make: Make) -> None:
