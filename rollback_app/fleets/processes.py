@@ -48,7 +48,7 @@ def work_in_processes(number: int, orders: Orders, workers: int, tell: Callable[
         return
     while _until_one_dies(number, orders, workers, tell):
         with book() as fleets:
-            if not _free_dead(fleets, number):
+            if not free_dead(fleets, number):
                 raise WorkersDied(
                     "The processes that should work on the fleet die before they take a member. What is done stays done.",
                     hint="Work in one process, which shows why: python manage.py rollbackfleet --resume --workers 1",
@@ -139,7 +139,7 @@ def _watch(number: int, futures: Sequence[Future[Any]], tell: Callable[[], None]
         tell()
 
 
-def _free_dead(fleets: Fleets, number: int) -> int:
+def free_dead(fleets: Fleets, number: int) -> int:
     """Those that processes of this machine have, which are no more; how many."""
     mine = name_of_worker().rpartition(":")[0]
     held = {each.worker for each in fleets.members(number) if each.state is MemberState.RUNNING}

@@ -24,6 +24,7 @@ DRIVER = Path(__file__).parent / "killed.py"
 SUICIDE = """
 import os
 import signal
+import time
 from pathlib import Path
 
 from django.apps import AppConfig
@@ -35,9 +36,13 @@ class Shop(AppConfig):
     def ready(self):
         from rollback_app import signals
 
+        signals.rollback_started.connect(self.wait, weak=False)
         victim, when = os.environ.get("VICTIM", ":").split(":")
         getattr(signals, f"rollback_{when or 'started'}").connect(self.die, weak=False)
         self.victim = victim
+
+    def wait(self, **rest):
+        time.sleep(float(os.environ.get("SLOWLY", "0")))
 
     def die(self, rollback, **rest):
         note = Path(f"killed-{rollback.alias}")
@@ -163,6 +168,8 @@ def test_processes_of_a_command_that_was_killed_begin_no_other_member(fleet: Fle
 def test_stop_and_a_second_fleet_while_one_is_under_way(fleet: Fleet) -> None:
     names = [f"c{number:02}" for number in range(40)]
     fleet.add(*names)
+    with_suicide(fleet, ":")
+    fleet.environment["SLOWLY"] = "1"
     running = fleet.start("rollbackfleet", MOMENT, "--workers", "1")
     while not fleet.states_or_none():
         time.sleep(0.05)
@@ -179,6 +186,7 @@ def test_stop_and_a_second_fleet_while_one_is_under_way(fleet: Fleet) -> None:
     states = fleet.states()
     assert set(states.values()) == {"done", "waiting"}
     assert fleet.as_json("--status")["outcome"] == "stopped"
+    fleet.environment["SLOWLY"] = "0"
     assert fleet.roll_back("--resume", workers=2).returncode == 0
     assert [fleet.runs(name).count("finished") for name in names] == [1] * 40
 

@@ -6,6 +6,7 @@ import io
 import re
 import shutil
 import sqlite3
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -22,6 +23,8 @@ from django.db import connections, models
 from rollback_app import fleets
 from rollback_app.bookkeeping.fleets import FleetEntry, MemberEntry
 from rollback_app.fleets import Member, Orders
+from rollback_app.fleets.processes import free_dead
+from rollback_app.fleets.work import name_of_worker
 from rollback_app.history import MemberState
 from tests.fleets.files import Fleet
 from tests.support.commands import Said, Text, call
@@ -242,6 +245,20 @@ def test_a_worker_that_was_quicker(make: Make, database: Database) -> None:
 
     with fleets.book() as book, connections["default"].execute_wrapper(quicker):
         assert book.claim(number, "me:1") is None
+
+
+def test_only_members_of_processes_that_are_gone_are_freed(make: Make, database: Database) -> None:
+    make("a")
+    orders = Orders(MOMENT, "UTC")
+    number = fleets.begin(fleets.survey([(member, None) for member in fleets.find()], orders), orders, "", 0)
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    with fleets.book() as book:
+        assert book.claim(number, name_of_worker(gone.pid))
+        assert free_dead(book, number) == 1
+        assert book.claim(number, name_of_worker())
+        assert free_dead(book, number) == 0
+        assert book.counts(number) == {MemberState.RUNNING: 1}
 
 
 def test_a_fleet_of_which_nothing_is_known_is_not_worked_on(make: Make) -> None:
