@@ -1,4 +1,7 @@
-"""Processes beside each other, for the trials of migrations. (Read before there are settings.)"""
+"""Processes beside each other, by the pool of the standard library. (Read before there are settings.)
+
+They do not hear a Ctrl-C, which is for the process that started them to hear; and they end with it, however it ends.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +23,9 @@ from rollback_app.errors import RollbackError, UsageError
 T = TypeVar("T")
 Found = TypeVar("Found")
 
+# In a process of a pool. uncut: held while something is done that must not be cut off. alone: is who started it gone?
+uncut, alone = threading.Lock(), threading.Event()
+
 
 class ProcessEnded(RollbackError):
     """A process that tried migrations is gone."""
@@ -32,22 +38,31 @@ def in_processes(work: Callable[[T], Found], arguments: Sequence[T]) -> list[Fou
     """
     if "DJANGO_SETTINGS_MODULE" not in os.environ:
         raise UsageError("Other processes cannot read settings that are in no module.", hint="Leave out --parallel.")
+    try:
+        with pool_of(len(arguments)) as pool:
+            with no_interrupts():
+                running = [pool.submit(work, argument) for argument in arguments]
+            return [each.result() for each in running]
+    except BrokenProcessPool as error:
+        raise ProcessEnded(
+            "A process that tried migrations has ended.",
+            hint="If the memory did not suffice, give fewer processes, as --parallel 2, or leave out --parallel.",
+        ) from error
+
+
+@contextmanager
+def pool_of(number: int) -> Iterator[ProcessPoolExecutor]:
+    """So many processes, which are started with the first that is submitted; do that in `no_interrupts`. They are ended at once
+    if something is raised inside, and gone afterwards."""
     others = {*multiprocessing.active_children()}
     # Not forked: a connection to a database would be there twice.
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(len(arguments), context, initializer=_begin) as pool:
+    with ProcessPoolExecutor(number, context, initializer=_begin) as pool:
         try:
-            with _no_interrupts():
-                running = [pool.submit(work, argument) for argument in arguments]
-            return [each.result() for each in running]
-        except BaseException as error:
+            yield pool
+        except BaseException:
             for process in {*multiprocessing.active_children()} - others:
                 process.terminate()
-            if isinstance(error, BrokenProcessPool):
-                raise ProcessEnded(
-                    "A process that tried migrations has ended.",
-                    hint="If the memory did not suffice, give fewer processes, as --parallel 2, or leave out --parallel.",
-                ) from error
             raise
 
 
@@ -60,11 +75,13 @@ def _begin() -> None:
 
 def _end_with(parent: Any) -> None:
     parent.join()
-    os._exit(1)
+    alone.set()
+    with uncut:
+        os._exit(1)
 
 
 @contextmanager
-def _no_interrupts() -> Iterator[None]:
+def no_interrupts() -> Iterator[None]:
     """Processes that are started inside do not hear a Ctrl-C: this one does, ends them, and cleans up."""
     before = signal.getsignal(signal.SIGINT)
     with suppress(ValueError):  # only the main thread may say that

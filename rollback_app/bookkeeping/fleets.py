@@ -57,7 +57,7 @@ class FleetEntry(models.Model):
 
 
 class MemberEntry(models.Model):
-    """fleet: its number. at: the member's moment, or empty."""
+    """fleet: its number. at: the member's moment, or empty. lost: JSON."""
 
     fleet = models.BigIntegerField()
     turn = models.IntegerField()
@@ -73,6 +73,7 @@ class MemberEntry(models.Model):
     worker = models.CharField(max_length=200, default="")
     lease = models.CharField(max_length=40, default="")
     tries = models.IntegerField(default=0)
+    lost = models.TextField(default="[]")
 
     class Meta(OwnMeta):
         db_table = MEMBERS
@@ -318,6 +319,7 @@ def _values(each: MemberRecord) -> dict[str, Any]:
         "worker": each.worker,
         "lease": "",
         "tries": each.tries,
+        "lost": json.dumps(each.lost),
     }
 
 
@@ -334,6 +336,7 @@ def _member(row: Any) -> MemberRecord:
         worker=row.worker,
         lease=_time(row.lease),
         tries=row.tries,
+        lost=tuple(json.loads(row.lost)),
     )
 
 

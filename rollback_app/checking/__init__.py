@@ -10,7 +10,7 @@ from .baseline import written as written_baseline
 from .declared import with_declared
 from .filling import fills_what_is_new, is_filled_again
 from .findings import Finding, Severity
-from .new import DECLARATIONS, Looked, looked_at, plan_of
+from .new import DECLARATIONS, Looked, leaves_of, looked_at, plan_of
 from .source import Source
 from .static import CHECKS, read_through
 
@@ -23,6 +23,7 @@ __all__ = [
     "Source",
     "fills_what_is_new",
     "is_filled_again",
+    "leaves_of",
     "looked_at",
     "plan_of",
     "read_baseline",

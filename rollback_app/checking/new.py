@@ -39,7 +39,7 @@ class Looked:
     def leaves(self) -> Iterator[tuple[int, Any]]:
         """What runs on the database, with the index of the operation that it is, or is a part of."""
         for index, operation in enumerate(self.step.migration.operations):
-            yield from ((index, leaf) for leaf in _inner([operation]))
+            yield from ((index, leaf) for leaf in leaves_of([operation]))
 
     def finding(self, id: str, text: str, hint: str, operation: int | None = None, *, line: int = 0) -> Finding:
         """One about this migration. line: where it is, if that is not where the operation, or the class, begins."""
@@ -48,10 +48,11 @@ class Looked:
         return Finding(id, str(self.step.key), self.source.file, line or where, text, hint, operation)
 
 
-def _inner(operations: Iterable[Any]) -> Iterator[Any]:
+def leaves_of(operations: Iterable[Any]) -> Iterator[Any]:
+    """What of these runs on the database, at any depth."""
     for operation in operations:
         inner = getattr(operation, "database_operations", None)
-        yield from [operation] if inner is None else _inner(inner)
+        yield from [operation] if inner is None else leaves_of(inner)
 
 
 def plan_of(code: Code, known: Collection[Key], names: Names) -> Plan:

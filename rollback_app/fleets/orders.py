@@ -19,7 +19,7 @@ class Orders:
     """moment, zone: as typed. manifest: what the file of a manifest holds, since it may be on another machine. databases: see
     `members.find`. gap: seconds. keep_at_most: bytes. The others are as those of the main command.
 
-    destroy_data: the consent that was given. backup: False, as it was taken before.
+    destroy_data: the consent that was given, to what each member's record says that it loses.
     """
 
     moment: str

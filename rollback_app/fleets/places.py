@@ -60,9 +60,17 @@ def _in_schema(connection: BaseDatabaseWrapper, member: Member) -> Iterator[None
             f"{member.name}: {connection.vendor} has no schemas.",
             hint="Give a member the alias of a database of its own.",
         )
-    _check_schema(connection, member)
-    if hasattr(connection, "set_schema"):
-        inside = _in_schema_of_django_tenants(connection, member.schema)
+    by_django_tenants = hasattr(connection, "set_schema")
+    try:
+        _check_schema(connection, member)
+        tenant = _tenant(connection, member.schema) if by_django_tenants else None
+    except (DatabaseError, InterfaceError) as error:
+        raise DatabaseUnusable(
+            f"{member.name} cannot be read: {first_line(error)}",
+            hint="Check DATABASES in the settings, and that the server is running.",
+        ) from error
+    if by_django_tenants:
+        inside = _in_schema_of_django_tenants(connection, member.schema, tenant)
     elif hasattr(settings, "TENANTS"):
         inside = import_string("django_pgschemas.schema.Schema").create(member.schema)
     else:
@@ -84,7 +92,7 @@ def _errors_spelled(alias: str) -> Iterator[None]:
 
 def home() -> Member:
     """Where the state of fleets is kept."""
-    return Member("", DEFAULT_DB_ALIAS, schema_of_shared(DEFAULT_DB_ALIAS))
+    return Member(DEFAULT_DB_ALIAS, DEFAULT_DB_ALIAS, schema_of_shared(DEFAULT_DB_ALIAS))
 
 
 def schema_of_shared(alias: str) -> str:
@@ -96,29 +104,29 @@ def schema_of_shared(alias: str) -> str:
 
 def _check_schema(connection: BaseDatabaseWrapper, member: Member) -> None:
     """A schema that is not there would be passed over in silence, and the tables of the next one taken for its own.
-    Errors: DatabaseUnusable."""
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT FROM pg_namespace WHERE nspname = %s", [member.schema])
-            there = cursor.fetchone() is not None
-    except (DatabaseError, InterfaceError) as error:
-        raise DatabaseUnusable(
-            f"{member.name} cannot be read: {first_line(error)}",
-            hint="Check DATABASES in the settings, and that the server is running.",
-        ) from error
-    if not there:
-        raise DatabaseUnusable(
-            f"There is no schema '{member.schema}' in {member.alias}.",
-            hint="If that tenant is gone, leave it out with --except.",
-        )
+    Errors: DatabaseUnusable; those of Django's database layer."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT FROM pg_namespace WHERE nspname = %s", [member.schema])
+        if cursor.fetchone() is None:
+            raise DatabaseUnusable(
+                f"There is no schema '{member.schema}' in {member.alias}.",
+                hint="If that tenant is gone, leave it out with --except.",
+            )
+
+
+def _tenant(connection: BaseDatabaseWrapper, schema: str) -> Any:
+    """As django-tenants has it; None for the shared schema. Where tenants are of several types, the router asks it for its own.
+    Errors: those of Django's database layer."""
+    if schema == schema_of_shared(connection.alias):
+        return None
+    model = import_string("django_tenants.utils.get_tenant_model")()
+    return model.objects.using(connection.alias).filter(schema_name=schema).first()
 
 
 @contextmanager
-def _in_schema_of_django_tenants(connection: Any, schema: str) -> Iterator[None]:
+def _in_schema_of_django_tenants(connection: Any, schema: str, tenant: Any) -> Iterator[None]:
     before = connection.tenant, connection.include_public_schema
-    # Where tenants are of several types, the router asks the tenant for its own.
-    tenants = import_string("django_tenants.utils.get_tenant_model")().objects.using(connection.alias)
-    if tenant := tenants.filter(schema_name=schema).first():
+    if tenant:
         connection.set_tenant(tenant)
     else:
         connection.set_schema(schema)

@@ -1,23 +1,19 @@
-"""Workers as processes of this machine, by the pool of the standard library."""
+"""Workers as processes of this machine."""
 
 from __future__ import annotations
 
 import errno
-import multiprocessing
 import os
-import signal
-import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, wait
+from concurrent.futures import Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from functools import cache, partial
 from typing import Any, TypeVar
 
-import django
-
 from rollback_app.bookkeeping import Fleets
 from rollback_app.errors import RollbackError
 from rollback_app.history import MemberState
+from rollback_app.processes import alone, no_interrupts, pool_of, uncut
 
 from .members import find
 from .orders import Orders
@@ -29,41 +25,53 @@ _T = TypeVar("_T")
 _R = TypeVar("_R")
 
 
-# In a process of the pool: has it members to work on, and is the command gone?
-_busy, _alone = threading.Lock(), threading.Event()
-
-
 class WorkersDied(RollbackError):
     """Processes that should work end by themselves, or are killed."""
 
 
+class CutOff(RollbackError):
+    """Somebody did not want to wait until the members that are under way end."""
+
+
 def work_in_processes(number: int, orders: Orders, workers: int, tell: Callable[[], None]) -> None:
     """Work on a fleet with so many processes, or in this one if it is one, until none of its members may be begun. tell: is
-    called again and again. A process that dies is replaced; what it had is looked at anew.
+    called again and again. A process that dies is replaced; what it had is looked at anew. After a Ctrl-C none is begun.
 
-    Errors: WorkersDied, if they die before they take a member.
+    Errors: WorkersDied, if they die before they take a member; CutOff, by a second Ctrl-C.
     """
     if workers == 1:
-        work(number, tell=tell)
+        try:
+            work(number, tell=tell)
+        except KeyboardInterrupt:
+            _stop(number)
         return
-    while _until_one_dies(number, orders, workers, tell):
+    try:
+        while _until_one_dies(number, orders, workers, tell):
+            with book() as fleets:
+                if not free_dead(fleets, number):
+                    raise WorkersDied(
+                        "The processes that should work on the fleet die before they take a member. What is done stays done.",
+                        hint="Work in one process, which shows why: python manage.py rollbackfleet --resume --workers 1",
+                    )
+    except KeyboardInterrupt as error:
         with book() as fleets:
-            if not free_dead(fleets, number):
-                raise WorkersDied(
-                    "The processes that should work on the fleet die before they take a member. What is done stays done.",
-                    hint="Work in one process, which shows why: python manage.py rollbackfleet --resume --workers 1",
-                )
+            free_dead(fleets, number)
+            fleets.end(number)
+        raise CutOff(
+            "The members that were under way were cut off. What is done stays done.",
+            hint="To look at the others anew and go on: python manage.py rollbackfleet --resume",
+        ) from error
 
 
 def _until_one_dies(number: int, orders: Orders, workers: int, tell: Callable[[], None]) -> bool:
     """Did one die?"""
-    with _pool(workers) as pool:
-        futures = [pool.submit(_call, orders, _work, number) for _ in range(workers)]
+    with pool_of(workers) as pool:
+        with no_interrupts():
+            futures = [pool.submit(_call, orders, _work, number) for _ in range(workers)]
         try:
             _watch(number, futures, tell)
         except KeyboardInterrupt:
-            with book() as fleets:
-                fleets.stop(number)
+            _stop(number)
             _watch(number, futures, tell)
     try:
         for each in futures:
@@ -83,37 +91,25 @@ def mapped(
         if workers == 1 or len(things) < 2 * workers:
             yield from map(function, things)
             return
+        chunk = max(1, min(25, len(things) // (workers * 4)))
         try:
-            with _pool(workers) as pool:
-                chunk = max(1, min(25, len(things) // (workers * 4)))
-                yield from pool.map(partial(_call, told, function), things, chunksize=chunk)
+            with pool_of(workers) as pool:
+                with no_interrupts():
+                    found = pool.map(partial(_call, told, function), things, chunksize=chunk)
+                yield from found
         except BrokenProcessPool as error:
             raise WorkersDied(
                 "A process that looked at the members died. Nothing was changed.",
-                hint="Look at them in one process, which shows why: --workers 1",
+                hint="Look at them in one process, which shows why: python manage.py rollbackfleet MOMENT --plan --workers 1",
             ) from error
 
     return call
 
 
-def _pool(workers: int) -> ProcessPoolExecutor:
-    # Not by fork, which would share this process's connections.
-    context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(workers, mp_context=context, initializer=django.setup)
-
-
 def _work(number: int) -> None:
-    """Until the command is done, or is killed."""
-    with _busy:
-        work(number, goes_on=lambda: not _alone.is_set())
-
-
-def _end_with(parent: Any) -> None:
-    """The pool's processes would wait for ever for a command that was killed."""
-    parent.join()
-    _alone.set()
-    with _busy:
-        os._exit(1)
+    """Until the command is done, or is killed; then the member at hand still ends."""
+    with uncut:
+        work(number, goes_on=lambda: not alone.is_set())
 
 
 def _call(orders: Orders, function: Callable[[_T], _R], thing: _T) -> _R:
@@ -124,10 +120,13 @@ def _call(orders: Orders, function: Callable[[_T], _R], thing: _T) -> _R:
 
 @cache
 def _prepare(databases: tuple[str, ...], *, all_databases: bool) -> None:
-    """What Ctrl-C does is decided by the process that watches. Finding the members may make the aliases."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with, args=[multiprocessing.parent_process()], daemon=True).start()
+    """Finding the members may make the aliases."""
     find(databases, all_databases=all_databases)
+
+
+def _stop(number: int) -> None:
+    with book() as fleets:
+        fleets.stop(number)
 
 
 def _watch(number: int, futures: Sequence[Future[Any]], tell: Callable[[], None]) -> None:

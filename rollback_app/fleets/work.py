@@ -19,12 +19,13 @@ from rollback_app.database import first_line
 from rollback_app.errors import RollbackError
 from rollback_app.executor import Retries
 from rollback_app.history import MemberRecord, MemberState
-from rollback_app.safety import Refused
+from rollback_app.safety import Level, Refused, lost
 
 from .orders import Orders
 from .places import home, place_of
 from .survey import look
 
+_ANEW = "To look at it anew and go on: python manage.py rollbackfleet --resume"
 PAUSE = 0.2  # seconds, until a worker looks again for something to do
 BEAT = 5.0  # seconds between two signs of life
 
@@ -63,7 +64,7 @@ def work(
     """Roll back members of a fleet, until none may be begun. goes_on: asked before each, whether it may still be begun by this
     worker. patient: wait for those that may be begun when others are done. tell: is called after each.
 
-    Errors: StateUnusable.
+    Errors: StateUnusable. Ctrl-C ends it when it is known how the member at hand ended.
     """
     group, once = "", workflow.Once()
     while goes_on():
@@ -79,19 +80,24 @@ def work(
         orders = Orders.stored(found.orders if found else {})
         began = time.monotonic()
         with _signs_of_life(number, record):
-            state, error = _ended(record, orders, found.command if found else "", once)
+            state, error, interrupted = _ended(record, orders, found.command if found else "", once)
         with book() as fleets:
             fleets.note(record, state, time.monotonic() - began, error)
+        if interrupted:
+            raise KeyboardInterrupt
         tell()
 
 
-def _ended(record: MemberRecord, orders: Orders, command: str, once: workflow.Once) -> tuple[MemberState, str]:
-    """Roll this member back; (how it ended, what went wrong)."""
+def _ended(record: MemberRecord, orders: Orders, command: str, once: workflow.Once) -> tuple[MemberState, str, bool]:
+    """Roll this member back; (how it ended, what went wrong, was it interrupted?)."""
     try:
         _roll_back(record, orders, command, once)
     except RollbackError as error:
-        return MemberState.FAILED, f"{error.message}\n{error.hint}".strip()
-    return MemberState.DONE, ""
+        text = f"{error.message}\n{error.hint}".strip()
+        return MemberState.FAILED, text, isinstance(error.__cause__, KeyboardInterrupt)
+    except KeyboardInterrupt:  # while it was looked at
+        return MemberState.WAITING, "", True
+    return MemberState.DONE, "", False
 
 
 def _roll_back(record: MemberRecord, orders: Orders, command: str, once: workflow.Once) -> None:
@@ -102,7 +108,14 @@ def _roll_back(record: MemberRecord, orders: Orders, command: str, once: workflo
     if preview.plan.pattern != record.digest:
         raise Refused(
             "Its records changed after the fleet was looked at. Nothing was changed here.",
-            hint="To look at it anew and go on: python manage.py rollbackfleet --resume",
+            hint=_ANEW,
+        )
+    more = [each for each in preview.of_level(Level.LOSS) if lost(each) not in record.lost]
+    if more:  # than was agreed to
+        raise Refused(
+            "It would lose something that it would not when the fleet was looked at. Nothing was changed here:",
+            hint=_ANEW,
+            findings=more,
         )
     with place_of(record.member):
         workflow.roll_back(

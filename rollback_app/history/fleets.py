@@ -42,7 +42,8 @@ class MemberRecord:
 
     digest: of the plan of its group; empty, if it has nothing to do. at: its moment, aware; None for one that is no time.
     seconds: that it took. error: what went wrong, and what to do. worker: that has it, or had it. lease: until when that
-    worker has it, unless it says more; aware, UTC. tries: how often it was begun.
+    worker has it, unless it says more; aware, UTC. tries: how often it was begun. lost: what it would
+    lose, as it was agreed to.
     """
 
     number: int
@@ -56,6 +57,7 @@ class MemberRecord:
     worker: str = ""
     lease: datetime | None = None
     tries: int = 0
+    lost: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

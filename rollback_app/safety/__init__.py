@@ -23,6 +23,7 @@ from .fleets import (
     check_fleet_approved,
     check_fleet_loses_nothing,
     judged,
+    lost,
 )
 from .kept import KEPT_PREFIX, NOT_KEEPING, Keeping, Kept, KeptData, KeptKind, KeptState, Size, ToKeep, table_of
 from .listing import Listed, Listing, RolledBack, marks, rolled_back
@@ -88,6 +89,7 @@ __all__ = [
     "is_digest",
     "judge",
     "judged",
+    "lost",
     "marks",
     "named",
     "object_changes",

@@ -34,7 +34,10 @@ def is_digest(text: str) -> bool:
 def approved_in(text: str, name: str) -> Approved:
     """The plans in what `--format json --plan` has printed. name: of the file. Errors: UsageError."""
     try:
-        lines = {plan["digest"]: tuple(_lines_of(plan)) for plan in json.loads(text)["plans"]}
+        found = json.loads(text)
+        if "groups" in found:  # of a fleet
+            return Approved(frozenset(_digest_of(group) for group in found["groups"]))
+        lines = {plan["digest"]: tuple(_lines_of(plan)) for plan in found["plans"]}
         ours = bool(lines) and all(map(is_digest, lines))
     except (ValueError, LookupError, TypeError):
         ours = False
@@ -44,6 +47,13 @@ def approved_in(text: str, name: str) -> Approved:
             hint="Give --expect the 12 characters of a digest, or a file that --format json --plan has printed.",
         )
     return Approved(frozenset(lines), lines)
+
+
+def _digest_of(group: Mapping[str, Any]) -> str:
+    """Errors: ValueError, TypeError, LookupError."""
+    if not is_digest(group["digest"]):
+        raise ValueError
+    return str(group["digest"])
 
 
 def check_approved(previews: Sequence[Preview], approved: Approved) -> None:

@@ -97,6 +97,11 @@ class FleetPlan:
         return sorted(found, key=lambda record: (record.turn, record.member.name))
 
 
+def lost(finding: Finding) -> str:
+    """A loss as it is agreed to: of which kind, and by undoing which migration; not how many rows, which grow."""
+    return f"{finding.id} {finding.about}".strip()
+
+
 def judged(member: Member, preview: Preview) -> Judged:
     """What counts of a member's plan when there are many."""
     kept = [each for each in preview.kept if each.rows is None or not each.rows.lossless]
@@ -173,7 +178,8 @@ def _turn(member: Member) -> Turn:
 
 def _record(each: Judged, state: MemberState, error: str = "", turn: Turn | None = None) -> MemberRecord:
     turn = _turn(each.member) if turn is None else turn
-    return MemberRecord(0, each.member, turn, state, each.digest, each.at, error=error)
+    losses = tuple(dict.fromkeys(map(lost, each.losses)))
+    return MemberRecord(0, each.member, turn, state, each.digest, each.at, error=error, lost=losses)
 
 
 def _why(each: Judged) -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from django.db.migrations import Migration, RunSQL
 
+from rollback_app.checking import leaves_of
 from rollback_app.history import Key
 from rollback_app.planner import ends_transaction, refuses_transaction, without_concurrently
 from rollback_app.states import State, Undo
@@ -37,14 +37,8 @@ class Work:
 
 def is_atomic(migration: Migration) -> bool:
     """Can it run inside a transaction, if need be by its plain twins?"""
-    sql = [each for operation in _inner(migration.operations) for each in sql_of(operation)]
+    sql = [each for operation in leaves_of(migration.operations) for each in sql_of(operation)]
     return not any(ends_transaction(each) or refuses_transaction(without_concurrently(each)) for each in sql)
-
-
-def _inner(operations: Collection[Any]) -> Iterator[Any]:
-    for operation in operations:
-        inner = getattr(operation, "database_operations", None)
-        yield from [operation] if inner is None else _inner(inner)
 
 
 def sql_of(operation: Any) -> list[Any]:

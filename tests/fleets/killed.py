@@ -30,10 +30,10 @@ def main(histories: list[int], kills: list[int]) -> None:
     django.setup()
     for number in range(len(histories)):
         assert forked(lambda number=number: alone(number), 0) == 0
+    before = [content(f"customers/m{number}.sqlite3") for number in range(len(histories))]
     found = [forked_and_seen(kill, len(histories)) for kill in [*kills, 0]]
-    print(
-        json.dumps({"alone": [content(f"alone-{number}.sqlite3") for number in range(len(histories))], "runs": found})
-    )
+    after = [content(f"alone-{number}.sqlite3") for number in range(len(histories))]
+    print(json.dumps({"before": before, "alone": after, "runs": found}))
 
 
 def forked_and_seen(kill: int, members: int) -> dict[str, Any]:

@@ -55,7 +55,7 @@ def test_all_schemas_go_back_and_forward_again(tenants: Tenants) -> None:
 def test_who_is_where_and_whether_the_code_runs(tenants: Tenants) -> None:
     shown = tenants.manage("showdeployments", "--fleet")
     assert shown.status == 0, shown.error
-    assert f"{len(NAMES[tenants.kind])} members: " in shown.out or "1 group" in shown.out
+    assert f"{len(NAMES[tenants.kind]) + 1} members, 1 group" in shown.out
     assert tenants.manage("checkschema", "--fleet").status == 0
     assert tenants.inside("alpha", "rollbackmigrationsafter", BETWEEN).status == 0
     assert "Lacks" in tenants.manage("showdeployments", "--fleet").out
@@ -71,7 +71,7 @@ def test_a_schema_that_is_gone_and_one_without_records_are_no_members_that_can_b
     before = {"public": tenants.contents("public")}
     refused = tenants.manage("rollbackfleet", BETWEEN, "--only", "alpha", "--only", "beta")
     assert refused.status == 1
-    assert "django_migrations" in refused.error or "There is no schema 'beta'" in refused.error
+    assert "There is no table django_migrations" in refused.error
     some = tenants.manage("rollbackfleet", BETWEEN, "--plan", "--format", "json")
     assert some.status == 3
     assert {each["name"] for each in some.json["without_plan"]} == {"alpha", "beta"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -12,7 +12,7 @@ from django.core.management.base import CommandParser, no_translations
 
 from rollback_app import fleets, reports, safety
 from rollback_app.errors import RollbackError, UsageError
-from rollback_app.fleets import Orders, Status
+from rollback_app.fleets import Member, Orders, Status
 from rollback_app.management import fleet_options as given
 from rollback_app.management import options as main
 from rollback_app.management.base import RollbackCommand
@@ -123,8 +123,12 @@ class Command(RollbackCommand):
                 found, took = fleets.carry_out(number, orders, work)
             finally:
                 told.end()
-        now = fleets.find(orders.databases, all_databases=orders.all_databases)
-        new = [member for member in now if member.name not in known]
+        new = list[Member]()
+        with suppress(
+            RollbackError
+        ):  # whatever keeps them from being found now: the others are done, and that is to be said
+            now = fleets.find(orders.databases, all_databases=orders.all_databases)
+            new = [member for member in now if member.name not in known]
         named = bool(orders.databases or orders.all_databases)
         forward = fleets.forward(found.members, named=named, held=orders.hold)
         report = reports.of_fleet_end(found.members, took, new, forward)
