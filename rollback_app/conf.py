@@ -31,6 +31,7 @@ KEYS = (
     "SEED",
 )
 _SWITCHES = ("HOLD", "KEEP_DROPPED", "MIGRATE", "OBJECTS", "PACKAGE", "PUT_BACK", "RECORD")
+_FUNCTIONS = ("FLEET", "SEED")
 LONGEST_RELEASE = 200
 KEEP_DAYS: float = 30
 _MOST_DAYS = 365_000  # which dates can be reckoned with
@@ -55,6 +56,7 @@ def problems() -> list[str]:
     said += _reverse_problems(found.get("REVERSES", {}))
     said += _declaration_problems(found)
     said += [f"ROLLBACK['{key}'] must be True or False, not {type(found[key]).__name__}." for key in wrong]
+    said += [_no_function(key, found[key]) for key in _FUNCTIONS if not _may_be_function(found.get(key))]
     if not isinstance(found.get("RESTORE", ""), str):
         said.append(f"ROLLBACK['RESTORE'] must be a str, not {type(found['RESTORE']).__name__}.")
     if not _are_days(found.get("KEEP_DAYS", KEEP_DAYS)):
@@ -204,7 +206,15 @@ def _function(key: str) -> Any:
         raise ImproperlyConfigured(f"ROLLBACK['{key}'] fails: {type(error).__name__}: {error}") from error
     if found is None or callable(found):
         return found
-    raise ImproperlyConfigured(f"ROLLBACK['{key}'] must be a callable or its dotted path, not {type(found).__name__}.")
+    raise ImproperlyConfigured(_no_function(key, found))
+
+
+def _may_be_function(found: Any) -> bool:
+    return found is None or isinstance(found, str) or callable(found)
+
+
+def _no_function(key: str, found: Any) -> str:
+    return f"ROLLBACK['{key}'] must be a callable or its dotted path, not {type(found).__name__}."
 
 
 def _reverse_problems(found: Any) -> list[str]:

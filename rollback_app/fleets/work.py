@@ -106,8 +106,11 @@ def _roll_back(record: MemberRecord, orders: Orders, command: str, once: workflo
     if preview.plan.empty:  # a worker before has done it, and died before it could say so
         return
     if preview.plan.pattern != record.digest:
+        in_part = record.tries > 1 and not preview.one_transaction
         raise Refused(
-            "Its records changed after the fleet was looked at. Nothing was changed here.",
+            "The worker that had it died between two steps. What it has taken back stays so; nothing was changed since."
+            if in_part
+            else "Its records changed after the fleet was looked at. Nothing was changed here.",
             hint=_ANEW,
         )
     more = [each for each in preview.of_level(Level.LOSS) if lost(each) not in record.lost]

@@ -147,7 +147,7 @@ class RollbackCommand(BaseCommand):
             return super().execute(*args, **options)
         except RollbackError as error:
             if options.get("format") == "json":
-                self.show(Report((), {**self.object, **of_error(error)}), "json")
+                self.show(Report((), {**of_error(error), **self.object}), "json")
             raise
 
     def _message(self, error: RollbackError) -> str:

@@ -51,6 +51,34 @@ class Shop(AppConfig):
             os.kill(os.getpid(), signal.SIGKILL)
 """
 
+# Kills itself, once, within the second step of the member in VICTIM.
+BETWEEN = """
+import os
+import signal
+from pathlib import Path
+
+from django.apps import AppConfig
+from django.db.backends.signals import connection_created
+
+
+class Shop(AppConfig):
+    name = "shop"
+
+    def ready(self):
+        connection_created.connect(self.watch, weak=False)
+
+    def watch(self, connection, **rest):
+        if connection.alias == os.environ["VICTIM"]:
+            connection.execute_wrappers.append(self.die)
+
+    def die(self, execute, sql, *rest):
+        note = Path("killed")
+        if 'DROP TABLE "shop_tag"' in sql and not note.exists():
+            note.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return execute(sql, *rest)
+"""
+
 
 def with_suicide(fleet: Fleet, victim: str) -> None:
     (fleet.folder / "shop/apps.py").write_text(SUICIDE)
@@ -106,6 +134,20 @@ def test_a_process_that_dies_when_a_member_is_done_does_it_not_twice(fleet: Flee
     # When one process of a pool dies, the others are ended: what these had was taken back, and done later.
     assert [fleet.runs(name).count("finished") for name in names] == [1] * 8
     assert set(fleet.states().values()) == {"done"}
+
+
+def test_a_process_that_dies_between_two_steps(fleet: Fleet) -> None:
+    """Where it is not one transaction, what it has done stays done."""
+    fleet.add("acme", "beta", "coda", "dime")
+    (fleet.folder / "shop/apps.py").write_text(BETWEEN)
+    fleet.environment["VICTIM"] = "beta"
+    done = fleet.roll_back(MOMENT, "--step-by-step", "--no-keep", "--destroy-data", "--canary", "acme", workers=2)
+    assert done.returncode == 1, done.stderr
+    assert "FAILED beta: The worker that had it died between two steps." in Text(done.stdout)
+    assert fleet.applied("beta") == ["0001_initial", "0002_price"]
+    again = fleet.roll_back("--resume", "--destroy-data")
+    assert again.returncode == 0, again.stderr
+    assert fleet.applied("beta") == ["0001_initial"]
 
 
 @pytest.mark.parametrize("members", [3, 8])

@@ -114,6 +114,14 @@ def test_one_blocked_member_refuses_all_unless_it_is_left_out(fleet: Fleet) -> N
     assert fleet.applied("shared") == ["0001_initial"]
 
 
+def test_programs_are_told_of_members_that_were_not_begun(fleet: Fleet) -> None:
+    fleet.add("acme", "beta", "shared")
+    fleet.execute("beta", "INSERT INTO shop_item (name, price) VALUES (NULL, 1)")
+    found = fleet.as_json(MOMENT, "--skip-blocked")
+    assert (found["outcome"], found["error"]["status"]) == ("stopped", 1)
+    assert [each["state"] for each in found["members"]] == ["done", "skipped", "waiting"]
+
+
 def test_lost_data_needs_consent(fleet: Fleet) -> None:
     fleet.add("acme", "beta")
     refused = fleet.roll_back(MOMENT, "--no-keep")
@@ -143,6 +151,11 @@ def test_a_member_that_fails_stops_the_others_within_the_budget(fleet: Fleet) ->
     assert again.returncode == 1
     for name in ("c1", "c2"):
         fleet.repair(name)
+    before = fleet.states()
+    planned = fleet.roll_back("--resume", "--plan")
+    assert planned.returncode == 0
+    assert "python manage.py rollbackfleet --resume" in planned.stdout
+    assert fleet.states() == before
     assert fleet.roll_back("--resume").returncode == 0
     assert [fleet.runs(name).count("finished") for name in names] == [1] * 6
 

@@ -144,16 +144,18 @@ def test_a_lost_task_is_handed_over_again(fleet: Fleet) -> None:
 
 def test_processes_may_go_on_with_it(fleet: Fleet) -> None:
     """What is still in the queue then does nothing."""
-    with_tasks(fleet, seconds=0.3).add(*NAMES[:4])
+    with_tasks(fleet, seconds=1.0).add(*NAMES[:4])
     command = fleet.start(*RUN)
     wait_until(lambda: left_in_queue(fleet))
     command.kill()
     command.communicate()
     long_ago(fleet)
-    with working(fleet, number=1):
-        again = fleet.manage("rollbackfleet", "--resume", "--destroy-data", "--workers", "2")
+    again = fleet.start("rollbackfleet", "--resume", "--destroy-data", "--workers", "2")
+    wait_until(lambda: number_in(fleet, "running"))
+    with working(fleet, number=1):  # only now: one that begins first has the fleet
         wait_until(lambda: left_in_queue(fleet) == 0)
-    assert again.returncode == 0, again.stderr
+    _, error = again.communicate(timeout=SECONDS)
+    assert again.returncode == 0, error
     check_done(fleet, NAMES[:4])
 
 
