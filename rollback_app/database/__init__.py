@@ -19,7 +19,7 @@ from rollback_app.errors import DatabaseUnusable, UsageError, shown
 from .base import Database, Timeouts
 from .cast_back import Cast, cast
 from .errors import details, first_line, sqlstate
-from .fingerprints import fingerprint, number_of_rows
+from .fingerprints import fingerprint
 from .given import default
 from .moving import NUMBER, WHY, Reference, inserting, nowhere, numbering, references, same, updating
 from .mysql import MySQL
@@ -59,7 +59,6 @@ __all__ = [
     "mark",
     "normal",
     "nowhere",
-    "number_of_rows",
     "numbering",
     "parameter",
     "references",

@@ -12,19 +12,18 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from .shapes import Column
 
 
-def fingerprint(connection: BaseDatabaseWrapper, rows: str, columns: Sequence[Column]) -> str:
+def fingerprint(
+    connection: BaseDatabaseWrapper, rows: str, columns: Sequence[Column], condition: str = "", params: Sequence[Any] = ()
+) -> tuple[str, int]:
     """Of these columns: how many rows there are, and a sum over all of them, each of which counts as 32 or 64 bits of a hash.
-    Asked for again by another process, it is the same. rows: as FROM names them."""
+    Asked for again by another process, it is the same. And how many of the rows meet the condition, which has these
+    parameters. rows: as FROM names them."""
     summing = _QUERIES[connection.vendor](connection, columns)
+    met = f"count(CASE WHEN {condition} THEN 1 END)" if condition else "count(*)"
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT count(*), {summing} FROM {rows}")
-        number, summed = cursor.fetchone()
-    return f"{number}:{summed or 0}"
-
-
-def number_of_rows(fingerprint: str) -> int:
-    """Of how many rows is it?"""
-    return int(fingerprint.partition(":")[0])
+        cursor.execute(f"SELECT count(*), {summing}, {met} FROM {rows}", params or None)
+        number, summed, found = cursor.fetchone()
+    return f"{number}:{summed or 0}", found
 
 
 def _postgresql(connection: Any, columns: Sequence[Column]) -> str:

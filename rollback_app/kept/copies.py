@@ -132,11 +132,23 @@ class Copies:
 
     def fingerprint(self, table: str, column: str) -> str:
         """Of a table, or of a column of it; empty, if there is none."""
+        return self._fingerprint(table, column)[0]
+
+    def fingerprint_of(self, thing: ToKeep) -> tuple[str, int | None]:
+        """(the fingerprint of what is copied, how many rows of it are kept; None if they are to be counted apart)."""
+        if thing.kind is KeptKind.VALUES:  # whose condition may fail
+            return self.fingerprint(thing.table, thing.column), None
+        return self._fingerprint(thing.table, thing.column, *self._condition(thing))
+
+    def _fingerprint(
+        self, table: str, column: str, condition: str = "", params: Sequence[Any] = ()
+    ) -> tuple[str, int | None]:
         there = shape(self._connection, table)
         columns = [*there.key, column] if there and column else there.stored if there else ()
-        here = there is not None and set(columns) <= set(there.stored)
-        known = [each for each in there.columns if each.name in columns] if there else []
-        return fingerprint(self._connection, self._from(table, column), known) if here else ""
+        if there is None or not set(columns) <= set(there.stored):
+            return "", None
+        known = [each for each in there.columns if each.name in columns]
+        return fingerprint(self._connection, self._from(table, column), known, condition, params)
 
     def rows(self, thing: ToKeep) -> tuple[str, Sequence[Any]]:
         """FROM and WHERE of the rows that are kept, and the parameters."""

@@ -10,7 +10,7 @@ from django.db import transaction
 from django.db.utils import DatabaseError, InterfaceError
 
 from rollback_app.bookkeeping import Catalogue
-from rollback_app.database import Database, Shape, number_of_rows, shape, shapes_of
+from rollback_app.database import Database, Shape, shape, shapes_of
 from rollback_app.planner import Step
 from rollback_app.safety import Kept, KeptKind, KeptState, ToKeep, coming_back
 
@@ -193,8 +193,7 @@ class Keeper:
         wanted = None
         if not self._one_transaction:
             # Before the copy: what is written while that is made is found, then, before the drop.
-            fingerprint = self._copies.fingerprint(thing.table, thing.column)
-            wanted = number_of_rows(fingerprint) if fingerprint and not thing.column else None
+            fingerprint, wanted = self._copies.fingerprint_of(thing)
             entry |= {"state": KeptState.COPIED, "fingerprint": fingerprint}
             entry |= {"names": names_during(self._steps, thing.about, thing.table, thing.column)}
         number = self._catalogue.add(**entry)

@@ -31,7 +31,7 @@ def execute(database: Database, *statements: str) -> None:
 def of(database: Database) -> str:
     there = shape(database.connection, "t")
     assert there
-    return fingerprint(database.connection, "t", there.columns)
+    return fingerprint(database.connection, "t", there.columns)[0]
 
 
 @pytest.mark.parametrize(
