@@ -19,7 +19,7 @@ from django.db.models import F, Q
 
 from rollback_app.database import Database
 from rollback_app.errors import Locked
-from rollback_app.history import Fleet, Member, MemberRecord, MemberState, Turn
+from rollback_app.history import Fleet, Member, MemberRecord, MemberState, Turn, fleet_line
 
 from .runs import now, operator
 from .tables import OwnMeta, Table
@@ -175,6 +175,11 @@ class Fleets:
     def get(self, number: int) -> Fleet | None:
         return self._fleets.must_find(_fleet, number)
 
+    def line(self, number: int, *words: str) -> str:
+        """See `Fleet.to_type`."""
+        fleet = self.get(number)
+        return fleet_line(fleet.shard if fleet else "", *words)
+
     def members(self, number: int) -> list[MemberRecord]:
         """All members, in their order."""
         return [_member(row) for row in self._members.rows(fleet=number).order_by("turn", "pk")]
@@ -291,11 +296,11 @@ def _under_way(fleet: Fleet) -> Locked:
     who = f"{fleet.operator} on {fleet.host}" if fleet.operator else fleet.host
     about = f"If it was killed, that is noticed within {LEASE:.0f} s. "
     if fleet.tasks:
-        about = f"The workers of TASKS['{fleet.tasks}'] have it. To stop it: python manage.py rollbackfleet --stop\n"
+        about = f"The workers of TASKS['{fleet.tasks}'] have it. To stop it: {fleet.to_type('--stop')}\n"
     return Locked(
         f"The rollback of a fleet is under way, which {who} started at {fleet.started:%Y-%m-%d %H:%M:%S} UTC. "
         "Nothing was changed.",
-        hint=f"{about}To see how far it is: python manage.py rollbackfleet --status",
+        hint=f"{about}To see how far it is: {fleet.to_type('--status')}",
     )
 
 

@@ -6,7 +6,7 @@ import datetime as dt
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -251,7 +251,8 @@ class Database(KeepsRows, Programmable, InSchema, ABC):
     def violations(self, requirement: Requirement, *, count: bool = True) -> Violations | None:
         """See `safety.Inspector`."""
         limit = COUNTED_ROWS if count else 0
-        return violations.find(self.connection, requirement, self._columns_of, limit, self._seen)
+        found = violations.find(self.connection, requirement, self._columns_of, limit, self._seen)
+        return found and replace(found, query=self.to_paste(found.query))
 
     @abstractmethod
     def objects(self, changes: Sequence[TableChange], known: Known) -> Sequence[tuple[TableChange, Object]]:

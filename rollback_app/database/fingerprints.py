@@ -13,7 +13,11 @@ from .shapes import Column
 
 
 def fingerprint(
-    connection: BaseDatabaseWrapper, rows: str, columns: Sequence[Column], condition: str = "", params: Sequence[Any] = ()
+    connection: BaseDatabaseWrapper,
+    rows: str,
+    columns: Sequence[Column],
+    condition: str = "",
+    params: Sequence[Any] = (),
 ) -> tuple[str, int]:
     """Of these columns: how many rows there are, and a sum over all of them, each of which counts as 32 or 64 bits of a hash.
     Asked for again by another process, it is the same. And how many of the rows meet the condition, which has these

@@ -51,15 +51,16 @@ def work_in_processes(number: int, orders: Orders, workers: int, tell: Callable[
                 if not free_dead(fleets, number):
                     raise WorkersDied(
                         "The processes that should work on the fleet die before they take a member. What is done stays done.",
-                        hint="Work in one process, which shows why: python manage.py rollbackfleet --resume --workers 1",
+                        hint=f"Work in one process, which shows why: {fleets.line(number, '--resume', '--workers', '1')}",
                     )
     except KeyboardInterrupt as error:
         with book() as fleets:
             free_dead(fleets, number)
             fleets.end(number)
+            again = fleets.line(number, "--resume")
         raise CutOff(
             "The members that were under way were cut off. What is done stays done.",
-            hint="To look at the others anew and go on: python manage.py rollbackfleet --resume",
+            hint=f"To look at the others anew and go on: {again}",
         ) from error
 
 

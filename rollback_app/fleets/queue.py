@@ -21,10 +21,6 @@ from .work import StateUnusable, book
 LOOK = 0.5  # seconds between two looks at how far it is
 SILENCE = 10.0  # seconds without a sign of a worker, until that is said
 
-_SEE = (
-    "To see how far it is: python manage.py rollbackfleet --status\nTo stop it: python manage.py rollbackfleet --stop"
-)
-
 
 class NotQueued(RollbackError):
     """The back end takes no task."""
@@ -72,14 +68,16 @@ def work_by_tasks(
 
     Errors: NotQueued, TaskFailed; Left, by Ctrl-C, or if the state cannot be read.
     """
+    with book() as fleets:
+        see = f"To see how far it is: {fleets.line(number, '--status')}\nTo stop it: {fleets.line(number, '--stop')}"
     try:
         _watch(number, backend, tell, say)
     except KeyboardInterrupt as error:
-        raise Left(f"The fleet goes on, by the workers of TASKS['{backend}'].", hint=_SEE) from error
+        raise Left(f"The fleet goes on, by the workers of TASKS['{backend}'].", hint=see) from error
     except StateUnusable as error:
         raise Left(
             f"It can no longer be watched. {error.message}\nThe fleet goes on, by the workers of TASKS['{backend}'].",
-            hint=_SEE,
+            hint=see,
         ) from error
 
 
@@ -102,7 +100,8 @@ def _watch(number: int, backend: str, tell: Callable[[], None], say: Callable[[s
                 result, signs = _queued(number, backend), False
             elif failure := _failure(result):
                 raise TaskFailed(
-                    f"The task fails before it takes a member: {failure}", hint=f"Mend it, then: {_again(backend)}"
+                    f"The task fails before it takes a member: {failure}",
+                    hint=f"Mend it, then: {_again(number, backend)}",
                 )
             elif not said:
                 say(f"No worker has begun yet. {_start(backend)} You may leave this with Ctrl-C: the fleet goes on.")
@@ -121,7 +120,7 @@ def _queued(number: int, backend: str) -> Any:
             fleets.stop(number)
         raise NotQueued(
             f"TASKS['{backend}'] takes no task: {type(error).__name__}: {first_line(error)}. No new member is begun.",
-            hint=f"When it does again: {_again(backend)}",
+            hint=f"When it does again: {_again(number, backend)}",
         ) from error
 
 
@@ -150,8 +149,9 @@ def _start(backend: str) -> str:
     return f"Start one of {found.__module__}.{found.__qualname__}."
 
 
-def _again(backend: str) -> str:
-    return f"python manage.py rollbackfleet --resume --tasks {shlex.quote(backend)}"
+def _again(number: int, backend: str) -> str:
+    with book() as fleets:
+        return fleets.line(number, "--resume", "--tasks", shlex.quote(backend))
 
 
 def _tasks() -> Any:

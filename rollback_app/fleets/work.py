@@ -18,14 +18,13 @@ from rollback_app.bookkeeping import Fleets
 from rollback_app.database import first_line
 from rollback_app.errors import RollbackError
 from rollback_app.executor import Retries
-from rollback_app.history import MemberRecord, MemberState
+from rollback_app.history import Fleet, MemberRecord, MemberState
 from rollback_app.safety import Level, Refused, lost
 
 from .orders import Orders
 from .places import home, place_of
 from .survey import look
 
-_ANEW = "To look at it anew and go on: python manage.py rollbackfleet --resume"
 PAUSE = 0.2  # seconds, until a worker looks again for something to do
 BEAT = 5.0  # seconds between two signs of life
 
@@ -70,17 +69,16 @@ def work(
     while goes_on():
         with book() as fleets:
             record = fleets.claim(number, name_of_worker(), group)
-            if record is None:
+            found = fleets.get(number)
+            if record is None or found is None:
                 if not (patient and fleets.is_coming(number)):
                     break
                 time.sleep(PAUSE)
                 continue
-            found = fleets.get(number)
         group = record.digest
-        orders = Orders.stored(found.orders if found else {})
         began = time.monotonic()
         with _signs_of_life(number, record):
-            state, error, interrupted = _ended(record, orders, found.command if found else "", once)
+            state, error, interrupted = _ended(record, found, once)
         with book() as fleets:
             fleets.note(record, state, time.monotonic() - began, error)
         if interrupted:
@@ -88,10 +86,10 @@ def work(
         tell()
 
 
-def _ended(record: MemberRecord, orders: Orders, command: str, once: workflow.Once) -> tuple[MemberState, str, bool]:
+def _ended(record: MemberRecord, fleet: Fleet, once: workflow.Once) -> tuple[MemberState, str, bool]:
     """Roll this member back; (how it ended, what went wrong, was it interrupted?)."""
     try:
-        _roll_back(record, orders, command, once)
+        _roll_back(record, fleet, once)
     except RollbackError as error:
         text = f"{error.message}\n{error.hint}".strip()
         return MemberState.FAILED, text, isinstance(error.__cause__, KeyboardInterrupt)
@@ -100,8 +98,9 @@ def _ended(record: MemberRecord, orders: Orders, command: str, once: workflow.On
     return MemberState.DONE, "", False
 
 
-def _roll_back(record: MemberRecord, orders: Orders, command: str, once: workflow.Once) -> None:
+def _roll_back(record: MemberRecord, fleet: Fleet, once: workflow.Once) -> None:
     """Errors: as those of `workflow.roll_back`."""
+    orders, anew = Orders.stored(fleet.orders), f"To look at it anew and go on: {fleet.to_type('--resume')}"
     preview = look(record.member, record.at, orders, once)
     if preview.plan.empty:  # a worker before has done it, and died before it could say so
         return
@@ -111,13 +110,13 @@ def _roll_back(record: MemberRecord, orders: Orders, command: str, once: workflo
             "The worker that had it died between two steps. What it has taken back stays so; nothing was changed since."
             if in_part
             else "Its records changed after the fleet was looked at. Nothing was changed here.",
-            hint=_ANEW,
+            hint=anew,
         )
     more = [each for each in preview.of_level(Level.LOSS) if lost(each) not in record.lost]
     if more:  # than was agreed to
         raise Refused(
             "It would lose something that it would not when the fleet was looked at. Nothing was changed here:",
-            hint=_ANEW,
+            hint=anew,
             findings=more,
         )
     with place_of(record.member):
@@ -127,7 +126,7 @@ def _roll_back(record: MemberRecord, orders: Orders, command: str, once: workflo
             timeouts=orders.timeouts,
             retries=Retries(orders.retries),
             journal=orders.journal,
-            command=command,
+            command=fleet.command,
             verify=orders.verify,
             hold=orders.hold,
         )

@@ -4,7 +4,7 @@ Everything here works on plain data: the records of `django_migrations` and Djan
 """
 
 from .deployments import Deployment, RecordedDeployment, deployments, just_after
-from .fleets import Fleet, Member, MemberRecord, MemberState, Turn
+from .fleets import Fleet, Member, MemberRecord, MemberState, Turn, fleet_line
 from .graph import Code, History, Torn, read
 from .holds import Hold, held, held_of
 from .holds import Source as HoldSource
@@ -34,6 +34,7 @@ __all__ = [
     "Torn",
     "Turn",
     "deployments",
+    "fleet_line",
     "held",
     "held_of",
     "just_after",

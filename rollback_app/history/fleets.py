@@ -60,6 +60,12 @@ class MemberRecord:
     lost: tuple[str, ...] = ()
 
 
+def fleet_line(shard: str, *words: str) -> str:
+    """The command about the newest fleet, or that of a shard, with these options, to paste."""
+    part = ["--shard", shard] if shard else []
+    return " ".join(["python manage.py rollbackfleet", *words, *part])
+
+
 @dataclass(frozen=True)
 class Fleet:
     """A rollback of a fleet, as it was noted. started, ended: aware, UTC. command: what was typed. orders: what each member is
@@ -79,6 +85,10 @@ class Fleet:
     lease: datetime
     shard: str = ""
     tasks: str = ""
+
+    def to_type(self, *words: str) -> str:
+        """The command about it with these options, to paste."""
+        return fleet_line(self.shard, *words)
 
     def meets(self, shard: str) -> bool:
         """May it be about members of this shard? Shards of one number of shards have none in common."""

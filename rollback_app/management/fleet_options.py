@@ -171,7 +171,7 @@ def check(options: dict[str, Any]) -> None:
 
 def orders(options: dict[str, Any]) -> Orders:
     """What each member is told. Errors: UsageError."""
-    moment, zone = given.moment(options), zone_name(options["timezone"])
+    moment, zone = given.moment(options, "rollbackfleet", "showdeployments --fleet"), zone_name(options["timezone"])
     moments.zone_named(zone)
     keeping = given.keeping(options)
     return Orders(

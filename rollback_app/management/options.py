@@ -20,13 +20,14 @@ from rollback_app.planner import DEFAULT_GAP, Choices
 from rollback_app.safety import Approved, Keeping, Level, Preview, Size, approved_in, is_digest
 
 
-def moment(options: dict[str, Any]) -> str:
-    """The moment as it was typed, in one word or in several. Errors: UsageError, if there is none."""
+def moment(options: dict[str, Any], command: str = "rollbackmigrationsafter", lists: str = "showdeployments") -> str:
+    """The moment as it was typed, in one word or in several. command: that is given, and which one lists moments for it.
+    Errors: UsageError, if there is none."""
     given = options["moment"]
     if not given:
         raise UsageError(
-            'Which moment? Give a date and time, or "last". `showdeployments` lists them.',
-            hint='For example: python manage.py rollbackmigrationsafter "2024-05-01 10:00" --plan',
+            f'Which moment? Give a date and time, or "last". `{lists}` lists them.',
+            hint=f'For example: python manage.py {command} "2024-05-01 10:00" --plan',
         )
     return given if isinstance(given, str) else " ".join(given)
 

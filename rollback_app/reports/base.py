@@ -74,7 +74,7 @@ def broken(line: Line) -> list[str]:
 
 
 _TO_PASTE = re.compile(
-    r"(?P<words>.*?): (?P<whole>(python3? (manage\.py|-m) |(SELECT|INSERT|UPDATE|DELETE|ALTER|CREATE|DROP|WITH) ).*)"
+    r"(?P<words>.*?): (?P<whole>(python3? (manage\.py|-m) |(SELECT|SET|INSERT|UPDATE|DELETE|ALTER|CREATE|DROP|WITH) ).*)"
 )
 
 

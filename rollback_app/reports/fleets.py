@@ -43,10 +43,12 @@ def of_fleet(fleet: Fleet, members: Sequence[MemberRecord], *, under_way: bool, 
     return Report(tuple(_status_lines(fleet, members, under_way=under_way, waits=waits)), data)
 
 
-def of_fleet_end(members: Sequence[MemberRecord], took: float, new: Sequence[Member], forward: Sequence[str]) -> Report:
+def of_fleet_end(
+    fleet: Fleet, members: Sequence[MemberRecord], took: float, new: Sequence[Member], forward: Sequence[str]
+) -> Report:
     """How a run of a fleet ended. took: seconds. new: members that appeared meanwhile. forward: the commands that go forward."""
     data = {"outcome": _outcome(members, under_way=False), "members": [_member_data(each) for each in members]}
-    return Report(tuple(_end_lines(members, took, new, forward)), data)
+    return Report(tuple(_end_lines(fleet, members, took, new, forward)), data)
 
 
 def of_fleet_progress(counts: Counter[MemberState]) -> str:
@@ -150,7 +152,8 @@ def _order(plan: FleetPlan, every: Sequence[Judged]) -> Iterator[Line]:
     shared = [member for member in able if member != plan.canary and member.shared]
     parts = [f"{plan.canary.name} first, alone"]
     parts += [f"then the other {len(rest)}" if len(rest) > 1 else f"then {rest[0].name}"] if rest else []
-    parts += [f"and {shared[0].name}, which the others need, last"] if shared else []
+    when = "if no other is left then" if plan.blocked or plan.without else "last"
+    parts += [f"and {shared[0].name}, which the others need, {when}"] if shared else []
     yield Line(f"Order: {', '.join(parts)}. Each member is verified before the next turn begins.")
     one = all(group.preview.one_transaction for group in plan.groups)
     yield Line(
@@ -169,43 +172,41 @@ def _status_lines(fleet: Fleet, members: Sequence[MemberRecord], *, under_way: b
     yield Line(f"Fleet {fleet.number}, started {utc(fleet.started)}{by} on {fleet.host}", "MIGRATE_HEADING")
     yield Line(f"  {fleet.command}", whole=True)
     yield Line()
-    words = "under way" if under_way else f"ended {utc(fleet.ended)}" if fleet.ended else "not under way"
+    words = "is under way" if under_way else f"ended {utc(fleet.ended)}" if fleet.ended else "is not under way"
     if fleet.tasks and under_way:
-        words = f"with TASKS['{fleet.tasks}'], {'but no worker has a member now' if waits else 'under way'}"
+        words = f"is with TASKS['{fleet.tasks}'], {'but no worker has a member now' if waits else 'under way'}"
     stopped = ", stopped" if fleet.stopped else ""
-    yield Line(f"{of_fleet_progress(_counts(members))}. It is {words}{stopped}.")
+    yield Line(f"{of_fleet_progress(_counts(members))}. It {words}{stopped}.")
     for each in members:
         if each.state is MemberState.RUNNING:
             yield Line(f"  {each.member.name}: under way, by {each.worker}")
     yield from _failed(members)
+    if not under_way:
+        yield from _not_begun(members)
     if waits:
         yield Line()
         yield Line("Is one running? Should its task be lost, this hands the rest over again:")
-        yield Line(f"  python manage.py rollbackfleet --resume --tasks {shlex.quote(fleet.tasks)}", whole=True)
+        yield Line(f"  {fleet.to_type('--resume', '--tasks', shlex.quote(fleet.tasks))}", whole=True)
     if not under_way and _left(members):
         yield Line()
-        yield from _resume()
+        yield from _resume(fleet)
 
 
 def _end_lines(
-    members: Sequence[MemberRecord], took: float, new: Sequence[Member], forward: Sequence[str]
+    fleet: Fleet, members: Sequence[MemberRecord], took: float, new: Sequence[Member], forward: Sequence[str]
 ) -> Iterator[Line]:
     counts, left = _counts(members), _left(members)
     style = "ERROR" if counts[MemberState.FAILED] else "WARNING" if left else "SUCCESS"
     yield Line()
     yield Line(f"{of_fleet_progress(counts)}, in {seconds(took)}.", style)
     yield from _failed(members)
-    waiting = [each for each in members if each.state is MemberState.WAITING]
-    if shared := [each for each in waiting if each.turn is Turn.SHARED]:
-        yield Line(f"{shared[0].member.name} was left as it is, since members that are not done need it.", indent=2)
-    if others := len(waiting) - len(shared):
-        yield Line(f"{number_of(others, 'member was', 'members were')} not begun.")
+    yield from _not_begun(members)
     if new:
         names = ", ".join(member.name for member in new[:NAMED])
         yield Line(f"Appeared meanwhile, and not looked at: {names}{', …' if len(new) > NAMED else ''}.", "WARNING")
         yield Line("Look at them with the same command, --plan, and --only NAME.")
     if left:
-        yield from _resume()
+        yield from _resume(fleet)
     yield from _forward(forward if counts[MemberState.DONE] else None)
 
 
@@ -234,9 +235,17 @@ def _failed(members: Sequence[MemberRecord]) -> Iterator[Line]:
             yield Line(f"and {len(found) - NAMED} more, which --status --format json lists.")
 
 
-def _resume() -> Iterator[Line]:
+def _not_begun(members: Sequence[MemberRecord]) -> Iterator[Line]:
+    waiting = [each for each in members if each.state is MemberState.WAITING]
+    if shared := [each for each in waiting if each.turn is Turn.SHARED]:
+        yield Line(f"{shared[0].member.name} was left as it is, since members that are not done need it.", indent=2)
+    if others := len(waiting) - len(shared):
+        yield Line(f"{number_of(others, 'member was', 'members were')} not begun.")
+
+
+def _resume(fleet: Fleet) -> Iterator[Line]:
     yield Line("What is done stays done. To go on with the rest, when the causes are fixed:")
-    yield Line("  python manage.py rollbackfleet --resume", whole=True)
+    yield Line(f"  {fleet.to_type('--resume')}", whole=True)
 
 
 def _counts(members: Sequence[MemberRecord]) -> Counter[MemberState]:

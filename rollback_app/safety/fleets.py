@@ -72,7 +72,7 @@ class FleetGroup:
 @dataclass(frozen=True)
 class FleetPlan:
     """What a rollback of a fleet would do. groups: the largest first. idle: members that have nothing to undo. without: those for
-    which there is no plan. canary: the member that comes first; None, if none has anything to do."""
+    which there is no plan. canary: the member that comes first; None, if none can be rolled back."""
 
     groups: tuple[FleetGroup, ...]
     idle: tuple[Judged, ...]
@@ -118,23 +118,26 @@ def judged(member: Member, preview: Preview) -> Judged:
 
 
 def canary_of(found: Sequence[Judged], name: str = "") -> Member | None:
-    """The member of this name, or else the smallest of those that can go first. Errors: Refused, if it cannot be the one of this
-    name."""
-    able = [each for each in found if each.digest and not each.blockers]
+    """The member of this name, or else the smallest of those that can go first; None, if none can. What others need cannot, as
+    long as one of them is left. Errors: Refused, if it cannot be the one of this name."""
+    left = [each for each in found if each.digest or each.problem]
+    others_left = any(not each.member.shared for each in left)
+    first = [each for each in left if each.digest and not each.blockers and not (each.member.shared and others_left)]
     if name:
-        named = next((each.member for each in able if each.member.name == name), None)
+        named = next((each.member for each in first if each.member.name == name), None)
         if named is None:
             raise Refused(
-                f"Refused: '{name}' cannot be the canary: it has nothing to undo, or is blocked. Nothing was changed.",
+                f"Refused: '{name}' cannot be the canary: it has nothing to undo, is blocked, or is needed by the others. "
+                "Nothing was changed.",
                 hint="Name another with --canary, or none: the smallest member then goes first.",
             )
         return named
-    first = [each for each in able if not each.member.shared] or able
     return min(first, key=lambda each: (each.bytes, each.rows, each.member.name)).member if first else None
 
 
 def check_fleet(plan: FleetPlan, *, skip_blocked: bool, max_failures: int) -> None:
-    """Errors: Refused, if members are blocked that shall not be passed over, or too many have no plan."""
+    """Errors: Refused, if members are blocked that shall not be passed over, too many have no plan, or none is left that can be
+    rolled back."""
     if plan.blocked and not skip_blocked:
         findings = [finding for each in plan.blocked for finding in each.blockers]
         raise Refused(
@@ -147,6 +150,11 @@ def check_fleet(plan: FleetPlan, *, skip_blocked: bool, max_failures: int) -> No
         raise Refused(
             f"Refused: there is no plan for {_names(plan.without)}: {first.problem} Nothing was changed.",
             hint=f"{first.hint} Or leave them out with --except, or let so many fail: --max-failures {len(plan.without)}",
+        )
+    if plan.canary is None and (plan.groups or plan.without):
+        raise Refused(
+            "Refused: no member can be rolled back now. Nothing was changed.",
+            hint="Follow the hints in the plan, then run the same command again.",
         )
 
 

@@ -103,6 +103,9 @@ def test_one_blocked_member_refuses_all_unless_it_is_left_out(fleet: Fleet) -> N
     done = fleet.roll_back(MOMENT, "--skip-blocked")
     assert done.returncode == 1  # since the shared one could not be taken back
     assert fleet.states() == {"acme": "done", "beta": "skipped", "shared": "waiting"}
+    status = fleet.roll_back("--status")
+    assert "It ended" in Text(status.stdout)
+    assert "shared was left as it is" in Text(status.stdout)
     assert "shared was left as it is, since members that are not done need it." in Text(done.stdout)
     assert "PASSED OVER beta:" in done.stdout
     assert fleet.applied("beta") == ["0001_initial", "0002_price", "0003_name"]
@@ -112,6 +115,23 @@ def test_one_blocked_member_refuses_all_unless_it_is_left_out(fleet: Fleet) -> N
     assert again.returncode == 0, again.stderr
     assert set(fleet.states().values()) == {"done"}
     assert fleet.applied("shared") == ["0001_initial"]
+
+
+def test_what_others_need_waits_for_those_that_are_blocked(fleet: Fleet) -> None:
+    """It comes first only where no other is left."""
+    fleet.add("acme", "beta", "shared")
+    refused = fleet.roll_back(MOMENT, "--canary", "shared")
+    assert refused.returncode == 3
+    assert "'shared' cannot be the canary: it has nothing to undo, is blocked, or is needed" in Text(refused.stderr)
+    fleet.execute("beta", "INSERT INTO shop_item (name, price) VALUES (NULL, 1)")
+    planned = fleet.roll_back(MOMENT, "--skip-blocked", "--plan")
+    assert "acme first, alone, and shared, which the others need, if no other is left then." in Text(planned.stdout)
+    for words in (["--only", "beta"], ["--only", "beta", "--only", "shared"]):
+        refused = fleet.roll_back(MOMENT, *words, "--skip-blocked")
+        assert refused.returncode == 3
+        assert "no member can be rolled back now" in Text(refused.stderr)
+    assert fleet.states_or_none() is None
+    assert fleet.roll_back(MOMENT, "--only", "shared").returncode == 0
 
 
 def test_programs_are_told_of_members_that_were_not_begun(fleet: Fleet) -> None:
@@ -203,6 +223,17 @@ def test_only_and_except_with_wildcards(fleet: Fleet) -> None:
         assert message in Text(refused.stderr)
 
 
+def test_what_is_to_be_typed_names_the_shard(fleet: Fleet) -> None:
+    fleet.add("acme", "beta")
+    fleet.fail("beta")
+    done = fleet.roll_back(MOMENT, "--shard", "1/1", "--canary", "acme")
+    assert done.returncode == 1
+    assert "  python manage.py rollbackfleet --resume --shard 1/1\n" in done.stdout
+    assert "  python manage.py rollbackfleet --status --shard 1/1\n" in done.stderr
+    fleet.repair("beta")
+    assert fleet.shell("python manage.py rollbackfleet --resume --shard 1/1").returncode == 0
+
+
 def test_shards_are_the_whole_but_for_what_is_shared_and_may_run_at_once(fleet: Fleet) -> None:
     names = [f"c{number}" for number in range(8)]
     fleet.add(*names, "shared")
@@ -284,7 +315,7 @@ def test_members_that_appear_meanwhile_are_told(fleet: Fleet) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ([], "Which moment?"),
+        ([], 'lists them. For example: python manage.py rollbackfleet "2024-05-01 10:00" --plan'),
         ([MOMENT, "--status"], "A fleet that was begun has its moment already."),
         ([MOMENT, "--database", "default", "--all-databases"], "do not go together"),
         ([MOMENT, "--only", ""], "--only is empty"),

@@ -310,6 +310,19 @@ def test_messages_have_lines_that_can_be_pasted(tenants: Tenants) -> None:
     assert "`python manage.py tenant_command showkept --schema=alpha 1`" in comments[0][0]
 
 
+@each_kind
+def test_a_query_that_is_shown_is_about_this_schema(tenants: Tenants) -> None:
+    """Whoever pastes it into the shell of the database begins in another one."""
+    tenants.ask("alpha", "INSERT INTO shop_product (name) VALUES (NULL)")
+    plan = tenants.inside("alpha", "rollbackmigrationsafter", BETWEEN, "--plan")
+    (query,) = [line.strip() for line in plan.out.splitlines() if "SELECT" in line]
+    with tenants.connected() as connection:
+        for each in query.split("; "):
+            found = connection.execute(each.encode())
+        assert len(found.fetchall()) == 1
+
+
+@each_kind
 def test_a_schema_without_history_is_not_read_in_public(tenants: Tenants) -> None:
     tenants.ask("alpha", "DROP TABLE django_migrations")
     refused = roll_back(tenants, "alpha")

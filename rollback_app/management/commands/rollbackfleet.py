@@ -131,12 +131,12 @@ class Command(RollbackCommand):
             new = [member for member in now if member.name not in known]
         named = bool(orders.databases or orders.all_databases)
         forward = fleets.forward(found.members, named=named, held=orders.hold)
-        report = reports.of_fleet_end(found.members, took, new, forward)
+        report = reports.of_fleet_end(found.fleet, found.members, took, new, forward)
         self.object |= report.data
         if options["format"] == "text" and options["verbosity"]:
             self.show(report)
         if not found.done:
-            hint = "To see how far each is: python manage.py rollbackfleet --status"
+            hint = f"To see how far each is: {found.fleet.to_type('--status')}"
             raise FleetNotDone(f"Not all members are done: {reports.of_fleet_progress(found.counts)}.", hint=hint)
         if options["format"] == "json":
             self.show(Report((), self.object), "json")
