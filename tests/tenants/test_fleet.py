@@ -51,6 +51,25 @@ def test_all_schemas_go_back_and_forward_again(tenants: Tenants) -> None:
         assert kept == {table: before[name][table] for table in kept}
 
 
+def test_tenants_of_several_types(tenants: Tenants) -> None:
+    """The router of django-tenants lets other apps into the schemas of another type."""
+    tenants.environment["TENANTS_OF_TYPES"] = "1"
+    tenants.ask("beta", "DROP TABLE shop_review, shop_product CASCADE")
+    before = {name: tenants.contents(name) for name in ("alpha", "beta")}
+    done = tenants.manage("rollbackfleet", BETWEEN)
+    assert done.status == 0, done.error
+    for name, tables in (("alpha", {"notes_note", "shop_product"}), ("beta", {"notes_note"})):
+        assert not set(LATE) & set(tenants.records(name))
+        assert {table for table in tenants.tables(name) if table.startswith(("notes", "shop"))} == tables
+        assert tenants.columns(name, "notes_note") == ["id", "text"]
+    forward = tenants.paste(line_after(done.out, "To go forward again later"))
+    assert forward.status == 0, forward.error
+    for name, contents in before.items():
+        after = tenants.contents(name)
+        assert {table for table in after if not table.startswith("rollback_")} == contents.keys()
+        assert after["notes_note"] == contents["notes_note"]
+
+
 @each_kind
 def test_who_is_where_and_whether_the_code_runs(tenants: Tenants) -> None:
     shown = tenants.manage("showdeployments", "--fleet")

@@ -32,6 +32,13 @@ TENANT_MODEL = "customers.Client"
 if KIND == "django_tenants":
     TENANT_DOMAIN_MODEL = "customers.Domain"
     DATABASE_ROUTERS = ["django_tenants.routers.TenantSyncRouter"]
+    HAS_MULTI_TYPE_TENANTS, MULTI_TYPE_DATABASE_FIELD = os.environ.get("TENANTS_OF_TYPES") == "1", "name"
+    TENANT_TYPES = {
+        "public": {"APPS": SHARED_APPS, "URLCONF": "urls"},
+        "Alpha": {"APPS": TENANT_APPS, "URLCONF": "urls"},
+        "Beta": {"APPS": ["django.contrib.contenttypes", "notes"], "URLCONF": "urls"},
+        "Tenant A": {"APPS": TENANT_APPS, "URLCONF": "urls"},
+    }
 else:
     TENANTS = {
         "public": {"APPS": SHARED_APPS},
