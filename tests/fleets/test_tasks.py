@@ -142,6 +142,20 @@ def test_a_lost_task_is_handed_over_again(fleet: Fleet) -> None:
     check_done(fleet, NAMES[:3])
 
 
+def test_shards_one_after_the_other(fleet: Fleet) -> None:
+    with_tasks(fleet).add(*NAMES[:6])
+    command = fleet.start(*RUN, "--shard", "1/2")
+    wait_until(lambda: left_in_queue(fleet))
+    command.send_signal(signal.SIGINT)
+    _, error = command.communicate(timeout=SECONDS)
+    assert "python manage.py rollbackfleet --status --shard 1/2" in Text(error)
+    with working(fleet, number=1):
+        done = fleet.manage(*RUN, "--shard", "2/2")
+        assert done.returncode == 0, done.stderr
+        wait_until(lambda: fleet.as_json("--status", "--shard", "1/2")["outcome"] == "done")
+    assert all(fleet.applied(name) == ["0001_initial"] for name in NAMES[:6])
+
+
 def test_processes_may_go_on_with_it(fleet: Fleet) -> None:
     """What is still in the queue then does nothing."""
     with_tasks(fleet, seconds=1.0).add(*NAMES[:4])
