@@ -104,7 +104,7 @@ def _watch(number: int, backend: str, tell: Callable[[], None], say: Callable[[s
                     hint=f"Mend it, then: {_again(number, backend)}",
                 )
             elif not said:
-                say(f"No worker has begun yet. {_start(backend)} You may leave this with Ctrl-C: the fleet goes on.")
+                say(f"No worker has begun yet. You may leave this with Ctrl-C: the fleet goes on. {_start(backend)}")
                 said = True
             silent_since = time.monotonic()
         time.sleep(LOOK)
@@ -145,7 +145,7 @@ def _start(backend: str) -> str:
     }
     line = lines.get(found.__module__.partition(".")[0])
     if line:
-        return f"Start one: python manage.py {line}."
+        return f"Start one: python manage.py {line}"
     return f"Start one of {found.__module__}.{found.__qualname__}."
 
 

@@ -96,7 +96,8 @@ def test_a_worker_may_come_an_hour_later(fleet: Fleet) -> None:
     _, error = command.communicate(timeout=SECONDS)
     assert command.returncode == 1, error
     line = "python manage.py db_worker --backend default --queue-name default"
-    assert f"No worker has begun yet. Start one: {line}." in Text(error)
+    assert "No worker has begun yet. You may leave this with Ctrl-C: the fleet goes on. Start one:" in Text(error)
+    assert f"  {line}\n" in error
     long_ago(fleet)
 
     status = fleet.manage("rollbackfleet", "--status")
@@ -393,6 +394,6 @@ def test_a_back_end_that_cannot_tell_how_its_tasks_are(fleet: Fleet) -> None:
         out, error = command.communicate(timeout=SECONDS)
     assert command.returncode == 0
     assert json.loads(out)["outcome"] == "done"
-    assert "No worker has begun yet. Start one of quiet.Quiet." in Text(error)
+    assert "the fleet goes on. Start one of quiet.Quiet." in Text(error)
     assert error.count("No worker") == 1
     check_done(fleet, ["acme"])

@@ -71,6 +71,23 @@ def test_tenants_of_several_types(tenants: Tenants) -> None:
 
 
 @each_kind
+def test_the_workers_of_a_queue_that_is_in_the_shared_schema(tenants: Tenants) -> None:
+    tenants.environment["TENANTS_TASKS"] = "1"
+    assert tenants.migrate("public", RECORD=False).status == 0
+    tenants.ask("public", "UPDATE django_migrations SET applied = '2024-05-01 10:00+00' WHERE applied > '2024-06-01'")
+    worker = tenants.start("db_worker", "--interval", "0.2", "--no-startup-delay", "--no-reload")
+    done = tenants.manage("rollbackfleet", BETWEEN, "--tasks")
+    worker.terminate()
+    said, _ = worker.communicate(timeout=60)
+    assert done.status == 0, (done.error, said)
+    for name in (*NAMES[tenants.kind], "public"):
+        assert not set(LATE) & set(tenants.records(name))
+        assert tenants.ask(name, "SELECT outcome FROM rollback_app_run") == [("finished",)]
+    (workers,) = tenants.ask("public", "SELECT DISTINCT worker FROM rollback_app_fleet WHERE worker <> ''")
+    assert str(worker.pid) in workers[0]
+
+
+@each_kind
 def test_who_is_where_and_whether_the_code_runs(tenants: Tenants) -> None:
     shown = tenants.manage("showdeployments", "--fleet")
     assert shown.status == 0, shown.error

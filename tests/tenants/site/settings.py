@@ -26,6 +26,9 @@ DATABASES = {
     }
 }
 SHARED_APPS = [KIND, "django.contrib.contenttypes", "rollback_app", "customers", "notes"]
+if os.environ.get("TENANTS_TASKS") == "1":
+    SHARED_APPS += ["django_tasks_db", "django.contrib.sessions"]
+    TASKS = {"default": {"BACKEND": "django_tasks_db.DatabaseBackend"}}
 TENANT_APPS = ["django.contrib.contenttypes", "shop", "notes"]
 INSTALLED_APPS = list(dict.fromkeys([*SHARED_APPS, *TENANT_APPS]))
 TENANT_MODEL = "customers.Client"
