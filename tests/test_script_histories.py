@@ -21,12 +21,8 @@ from tests.support.scripts import copied, end, made, run
 from tests.test_roundtrip import generated
 
 
-@pytest.mark.databases("sqlite", "postgresql")
-@generated(20)
-@given(deployments=projects(MORE), place=st.floats(0, 1))
-def test_the_script_does_what_the_run_does(
-    deployments: list[list[Written]], place: float, database: Database, other_database: Database, project: Project
-) -> None:
+def deployed(deployments: list[list[Written]], database: Database, project: Project) -> list[Any]:
+    """One a day, and then filled; what is recorded."""
     empty(database)
     code: list[Written] = []
     for number, new in enumerate(deployments):
@@ -34,7 +30,16 @@ def test_the_script_does_what_the_run_does(
         project(**files(code))
         deploy(database.alias, DAY + timedelta(days=number))
     fill(models(database), database.alias)
-    recorded = rows(database.alias)
+    return rows(database.alias)
+
+
+@pytest.mark.databases("sqlite", "postgresql")
+@generated(20)
+@given(deployments=projects(MORE), place=st.floats(0, 1))
+def test_the_script_does_what_the_run_does(
+    deployments: list[list[Written]], place: float, database: Database, other_database: Database, project: Project
+) -> None:
+    recorded = deployed(deployments, database, project)
     replay(database, other_database, recorded[int(place * (len(recorded) - 1))].applied)
 
 
@@ -62,14 +67,7 @@ def test_one_that_was_made_without_running_it_too(
     deployments: list[list[Written]], place: float, database: Database, other_database: Database, project: Project
 ) -> None:
     """On MariaDB as far as it goes, and then the command itself."""
-    empty(database)
-    code: list[Written] = []
-    for number, new in enumerate(deployments):
-        code += new
-        project(**files(code))
-        deploy(database.alias, DAY + timedelta(days=number))
-    fill(models(database), database.alias)
-    recorded = rows(database.alias)
+    recorded = deployed(deployments, database, project)
     moment = recorded[int(place * (len(recorded) - 1))].applied
     script = made(database, moment, split_deployment=True, run=False)
     if script.status:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime, timezone
 from typing import Any
 
 import pytest
@@ -23,19 +22,7 @@ from tests.support.databases import Database
 from tests.support.history import deploy, keys
 from tests.support.projects import Project, migration
 from tests.support.schema import everything
-
-DAY_1 = datetime(2024, 5, 1, 8, 0, tzinfo=timezone.utc)
-DAY_2 = datetime(2024, 5, 2, 8, 0, tzinfo=timezone.utc)
-T = 'migrations.CreateModel("T", [("id", models.BigAutoField(primary_key=True)), ("n", models.CharField(max_length=9))])'
-U = T.replace('"T"', '"U"')
-CODE = """
-def backwards(apps, schema_editor):
-    assert len(apps.get_models()) > 2
-    for name in ("T", "U"):
-        rows = apps.get_model("a", name).objects.using(schema_editor.connection.alias)
-        rows.bulk_create([rows.model(n="x"), rows.model(n="it's")])
-        rows.filter(n="x").update(n="y")
-"""
+from tests.support.two_days import DAY_1, DAY_2, T, U, deploy_twice
 
 transactional = pytest.mark.databases("sqlite", "postgresql")
 
@@ -43,16 +30,7 @@ transactional = pytest.mark.databases("sqlite", "postgresql")
 @pytest.fixture
 def shop(database: Database, project: Project) -> Database:
     """Rows in T, none in U; then a column, code that writes, and a table."""
-    first = {"0001_t": f"{T}, {U}"}
-    project(a=first, with_contrib=True)
-    deploy(database.alias, DAY_1)
-    with database.connection.cursor() as cursor:
-        cursor.execute("INSERT INTO a_t (n) VALUES ('kept'), ('too')")
-    code = migration("migrations.RunPython(migrations.RunPython.noop, backwards)", [("a", "0002_x")], before=CODE)
-    late = {"0002_x": 'migrations.AddField("T", "x", models.IntegerField(null=True))', "0003_code": code}
-    project(a={**first, **late, "0004_v": T.replace('"T"', '"V"')}, with_contrib=True)
-    deploy(database.alias, DAY_2)
-    return database
+    return deploy_twice(database, project, "INSERT INTO a_t (n) VALUES ('kept'), ('too')")
 
 
 def rehearse(database: Database, **options: Any) -> Rehearsal:

@@ -23,18 +23,7 @@ from tests.support.kept import making_no_tables
 from tests.support.projects import Project, migration
 from tests.support.schema import everything
 from tests.support.scripts import copied, end, made, run
-
-DAY_1 = datetime(2024, 5, 1, 8, 0, tzinfo=timezone.utc)
-DAY_2 = datetime(2024, 5, 2, 8, 0, tzinfo=timezone.utc)
-T = 'migrations.CreateModel("T", [("id", models.BigAutoField(primary_key=True)), ("n", models.CharField(max_length=9))])'
-U = T.replace('"T"', '"U"')
-CODE = """
-def backwards(apps, schema_editor):
-    for name in ("T", "U"):
-        rows = apps.get_model("a", name).objects.using(schema_editor.connection.alias)
-        rows.bulk_create([rows.model(n="x"), rows.model(n="it's")])
-        rows.filter(n="x").update(n="y")
-"""
+from tests.support.two_days import DAY_1, DAY_2, T, U, deploy_twice
 
 transactional = pytest.mark.databases("sqlite", "postgresql")
 
@@ -42,15 +31,12 @@ transactional = pytest.mark.databases("sqlite", "postgresql")
 @pytest.fixture
 def shop(database: Database, project: Project) -> Database:
     """Rows in T, none in U; then a column with a value, code that writes, and a table with rows."""
-    first = {"0001_t": f"{T}, {U}"}
-    project(a=first, with_contrib=True)
-    deploy(database.alias, DAY_1)
-    code = migration("migrations.RunPython(migrations.RunPython.noop, backwards)", [("a", "0002_x")], before=CODE)
-    late = {"0002_x": 'migrations.AddField("T", "x", models.IntegerField(null=True))', "0003_code": code}
-    project(a={**first, **late, "0004_v": T.replace('"T"', '"V"')}, with_contrib=True)
-    deploy(database.alias, DAY_2)
-    ask(database, "INSERT INTO a_t (n, x) VALUES ('kept', 7), ('too', NULL)", "INSERT INTO a_v (n) VALUES ('a'), ('b')")
-    return database
+    return deploy_twice(
+        database,
+        project,
+        "INSERT INTO a_t (n, x) VALUES ('kept', 7), ('too', NULL)",
+        "INSERT INTO a_v (n) VALUES ('a'), ('b')",
+    )
 
 
 def replayed(database: Database, other: Database, script: str) -> None:
