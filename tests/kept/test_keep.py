@@ -67,6 +67,13 @@ def test_rows_of_an_heir_are_not_those_of_its_table(database: Database) -> None:
     assert have_rows(database, "t", "heir") == [False, True]
 
 
+def test_what_somebody_has_dropped_meanwhile_has_no_fingerprint(database: Database) -> None:
+    ask(database, "CREATE TABLE with_rows (id integer)", "INSERT INTO with_rows VALUES (1)")
+    fingerprint = Copies(get(database.alias)).fingerprint
+    assert fingerprint("with_rows", "id").startswith("1:")
+    assert fingerprint("with_rows", "name") == fingerprint("without", "") == ""
+
+
 JOINED = """
 migrations.CreateModel("M", [("id", models.AutoField(primary_key=True)), ("many", models.ManyToManyField("a.M"))])
 """
