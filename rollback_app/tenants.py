@@ -24,6 +24,13 @@ class TenantSchema:
     option: str = ""
     taken: tuple[tuple[str, str], ...] = ()
 
+    @property
+    def setting(self) -> str:
+        """What stands before a statement to paste, so that it is about this schema: a shell of the database begins in another
+        one, which may have a table of that name."""
+        name = self.name.replace('"', '""')
+        return f'SET search_path = "{name}", public; '
+
     def spelled(self, text: str) -> str:
         """The text, and each command in it as it has to be typed to be about this schema. One that is so already stays."""
         found = _COMMAND.sub(self._spell, text)

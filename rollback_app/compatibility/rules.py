@@ -59,7 +59,9 @@ class Place:
 
     def alter(self, column: Column, change: str) -> str:
         quote = self.schema.quote
-        return f"ALTER TABLE {quote(self.relation.name)} {change.format(column=quote(column.name))};"
+        return (
+            f"{self.schema.setting}ALTER TABLE {quote(self.relation.name)} {change.format(column=quote(column.name))};"
+        )
 
 
 def missing_table(model: ModelTable, known: Known) -> Reason:

@@ -93,12 +93,14 @@ def _in_double_quotes(name: str) -> str:
 
 @dataclass(frozen=True)
 class Schema:
-    """What there is of the tables that were asked for. vendor: as Django calls it. foreign_keys: of them and to them."""
+    """What there is of the tables that were asked for. vendor: as Django calls it. foreign_keys: of them and to them. setting:
+    what stands before a statement that is shown to be pasted."""
 
     vendor: str
     relations: Mapping[str, Relation]
     foreign_keys: tuple[ForeignKey, ...] = ()
     quote: Callable[[str], str] = _in_double_quotes
+    setting: str = ""
 
     @cached_property
     def keys_of(self) -> Mapping[str, list[ForeignKey]]:

@@ -252,7 +252,7 @@ class Database(KeepsRows, Programmable, InSchema, ABC):
         """See `safety.Inspector`."""
         limit = COUNTED_ROWS if count else 0
         found = violations.find(self.connection, requirement, self._columns_of, limit, self._seen)
-        return found and replace(found, query=self.to_paste(found.query))
+        return replace(found, query=f"{self.setting}{found.query}") if found and found.query else found
 
     @abstractmethod
     def objects(self, changes: Sequence[TableChange], known: Known) -> Sequence[tuple[TableChange, Object]]:

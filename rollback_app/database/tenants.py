@@ -76,12 +76,10 @@ class InSchema:
         """The text, and each command in it as it has to be typed to be about this schema."""
         return self.schema.spelled(text) if self.schema else text
 
-    def to_paste(self, query: str) -> str:
-        """The query, and before it what makes it one about this schema, for whom a shell of the database has another one."""
-        if self.schema is None or not query:
-            return query
-        name = self.schema.name.replace('"', '""')
-        return f'SET search_path = "{name}", public; {query}'
+    @property
+    def setting(self) -> str:
+        """See `safety.Inspector`."""
+        return self.schema.setting if self.schema else ""
 
     def of_other_schemas(self, tables: Collection[str]) -> Sequence[str]:
         """See `safety.Inspector`."""

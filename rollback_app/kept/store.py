@@ -25,6 +25,7 @@ def look(database: Database) -> KeptData:
         tuple(sorted(tables - {entry.number for entry in entries})),
         frozenset(without_table),
         datetime.now(timezone.utc),
+        database.setting,
     )
 
 

@@ -151,7 +151,7 @@ def _entry(each: Kept, found: KeptData, *, puts_back: bool, in_full: bool) -> It
     if each.open:
         yield from _next(each, puts_back=puts_back)
         if in_full:
-            yield from _in_full(each, found.alias)
+            yield from _in_full(each, found)
 
 
 def _why(each: Kept) -> Iterator[Line]:
@@ -196,8 +196,8 @@ def _next(each: Kept, *, puts_back: bool) -> Iterator[Line]:
         yield Line(f"   {who} puts this back.", indent=3)
 
 
-def _in_full(each: Kept, alias: str) -> Iterator[Line]:
-    suffix = database_option(alias)
+def _in_full(each: Kept, found: KeptData) -> Iterator[Line]:
+    suffix = database_option(found.alias)
     if each.kind is KeptKind.OBJECT:
         yield Line("   its definition:")
         yield from (Line(f"     {line}", whole=True) for line in each.definition.splitlines())
@@ -206,7 +206,7 @@ def _in_full(each: Kept, alias: str) -> Iterator[Line]:
         yield Line(f"   columns  {columns}", indent=12)
         yield Line(f"   key      {', '.join(each.key) or 'none'}", indent=12)
         yield Line("   to look at the rows:")
-        yield Line(f"     SELECT * FROM {table_of(each.number)};", whole=True)
+        yield Line(f"     {found.setting}SELECT * FROM {table_of(each.number)};", whole=True)
     yield Line("   to put it back now:")
     yield Line(f"     python manage.py putback {each.number}{suffix}", whole=True)
     yield Line("   to drop it for good:")

@@ -120,6 +120,11 @@ class Inspector(Protocol):
     @property
     def can_undo_ddl(self) -> bool: ...
 
+    @property
+    def setting(self) -> str:
+        """What stands before a statement that is shown to be pasted; empty, where there is no other schema to be taken for this
+        one."""
+
     def count(self, table: str, columns: Mapping[str, Any]) -> tuple[Count, dict[str, Count]] | None:
         """Rows of a table, and for each column (name -> Django field or None) the rows with a value that is neither null
         nor the field's default. None, if there is no such table or column."""

@@ -174,7 +174,7 @@ def unclear_history(judged: Judged) -> Iterator[Finding]:
             "The models at this point of the history are unknown"
             + (f", because migrations are recorded without the ones they depend on: {pairs}" if pairs else "")
             + f" ({plan.obstacles.unclear}).",
-            _how_to_repair(plan),
+            _how_to_repair(plan, judged.inspector.setting),
         )
         return
     for key, parent in plan.obstacles.inconsistent:
@@ -186,25 +186,25 @@ def unclear_history(judged: Judged) -> Iterator[Finding]:
         )
 
 
-def _how_to_repair(plan: Plan) -> str:
+def _how_to_repair(plan: Plan, setting: str) -> str:
     """Django refuses every `migrate`, also with --fake, while a migration is recorded without one that it depends on: only a
-    change of the records themselves helps."""
+    change of the records themselves helps. setting: what stands before a statement."""
     hints = []
     for parent in dict.fromkeys(parent for _, parent in plan.obstacles.inconsistent):
         same = [record.key.app for record in plan.basis.history.ghosts if record.key.name == parent.name]
         where = f" WHERE app = '{same[0]}' AND name = '{parent.name}';" if same else ""
         if same:
             hints.append(
-                f"If {parent} was recorded as {same[0]}: UPDATE django_migrations SET app = '{parent.app}'{where}"
+                f"If {parent} was recorded as {same[0]}: {setting}UPDATE django_migrations SET app = '{parent.app}'{where}"
             )
         else:
             hints.append(
-                f"If {parent} is really in the database, add its record: INSERT INTO django_migrations (app, name, applied) "
-                f"SELECT '{parent.app}', '{parent.name}', MIN(applied) FROM django_migrations;"
+                f"If {parent} is really in the database, add its record: {setting}INSERT INTO django_migrations "
+                f"(app, name, applied) SELECT '{parent.app}', '{parent.name}', MIN(applied) FROM django_migrations;"
             )
     if not hints:
         return "Run this without --fake, or from the release that has all files."
-    return " ".join([*hints[:_SHOWN], "Then run the same command again."])
+    return "\n".join([*hints[:_SHOWN], "Then run the same command again."])
 
 
 def nothing_left(judged: Judged) -> Iterator[Finding]:

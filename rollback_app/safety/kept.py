@@ -195,7 +195,7 @@ class KeptData:
 
     title: what to call it. entries: newest first. without_entry: the numbers of tables of kept rows that the catalogue does
     not know. without_table: those of entries whose table somebody has dropped; such an entry counts as dropped. now: when
-    this was looked at.
+    this was looked at. setting: what stands before a statement that is shown to be pasted.
     """
 
     alias: str
@@ -204,6 +204,7 @@ class KeptData:
     without_entry: tuple[int, ...]
     without_table: frozenset[int]
     now: datetime
+    setting: str = ""
 
     @property
     def numbers(self) -> set[int]:

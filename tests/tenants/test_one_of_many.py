@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -310,16 +311,48 @@ def test_messages_have_lines_that_can_be_pasted(tenants: Tenants) -> None:
     assert "`python manage.py tenant_command showkept --schema=alpha 1`" in comments[0][0]
 
 
-@each_kind
-def test_a_query_that_is_shown_is_about_this_schema(tenants: Tenants) -> None:
-    """Whoever pastes it into the shell of the database begins in another one."""
-    tenants.ask("alpha", "INSERT INTO shop_product (name) VALUES (NULL)")
-    plan = tenants.inside("alpha", "rollbackmigrationsafter", BETWEEN, "--plan")
-    (query,) = [line.strip() for line in plan.out.splitlines() if "SELECT" in line]
+def statements(out: str) -> list[str]:
+    """Those to paste, each of which begins with what makes it one about a schema."""
+    found = [line.strip() for line in out.splitlines() if re.match(r"\s+(SET|SELECT|ALTER|INSERT|UPDATE) ", line)]
+    assert all(line.startswith('SET search_path = "alpha", public; ') for line in found), found
+    return found
+
+
+def pasted(tenants: Tenants, line: str) -> list[tuple[Any, ...]]:
+    """Into the shell of the database, which begins in another schema."""
     with tenants.connected() as connection:
-        for each in query.split("; "):
+        for each in line.rstrip(";").split("; "):
             found = connection.execute(each.encode())
-        assert len(found.fetchall()) == 1
+        return found.fetchall() if found.description else []
+
+
+@each_kind
+def test_statements_that_are_shown_are_about_this_schema(tenants: Tenants) -> None:
+    tenants.ask("alpha", "INSERT INTO shop_product (name) VALUES (NULL)")
+    (query,) = statements(tenants.inside("alpha", "rollbackmigrationsafter", BETWEEN, "--plan").out)
+    assert len(pasted(tenants, query)) == 1
+
+    tenants.ask("alpha", "DELETE FROM shop_product WHERE name IS NULL")
+    assert roll_back(tenants, "alpha").status == 0
+    shown = tenants.inside("alpha", "showkept", "1")
+    (query,) = statements(shown.out)
+    assert pasted(tenants, query), shown.out
+
+    (bridge,) = statements(tenants.inside("alpha", "checkschema").out)
+    assert pasted(tenants, bridge) == []
+    assert statements(tenants.inside("alpha", "checkschema").out) == []
+    tenants.ask("alpha", "INSERT INTO shop_product (name) VALUES (NULL)")
+
+
+@each_kind
+def test_a_record_that_is_missing_is_added_to_this_schema(tenants: Tenants) -> None:
+    before = tenants.records("public")
+    tenants.ask("alpha", "DELETE FROM django_migrations WHERE (app, name) = ('notes', '0001_initial')")
+    (insert,) = statements(tenants.inside("alpha", "rollbackmigrationsafter", BETWEEN, "--plan").all)
+    assert pasted(tenants, insert) == []
+    assert tenants.records("alpha").count("notes.0001_initial") == 1
+    assert tenants.records("public") == before
+    assert tenants.inside("alpha", "rollbackmigrationsafter", BETWEEN, "--plan").status == 0
 
 
 @each_kind

@@ -10,6 +10,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from rollback_app.compatibility import Column, Constraint, Relation, Rule, Schema, Type
 from rollback_app.database.catalog import with_join_tables
+from rollback_app.database.tenants import schema_of
 
 from . import mysql, postgresql, sqlite
 from .models import default, wanted
@@ -31,7 +32,9 @@ def live(connection: BaseDatabaseWrapper, tables: Tables) -> Schema:
         relation.name: _whole(relation, columns[relation.name], constraints[relation.name], triggers[relation.name])
         for relation in found.relations
     }
-    return Schema(connection.vendor, relations, tuple(found.foreign_keys), connection.ops.quote_name)
+    here = schema_of(connection)
+    setting = here.setting if here else ""
+    return Schema(connection.vendor, relations, tuple(found.foreign_keys), connection.ops.quote_name, setting)
 
 
 def _whole(relation: Relation, columns: list[Any], constraints: list[Any], triggers: list[Any]) -> Relation:

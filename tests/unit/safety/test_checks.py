@@ -45,6 +45,7 @@ class Facts:
     values: Mapping[tuple[str, str], Count] = field(default_factory=dict)
     can_undo_ddl: bool = True
     vendor_name: str = "MariaDB"
+    setting: str = ""
     in_the_way: Mapping[Need, Violations] = field(default_factory=dict)
     lacking: Sequence[str] = ()
     elsewhere: Sequence[str] = ()
