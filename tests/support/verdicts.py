@@ -63,12 +63,16 @@ def rendered(app: str, name: str, **fields: Any) -> Any:
 
 def filled(database: Database, model: Any, **values: Any) -> Any:
     """A row that is not saved, with a value in each field; what it points to is made."""
+    return _filled(database, model, values, ())
+
+
+def _filled(database: Database, model: Any, values: dict[str, Any], pointing: tuple[Any, ...]) -> Any:
     for field in model._meta.concrete_fields:
         given = {field.name, field.attname} & values.keys()
         if given or (field.primary_key and field.get_internal_type().endswith("AutoField")) or _computed(field):
             continue
         if field.is_relation:
-            values[field.attname] = _target(database, field, model)
+            values[field.attname] = _target(database, field, (*pointing, model))
         else:
             kind = field.get_internal_type()
             values[field.name] = VALUES.get(kind, lambda n: n)(next(_numbers))
@@ -79,12 +83,12 @@ def _computed(field: Any) -> bool:
     return bool(getattr(field, "generated", False))
 
 
-def _target(database: Database, field: Any, model: Any) -> Any:
-    """The key of some row of the model that this points to."""
+def _target(database: Database, field: Any, pointing: tuple[Any, ...]) -> Any:
+    """The key of some row of the model that this points to; none where that would need the row that points."""
     target = field.remote_field.model
     there = target.objects.using(database.alias).values_list(field.target_field.attname, flat=True).first()
-    if there is None and not (field.null and target is model):
-        row = filled(database, target)
+    if there is None and not (field.null and target in pointing):
+        row = _filled(database, target, {}, pointing)
         row.save(using=database.alias, force_insert=True)
         there = getattr(row, field.target_field.attname)
     return there
