@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from .rules import ALL, RULES, Known, Place, missing_table
 from .schema import ModelTable, Schema
-from .verdict import Answer, Reason, TableVerdict, reason, softened
+from .verdict import Answer, Does, Reason, TableVerdict, reason, softened
 
 
 def judge(
@@ -19,6 +19,7 @@ def judge(
     """What a code with these models could do with these tables. names, defaults, others: see `Known`."""
     known = Known({model.table: model for model in models if not model.problem}, names or {}, defaults or {}, others)
     found = {model.table: list(_reasons(model, schema, known)) for model in models}
+    _add_cascades(found, known)
     for model in models:
         found[model.table] += [inherited for parent in model.parents for inherited in _of_parent(parent, found)]
     return tuple(TableVerdict(table, tuple(reasons)) for table, reasons in sorted(found.items()))
@@ -36,6 +37,23 @@ def _reasons(model: ModelTable, schema: Schema, known: Known) -> Iterator[Reason
         found = [each for rule in RULES for each in rule(place)]
     # Migrations do not make the table of a model that is not managed: what it is for cannot be known.
     yield from found if model.managed else map(softened, found)
+
+
+def _add_cascades(found: Mapping[str, list[Reason]], known: Known) -> None:
+    """Add to each table what hinders Django from deleting the rows that it deletes along with a row of that table."""
+
+    def can_delete(table: str) -> bool:
+        return TableVerdict(table, tuple(found[table])).answer(Does.DELETES) is Answer.YES
+
+    hindered = [table for table in found if not can_delete(table)]
+    while hindered:
+        table = hindered.pop()
+        columns = known.models[table].columns if table in known.models else ()
+        for target in {each.points_to for each in columns if each.on_delete == "CASCADE"} & found.keys():
+            if can_delete(target):
+                text = f"With a row, this code deletes the rows of {table} that point to it; these it may not be able to delete."
+                found[target].append(reason(text, Answer.MAYBE, Does.DELETES))
+                hindered.append(target)
 
 
 def _of_parent(parent: str, found: Mapping[str, Sequence[Reason]]) -> Iterator[Reason]:

@@ -129,8 +129,9 @@ class Reading(str, Enum):
 class Wanted:
     """A column that a model has. null: may its field be empty? automatic: is it a key that the database numbers? generated:
     does the database compute it? db_default: does Django leave its value to the database? points_to: the table of the model
-    that it points to; constraint: with a foreign key in the database. on_delete: does Django itself look for the rows that
-    point to one that it deletes (DJANGO), does the database (DATABASE), or nobody (NOBODY)? reads: what becomes of values of
+    that it points to; constraint: with a foreign key in the database. on_delete: what becomes of the rows that point to
+    one that Django deletes: it deletes them too (CASCADE), empties the column (SET NULL), looks for them (DJANGO), leaves them to
+    the database (DATABASE), or nobody looks (NOBODY). reads: what becomes of values of
     a type of this family."""
 
     column: str

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
+
+from django.db.models import CASCADE
 
 from rollback_app.planner import Effect, Kind, Plan
 from rollback_app.states import States, targets_of
@@ -35,9 +37,25 @@ def touched(plan: Plan, states: States) -> list[Model]:
     changed = [(key, model) for key, model in newer.items() if model is not older.get(key)]
     changed += [(key, model) for key, model in older.items() if model is not newer.get(key)]
     pointed_at = {target for key, model in changed for target in targets_of(model.fields.values(), key)}
-    return [
+    direct = [
         key for key, model in older.items() if model is not newer.get(key) or key in pointed_at or _table(model) & named
     ]
+    return direct + _deleted_with(direct, older)
+
+
+def _deleted_with(keys: list[Model], models: Mapping[Model, Any]) -> list[Model]:
+    """Other models: where Django deletes a row of one, it deletes rows of these too."""
+    found = dict.fromkeys(keys)
+    waiting = list(found)
+    while waiting:
+        key = waiting.pop()
+        fields = [
+            field for field in models[key].fields.values() if getattr(field.remote_field, "on_delete", None) is CASCADE
+        ]
+        new = [target for target in targets_of(fields, key) if target in models and target not in found]
+        found.update(dict.fromkeys(new))
+        waiting += new
+    return list(found)[len(keys) :]
 
 
 def other_tables(touched: Collection[Model], states: States) -> frozenset[str]:

@@ -219,6 +219,22 @@ CASES = {
         + ", "
         + model("Loan", '("book", models.ForeignKey("a.Book", models.CASCADE)), ("days", models.IntegerField())'),
     ),
+    "a new table that points to what older code deletes along": Case(
+        model("Note", '("page", models.ForeignKey("a.Page", models.CASCADE))'),
+        "deletes maybe",
+        "With a row, this code deletes the rows of a_loan that point to it; these it may not be able to delete.",
+        older=BOOK
+        + ", "
+        + model("Loan", '("book", models.ForeignKey("a.Book", models.CASCADE))')
+        + ", "
+        + model("Page", '("loan", models.ForeignKey("a.Loan", models.CASCADE))'),
+    ),
+    "a column that older code empties when it deletes, and that must have a value": Case(
+        'migrations.AlterField("Loan", "book", models.ForeignKey("a.Book", models.CASCADE))',
+        "deletes maybe",
+        "To delete a row, this code empties book_id in a_loan, which must not be empty.",
+        older=BOOK + ", " + model("Loan", '("book", models.ForeignKey("a.Book", models.SET_NULL, null=True))'),
+    ),
     "another option, which the database never sees": Case(
         'migrations.AlterModelOptions("Book", {"ordering": ["title"]})', ""
     ),

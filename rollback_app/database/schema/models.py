@@ -12,7 +12,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.models import DO_NOTHING, NOT_PROVIDED, AutoField, JSONField, UniqueConstraint
+from django.db.models import CASCADE, DO_NOTHING, NOT_PROVIDED, SET_NULL, AutoField, JSONField, UniqueConstraint
 
 from rollback_app.compatibility import ModelTable, Reading, Type, Wanted, of_words
 from rollback_app.database.given import given
@@ -79,9 +79,12 @@ def _has_db_default(field: Any) -> bool:
     return getattr(field, "db_default", NOT_PROVIDED) is not NOT_PROVIDED  # Django 5.0 and later
 
 
+_BY_DJANGO = {DO_NOTHING: "NOBODY", CASCADE: "CASCADE", SET_NULL: "SET NULL"}
+
+
 def _on_delete(field: Any) -> str:
     on_delete = field.remote_field.on_delete
-    by_django = "NOBODY" if on_delete is DO_NOTHING else "DJANGO"
+    by_django = _BY_DJANGO.get(on_delete, "DJANGO")
     return "DATABASE" if hasattr(on_delete, "on_delete_sql") else by_django  # Django 6.1 and later
 
 

@@ -83,6 +83,37 @@ def test_who_deletes_what_points_here(on_delete: str, here: str, says: str) -> N
     assert [answers(each) for each in found] == [says, ""]
 
 
+def test_what_is_deleted_along_in_a_circle() -> None:
+    def pointing(at: str) -> Wanted:
+        return Wanted(f"{at}_id", ID, points_to=at, constraint=True, on_delete="CASCADE")
+
+    def columns(*at: str) -> list[Column]:
+        return [Column(f"{each}_id", ID, null=True) for each in at]
+
+    models = [
+        model("a", pointing("b")),
+        model("b", pointing("a")),
+        model("c", pointing("c")),
+        model("d", pointing("c")),
+    ]
+    tables = [
+        table("a", *columns("b")),
+        table("b", *columns("a")),
+        table("c", *columns("c")),
+        table("d", *columns("c")),
+    ]
+    new = ForeignKey("new", ("a_id",), "a")
+    found = judge([*models, ModelTable("e", "e", problem="ValueError: x")], schema(*tables, keys=(new,)))
+    assert {each.table: answers(each) for each in found if each.table in "abc"} == {
+        "a": "deletes maybe",
+        "b": "deletes maybe",
+        "c": "",
+    }
+    assert found[1].because == (
+        "With a row, this code deletes the rows of a that point to it; these it may not be able to delete.",
+    )
+
+
 def test_a_column_of_a_kind_that_is_not_known() -> None:
     wanted, column = Wanted("place", of_words("geometry(POINT,4326)")), Column("place", of_words("point"), null=False)
     (found,) = judge([model("t", wanted)], schema(table("t", column)))
