@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import product
+from string import ascii_letters
 from zlib import crc32
 
 import pytest
@@ -65,6 +66,21 @@ def test_it_stays_the_same(table: Database) -> None:
     assert of(table) == before
 
 
+def test_what_stands_beside_each_other_is_told_apart(table: Database) -> None:
+    """Where one text ends and the next begins, and a text from a null."""
+    execute(table, "CREATE TABLE u (id integer PRIMARY KEY, one varchar(20), two varchar(20))")
+
+    def of_row(*values: str) -> str:
+        execute(table, "DELETE FROM u", f"INSERT INTO u VALUES (1, {', '.join(values)})")
+        there = shape(table.connection, "u")
+        assert there
+        return fingerprint(table.connection, "u", there.columns)[0]
+
+    rows = [("'a,b'", "'c'"), ("'a'", "'b,c'"), ("'a,1,b'", "''"), ("NULL", "'N'"), ("'N'", "NULL"), ("''", "'N'")]
+    rows += [("NULL", "NULL"), ("''", "NULL"), ("NULL", "''"), ("''", "''")]
+    assert len({of_row(*row) for row in rows}) == len(rows)
+
+
 def test_no_rows(table: Database) -> None:
     execute(table, "DELETE FROM t")
     assert of(table) == "0:0"
@@ -74,11 +90,11 @@ def test_two_rows_that_change_places(table: Database) -> None:
     """Also where the sum of what MariaDB makes of each row stays the same."""
 
     def hashed(number: int, name: str) -> int:
-        return crc32(f"'{number}','{name}',NULL,NULL".encode())
+        return crc32(f"{number},{len(name)},{name},N,N".encode())
 
     one, other = next(
         (first, second)
-        for first, second in product(product(range(4, 90), "abcdefgh"), repeat=2)
+        for first, second in product(product(range(4, 90), ascii_letters), repeat=2)
         if first[0] < second[0]
         and first[1] != second[1]
         and hashed(*first) + hashed(*second) == hashed(first[0], second[1]) + hashed(second[0], first[1])
