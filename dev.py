@@ -194,6 +194,8 @@ def test(*, strict: bool, pytest_args: list[str]) -> bool:
     part("ruff format", *python, "ruff", "format", "--check", ".")
     part("mypy", *python, "mypy", "--strict", "rollback_app", "dev.py")
     part("docs", *python, "sphinx", "-W", "--keep-going", "-q", "docs", "docs/_build/html")
+    # Tests start many processes, which would each compile it all where PYTHONDONTWRITEBYTECODE is set.
+    run(*python, "compileall", "-q", "rollback_app", "tests", "example_project")
     pytest = ("pytest", "-n", "2", *pytest_args)
     if pytest_args:
         part("pytest", *python, *pytest, databases=",".join(had))
