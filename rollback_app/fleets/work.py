@@ -91,8 +91,9 @@ def _ended(record: MemberRecord, fleet: Fleet, once: workflow.Once) -> tuple[Mem
     try:
         _roll_back(record, fleet, once)
     except RollbackError as error:
-        text = f"{error.message}\n{error.hint}".strip()
-        return MemberState.FAILED, text, isinstance(error.__cause__, KeyboardInterrupt)
+        # The advice is that of the command for one database, which nobody typed here.
+        hint = error.hint.replace("run the same command again", "go on with --resume")
+        return MemberState.FAILED, f"{error.message}\n{hint}".strip(), isinstance(error.__cause__, KeyboardInterrupt)
     except KeyboardInterrupt:  # while it was looked at
         return MemberState.WAITING, "", True
     return MemberState.DONE, "", False

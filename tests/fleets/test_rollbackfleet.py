@@ -163,6 +163,7 @@ def test_a_member_that_fails_stops_the_others_within_the_budget(fleet: Fleet) ->
     states = fleet.states()
     assert list(states.values()).count("failed") == 1
     assert "FAILED c" in done.stdout
+    assert "Fix the problem named above, then go on with --resume." in done.stdout
     assert "python manage.py rollbackfleet --resume" in done.stdout
     for name, state in states.items():
         assert (fleet.applied(name) == ["0001_initial"]) is (state == "done")
