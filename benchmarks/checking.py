@@ -81,6 +81,7 @@ def run(folder: Path, command: list[str]) -> float:
     failure."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(folder), str(ROOT)])}
     environment |= {"BENCHMARK_DATABASE": f"sqlite://{folder / 'own.sqlite3'}", "DJANGO_SETTINGS_MODULE": "settings"}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # as in `measure`
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run(command, cwd=folder, env=environment, check=False, capture_output=True, text=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
