@@ -51,7 +51,7 @@ def _add_cascades(found: Mapping[str, list[Reason]], known: Known) -> None:
         columns = known.models[table].columns if table in known.models else ()
         for target in {each.points_to for each in columns if each.on_delete == "CASCADE"} & found.keys():
             if can_delete(target):
-                text = f"With a row, this code deletes the rows of {table} that point to it; these it may not be able to delete."
+                text = f"To delete a row, this code also deletes the rows of {table} that point to it, which may fail."
                 found[target].append(reason(text, Answer.MAYBE, Does.DELETES))
                 hindered.append(target)
 

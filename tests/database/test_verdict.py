@@ -222,7 +222,7 @@ CASES = {
     "a new table that points to what older code deletes along": Case(
         model("Note", '("page", models.ForeignKey("a.Page", models.CASCADE))'),
         "deletes maybe",
-        "With a row, this code deletes the rows of a_loan that point to it; these it may not be able to delete.",
+        "To delete a row, this code also deletes the rows of a_loan that point to it, which may fail.",
         older=BOOK
         + ", "
         + model("Loan", '("book", models.ForeignKey("a.Book", models.CASCADE))')

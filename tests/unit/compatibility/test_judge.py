@@ -110,7 +110,7 @@ def test_what_is_deleted_along_in_a_circle() -> None:
         "c": "",
     }
     assert found[1].because == (
-        "With a row, this code deletes the rows of a that point to it; these it may not be able to delete.",
+        "To delete a row, this code also deletes the rows of a that point to it, which may fail.",
     )
 
 
