@@ -158,7 +158,8 @@ def _add_field(undo: Undo, app_label: str, names: Names) -> Iterator[Effect]:
         table = names.table(model)
         words = f"drops column {table}.{column}"
         # The operation's own field knows the default that the existing rows were given, the state's may not.
-        given, remakes = stored_as(undo.from_state, app_label, operation.field), _has_rules(operation.field)
+        given = stored_as(undo.from_state, (app_label, model.name_lower), operation.field)
+        remakes = _has_rules(operation.field)
         yield Effect(Kind.DROPS_COLUMN, words, undo.index, table=table, column=column, field=given, remakes=remakes)
     else:
         yield _nothing(undo)

@@ -18,6 +18,8 @@ from django.db.models import NOT_PROVIDED, CheckConstraint, Field, UniqueConstra
 
 from rollback_app.states import Undo
 
+_Model = tuple[str, str]  # app label, lower-case model name
+
 
 class Need(str, Enum):
     """What kind of thing is demanded."""
@@ -189,23 +191,23 @@ def _alter_field(undo: Undo, app_label: str, names: Names) -> Iterator[Requireme
     if not column or not becomes:
         yield from _alter_join_table(undo, names, operation.name, new, old)
         return
-    what = f"column {table}.{column}"
+    what, owner = f"column {table}.{column}", (new.app_label, new.name_lower)
     if column != becomes:
         yield _free_column(table, becomes)
     if before.null and not after.null:
         yield Requirement(Need.NO_NULLS, table, (column,), f"makes {what} NOT NULL again", before=before, after=after)
-    if _points(after) and not (_points(before) and _target(before, app_label) == _target(after, app_label)):
-        yield from _pointing(undo, app_label, names, table, column, after)
+    if _points(after) and not (_points(before) and _target(before, owner) == _target(after, owner)):
+        yield from _pointing(undo, owner, names, table, column, after)
     if not (before.is_relation or after.is_relation) and before.deconstruct()[1:] != after.deconstruct()[1:]:
         words = f"changes the type of {what}"
         yield Requirement(Need.TYPE_CHANGES, table, (column,), words, before=before, after=after)
-    yield from _type_again(undo, app_label, table, column, before, after)
+    yield from _type_again(undo, owner, table, column, before, after)
 
 
-def _type_again(undo: Undo, app_label: str, table: str, column: str, before: Any, after: Any) -> Iterator[Requirement]:
+def _type_again(undo: Undo, owner: _Model, table: str, column: str, before: Any, after: Any) -> Iterator[Requirement]:
     """What is demanded of the values of a column that gets its old type back, or becomes unique again."""
     what = f"column {table}.{column}"
-    was, becomes_again = _type_of(undo.from_state, app_label, before), _type_of(undo.to_state, app_label, after)
+    was, becomes_again = _type_of(undo.from_state, owner, before), _type_of(undo.to_state, owner, after)
     if was is None or becomes_again is None:
         return
     changes = _size(was) != _size(becomes_again)
@@ -244,7 +246,7 @@ def _alter_join_table(undo: Undo, names: Names, name: str, new: ModelState, old:
         if _has_constraint(after) and not (_has_constraint(before) and key == key_before):
             there = names.table(target), names.column(id_name, id) or ""
             yield Requirement(Need.POINTS, table, (column,), words, target=there)
-        was, is_again = _type_of(undo.from_state, key_before[0], id_before), _type_of(undo.to_state, key[0], id)
+        was, is_again = _type_of(undo.from_state, key_before, id_before), _type_of(undo.to_state, key, id)
         if was is not None and is_again is not None and _size(was) != _size(is_again):
             yield from _converted(table, column, words, was, is_again)
 
@@ -267,13 +269,13 @@ def _points(model_field: Any) -> bool:
     return bool(model_field.is_relation and model_field.remote_field and model_field.db_constraint)
 
 
-def _target(model_field: Any, app_label: str) -> tuple[Any, str | None]:
-    """The model and the name of its field; None for its primary key."""
-    return resolve_relation(model_field.remote_field.model, app_label), model_field.remote_field.field_name
+def _target(model_field: Any, owner: _Model) -> tuple[Any, str | None]:
+    """The model and the name of its field; None for its primary key. owner: the model of the field itself."""
+    return resolve_relation(model_field.remote_field.model, *owner), model_field.remote_field.field_name
 
 
-def _pointing(undo: Undo, app_label: str, names: Names, table: str, column: str, after: Any) -> Iterator[Requirement]:
-    key, field_name = _target(after, app_label)
+def _pointing(undo: Undo, owner: _Model, names: Names, table: str, column: str, after: Any) -> Iterator[Requirement]:
+    key, field_name = _target(after, owner)
     target: ModelState | None = undo.to_state.models.get(key)
     for name, model_field in target.fields.items() if target else ():
         if name == field_name or (field_name is None and model_field.primary_key):
@@ -282,15 +284,15 @@ def _pointing(undo: Undo, app_label: str, names: Names, table: str, column: str,
             yield Requirement(Need.POINTS, table, (column,), words, target=there)
 
 
-def _type_of(state: ProjectState, app_label: str, model_field: Any) -> Any:
+def _type_of(state: ProjectState, owner: _Model, model_field: Any) -> Any:
     """The field that gives a column its type: of a foreign key the one that it points to. None, if it is not there."""
     seen = []
     while model_field is not None and model_field.is_relation:
         seen.append(model_field)
-        key, name = _target(model_field, app_label)
+        key, name = _target(model_field, owner)
         model: ModelState | None = state.models.get(key)
         fields = model.fields.items() if model else ()
-        app_label = key[0]
+        owner = key
         model_field = next(
             (found for called, found in fields if called == name or (name is None and found.primary_key)), None
         )

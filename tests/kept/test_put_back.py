@@ -54,6 +54,21 @@ def shop(database: Database, project: Project) -> Database:
     return database
 
 
+def test_a_column_that_points_to_its_own_table(database: Database, project: Project) -> None:
+    """As `"self"`, which migrations may say, though makemigrations writes the name of the model."""
+    early = f'migrations.CreateModel("T", [{ID}, ("number", models.BigIntegerField(null=True))])'
+    itself = 'models.ForeignKey("self", models.SET_NULL, null=True, related_name="+")'
+    late = f'migrations.AddField("T", "above", {itself}), migrations.AlterField("T", "number", {itself})'
+    project(a={"0001_early": early, "0002_late": late})
+    deploy(database.alias, DAY_1, [Key("a", "0001_early")])
+    deploy(database.alias, DAY_2, [Key("a", "0002_late")])
+    ask(database, "INSERT INTO a_t (id) VALUES (1)", "INSERT INTO a_t (id, above_id, number_id) VALUES (2, 1, 1)")
+    roll_back(database)
+    assert ask(database, "SELECT id, number FROM a_t ORDER BY id") == [(1, None), (2, 1)]
+    migrate(database.alias)
+    assert ask(database, "SELECT id, above_id FROM a_t ORDER BY id") == [(1, None), (2, 1)]
+
+
 def test_tables_and_columns_are_put_back(shop: Database) -> None:
     roll_back(shop)
     migrate(shop.alias)
