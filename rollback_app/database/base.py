@@ -24,7 +24,7 @@ from rollback_app.safety import Count, ListedObject, Object, Violations
 
 from . import history_table, violations
 from .errors import first_line
-from .given import given
+from .given import added, given
 from .keeps_rows import KeepsRows
 from .programmable import Programmable
 from .tenants import InSchema, schema_of
@@ -243,6 +243,18 @@ class Database(KeepsRows, Programmable, InSchema, ABC):
             conditions.append(self.differs(name, value, field))
             params += parameters
         return " AND ".join(conditions), params
+
+    def not_as_added(self, column: str, field: Any) -> tuple[str, Sequence[Any]]:
+        """(condition, parameters) of the rows of which it is not known that adding the column gives them what they hold. These
+        are more than those of `own_value`: also a null where there is a default, or {} where there is none."""
+        name = str(self.connection.ops.quote_name(column))
+        value = added(self.connection, field)
+        if value is None:
+            return "1 = 1", ()
+        sql, params = value
+        if sql == "NULL":
+            return f"{name} IS NOT NULL", ()
+        return f"({name} IS NULL OR {self.differs(name, sql, field)})", params
 
     def estimate(self, table: str) -> int | None:
         """How many rows the database takes this table to have, without looking; None, if it has no idea."""

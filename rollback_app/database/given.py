@@ -9,6 +9,7 @@ from typing import Any
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import NOT_PROVIDED, JSONField, Value
+from django.db.models.functions import Now, Random
 from django.db.models.sql import Query
 
 from rollback_app.planner import is_filled
@@ -27,6 +28,22 @@ def given(connection: BaseDatabaseWrapper, field: Any) -> list[tuple[str, Sequen
     )
     values = [*empty, *_default(connection, field)]
     return [("%s", [value]) for value in values] + _database_default(connection, field)
+
+
+def added(connection: BaseDatabaseWrapper, field: Any) -> tuple[str, Sequence[Any]] | None:
+    """(SQL, parameters) of the one value that adding a column of this field gives to each row; None if that is not known, or
+    another one on another day."""
+    if field is None or getattr(field, "auto_now", False) or getattr(field, "auto_now_add", False):
+        return None
+    if getattr(field, "db_default", NOT_PROVIDED) is not NOT_PROVIDED:  # Django 5.0 and later
+        return next(iter(_database_default(connection, field, always_the_same=True)), None)
+    if not is_filled(field):
+        return "NULL", ()
+    # Any other function may know the day, as date.today does.
+    if callable(field.default) and field.default not in (dict, list):
+        return None
+    found = _default(connection, field)
+    return ("%s", found) if found else None
 
 
 def default(connection: BaseDatabaseWrapper, field: Any) -> Any:
@@ -67,12 +84,14 @@ def _without_queries() -> Iterator[None]:
         yield
 
 
-def _database_default(connection: BaseDatabaseWrapper, field: Any) -> list[tuple[str, Sequence[Any]]]:
+def _database_default(
+    connection: BaseDatabaseWrapper, field: Any, *, always_the_same: bool = False
+) -> list[tuple[str, Sequence[Any]]]:
     default: Any = getattr(field, "db_default", NOT_PROVIDED)  # Django 5.0 and later
     if default is NOT_PROVIDED:
         return []
     expression = default if hasattr(default, "resolve_expression") else Value(default, field)
-    if not _is_harmless(expression):
+    if not _is_harmless(expression) or (always_the_same and any(map(_changes, expression.flatten()))):
         return []
     compiler = Query(None).get_compiler(connection=connection)
     sql, params = compiler.compile(expression)
@@ -87,3 +106,7 @@ def _is_harmless(expression: Any) -> bool:
         else type(node).__module__.startswith("django.db.models.functions")
         for node in expression.flatten()
     )
+
+
+def _changes(node: Any) -> bool:
+    return isinstance(node, (Now, Random)) or "UUID" in type(node).__name__  # RandomUUID, UUID4, UUID7

@@ -158,8 +158,10 @@ class Copies:
     def _condition(self, thing: ToKeep) -> tuple[str, Sequence[Any]]:
         if thing.kind is KeptKind.VALUES:
             return thing.condition or f"{self._quote(thing.column)} IS NOT NULL", ()
-        if thing.column and not thing.everything:
+        if thing.only_losses:
             return self._database.own_value(thing.column, thing.field)
+        if thing.column and not thing.everything:
+            return self._database.not_as_added(thing.column, thing.field)
         return "1 = 1", ()
 
     def _from(self, table: str, column: str) -> str:

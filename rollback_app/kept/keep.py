@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from dataclasses import replace
 from typing import Any
 
 from django.db import transaction
@@ -160,7 +161,8 @@ class Keeper:
         for thing in things:
             there = there_are.get(thing.table) or shape(self._database.connection, thing.table)
             if there and (not thing.column or there.column(thing.column)):
-                found.append((thing, there))
+                # Without a key nothing can be put back.
+                found.append((replace(thing, only_losses=bool(thing.column and not there.key)), there))
         have_rows = self._copies.have_rows([thing for thing, _ in found])
         for (thing, there), has in zip(found, have_rows, strict=True):
             if has:

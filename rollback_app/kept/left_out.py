@@ -17,7 +17,7 @@ def keep_columns(database: Database, move: RowsMove) -> Iterator[Kept]:
     catalogue, copies, entry = Catalogue(database), Copies(database), move.entry
     known = {(each.table, each.column) for each in catalogue.entries() if each.number > entry.number and each.column}
     for name in move.left_out if move.key else ():
-        thing = ToKeep(KeptKind.COLUMN, entry.about, table_of(entry.number), name)
+        thing = ToKeep(KeptKind.COLUMN, entry.about, table_of(entry.number), name, only_losses=True)
         if (entry.table, name) in known or not copies.has_rows(thing):
             continue
         columns = [*move.key, name]

@@ -55,7 +55,8 @@ class ToKeep:
     rows, bytes: as far as they are known; those that there are when the run keeps it count. field: the field of a column, which
     knows what adding the column gives. everything: keep also the rows that have just that, since code may fill the column on
     the way forward. condition: of the rows whose values are changed, in SQL; empty if only looking at each could tell, so that
-    all that have a value are kept. put_back: will the next `migrate` put it back by itself?
+    all that have a value are kept. only_losses: keep no row that holds only what nobody would miss. put_back: will the next
+    `migrate` put it back by itself?
     """
 
     kind: KeptKind
@@ -70,6 +71,7 @@ class ToKeep:
     condition: str = field(default="", compare=False, repr=False)
     field: Any = field(default=None, compare=False, repr=False)
     everything: bool = False
+    only_losses: bool = False
     put_back: bool = True
 
     @property

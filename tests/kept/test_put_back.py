@@ -15,7 +15,7 @@ from rollback_app.safety import Kept, KeptState
 from tests.support.databases import Database, ask
 from tests.support.history import deploy, migrate
 from tests.support.kept import tables
-from tests.support.projects import Project
+from tests.support.projects import Project, migration
 
 DAY_1 = datetime(2024, 5, 1, 8, 0, tzinfo=timezone.utc)
 DAY_2 = datetime(2024, 5, 2, 8, 0, tzinfo=timezone.utc)
@@ -67,6 +67,36 @@ def test_a_column_that_points_to_its_own_table(database: Database, project: Proj
     assert ask(database, "SELECT id, number FROM a_t ORDER BY id") == [(1, None), (2, 1)]
     migrate(database.alias)
     assert ask(database, "SELECT id, above_id FROM a_t ORDER BY id") == [(1, None), (2, 1)]
+
+
+# Each with a value that is nothing that anybody would miss, and still not what adding the column gives on the day of the migrate.
+NOT_AS_ADDED = {
+    "a null where there is a default": ("models.IntegerField(null=True, default=5)", None),
+    "a null where the database has a default": ("models.IntegerField(null=True, db_default=7)", None),
+    "an empty dict where there is no default": ("models.JSONField(null=True)", "{}"),
+    "an empty list where the default is a dict": ("models.JSONField(default=dict)", "[]"),
+    "the value of today": ('models.CharField(max_length=9, default=(lambda: "friday"))', "friday"),
+    "the day that the database gives": ("models.DateField(null=True, db_default=TruncDate(Now()))", "2024-05-03"),
+    "the day that Django gives": ("models.DateField(null=True, auto_now_add=True)", "2024-05-03"),
+}
+
+
+@pytest.mark.parametrize("name", NOT_AS_ADDED)
+def test_all_that_a_column_held_is_put_back(name: str, database: Database, project: Project) -> None:
+    field, value = NOT_AS_ADDED[name]
+    late = "from django.db.models.functions import Now, TruncDate\n" + migration(
+        f'migrations.AddField("T", "x", {field})', [("a", "0001_early")]
+    )
+    project(a={"0001_early": EARLY, "0002_late": late})
+    deploy(database.alias, DAY_1, [Key("a", "0001_early")])
+    ask(database, "INSERT INTO a_t (id) VALUES (1)")
+    deploy(database.alias, DAY_2, [Key("a", "0002_late")])
+    ask(database, f"UPDATE a_t SET x = {'NULL' if value is None else repr(value)}")
+    before = ask(database, "SELECT x FROM a_t")
+    roll_back(database)
+    project(a={"0001_early": EARLY, "0002_late": late.replace("friday", "sunday")})
+    migrate(database.alias)
+    assert ask(database, "SELECT x FROM a_t") == before
 
 
 def test_tables_and_columns_are_put_back(shop: Database) -> None:
