@@ -103,6 +103,8 @@ def _is_filled(search: Search) -> bool:
     field: Any = search.requirement.after
     if getattr(field, "db_default", NOT_PROVIDED) is not NOT_PROVIDED:  # Django 5.0 and later
         return True
+    if field.is_relation:  # bound to no model, it cannot say how its default is stored
+        return bool(field.has_default()) and field.default is not None
     # SQLite's table is made anew with the default that a new column has, which an empty text can be.
     filled = field.has_default() or search.vendor == "sqlite"
     return filled and search.connection.schema_editor().effective_default(field) is not None

@@ -28,6 +28,7 @@ from .sql_statements import (
     changes_something,
     ends_transaction,
     refuses_transaction,
+    removes_data,
     without_concurrently,
 )
 from .table_changes import Change, TableChange, table_changes
@@ -73,6 +74,7 @@ __all__ = [
     "name_of_code",
     "plan",
     "refuses_transaction",
+    "removes_data",
     "renamed",
     "rights",
     "table_changes",

@@ -57,6 +57,11 @@ def cascades(sql: Any) -> str:
     return next((words for words in found if _CASCADES.search(words)), "")
 
 
+def removes_data(sql: Any) -> bool:
+    """Is there a statement that drops a table or a column, or deletes rows?"""
+    return any(_REMOVES.match(statement.words) for text in texts(sql) for statement in _statements(text))
+
+
 def changes_something(sql: Any) -> bool:
     """Is there a statement that may leave something behind?"""
     return any(not _LEAVES_NOTHING.match(each.words) for text in texts(sql) for each in _statements(text))
@@ -163,6 +168,10 @@ def _statements(sql: str) -> Iterator[_Statement]:
 
 
 _CASCADES = re.compile(r"\b(?:DROP|TRUNCATE)\b.*(?<!ON DELETE )(?<!ON UPDATE )\bCASCADE\b")
+_REMOVES = re.compile(
+    r"DROP (?:TABLE|SCHEMA)\b|TRUNCATE\b|(?:WITH\b.*\b)?DELETE\b|ALTER TABLE\b.*\bDROP\b"
+    r"(?! (?:CONSTRAINT|INDEX|KEY|FOREIGN|PRIMARY|CHECK|DEFAULT|NOT NULL|IDENTITY|EXPRESSION)\b)"
+)
 _LEAVES_NOTHING = re.compile(r"(?:SELECT(?!.*\bINTO\b)|SET|RESET|SHOW|ANALYZE|VACUUM|EXPLAIN|LOCK|PRAGMA|VALUES)\b")
 _ENDS = re.compile(r"(?:COMMIT|ROLLBACK)\b(?! PREPARED)|(?:BEGIN|END|ABORT)\b|(?:START|PREPARE) TRANSACTION\b")
 _TO_SAVEPOINT = re.compile(r"ROLLBACK (?:(?:WORK|TRANSACTION) )?TO\b")

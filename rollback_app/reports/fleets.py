@@ -14,7 +14,7 @@ from .base import Line, Report, number_of, said, seconds, stamp, utc
 from .findings import findings, page_of
 from .plan import moment_lines
 from .steps import steps
-from .summary import undoes
+from .summary import removed_by_sql, undoes
 
 NAMED = 20
 _SHOWN = 5  # names in a line; groups in full
@@ -103,7 +103,11 @@ def _summary(plan: FleetPlan, every: Sequence[Judged]) -> Iterator[str]:
         rows = sum(each.rows for each in every)
         yield f"Keeps {number_of(rows, 'row')} ({Size(kept)}) to put back later."
     losing = sum(len(group.losing) for group in plan.groups)
-    yield f"DESTROYS data of {number_of(losing, 'member')}." if losing else "Nothing is lost."
+    by_sql = next(filter(None, (removed_by_sql(group.preview.plan) for group in plan.groups)), "")
+    if losing:
+        yield f"DESTROYS data of {number_of(losing, 'member')}."
+    if by_sql or not losing:
+        yield by_sql or "Nothing is lost."
     if plan.idle:
         yield f"{number_of(len(plan.idle), 'member has', 'members have')} nothing to undo."
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from rollback_app.compatibility import Outcome
 from rollback_app.moments import ago
-from rollback_app.planner import Plan
+from rollback_app.planner import Plan, removes_data
 from rollback_app.safety import Finding, Level, Preview
 
 from .backup import first_lines
@@ -19,7 +19,11 @@ from .kept import keeps, puts_back
 def summary(preview: Preview) -> Iterator[Line]:
     blockers, losses = len(preview.of_level(Level.BLOCKER)), preview.of_level(Level.LOSS)
     yield Line()
-    yield Line(" ".join([*undoes(preview.plan), *keeps(preview.kept), *puts_back(preview.backs), *_loses(losses)]))
+    yield Line(
+        " ".join(
+            [*undoes(preview.plan), *keeps(preview.kept), *puts_back(preview.backs), *_loses(preview.plan, losses)]
+        )
+    )
     yield from _nearly_kept(preview)
     if preview.plan.steps and preview.verdict and preview.verdict.outcome is Outcome.RUNS:
         yield Line(YOU_MAY_NOT_NEED_IT)
@@ -54,7 +58,7 @@ def undoes(plan: Plan) -> Iterator[str]:
         yield f"Forgets {number_of(len(plan.squashes), 'squash', 'squashes')}."
 
 
-def _loses(losses: Sequence[Finding]) -> Iterator[str]:
+def _loses(plan: Plan, losses: Sequence[Finding]) -> Iterator[str]:
     dropped = [finding for finding in losses if finding.id == "rollback.W001"]
     cut = [finding for finding in losses if finding.id == "rollback.W010"]
     others = len([finding for finding in losses if finding.id not in CONSENT]) - len(dropped) - len(cut)
@@ -64,8 +68,18 @@ def _loses(losses: Sequence[Finding]) -> Iterator[str]:
         yield f"Cuts or rounds values in {number_of(len(cut), 'place')}."
     if others:
         yield f"Loses {number_of(others, 'other thing')}, listed below."
-    if not losses:
+    if by_sql := removed_by_sql(plan):
+        yield by_sql
+    elif not losses:
         yield "Nothing is lost."
+
+
+def removed_by_sql(plan: Plan) -> str:
+    """That the SQL of migrations drops or deletes something, of which no model tells; empty if none does."""
+    steps = [step for step in plan.steps if not step.fake and any(removes_data(effect.sql) for effect in step.effects)]
+    return (
+        f"SQL of {number_of(len(steps), 'migration')} drops or deletes something, which is not kept." if steps else ""
+    )
 
 
 def _dropped(dropped: Sequence[Finding]) -> str:

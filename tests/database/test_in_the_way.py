@@ -14,6 +14,7 @@ from rollback_app import database as databases
 from rollback_app import workflow
 from rollback_app.database import base
 from rollback_app.executor import StepFailed
+from rollback_app.history import Key
 from rollback_app.safety import NOT_KEEPING, Finding, Level
 from tests.support.commands import roll_back
 from tests.support.databases import Database
@@ -428,6 +429,26 @@ def test_nulls_that_django_fills(database: Database, project: Project, early: st
     said = roll_back(database, DAY_2)
     assert said.status == 0, said.all
     assert execute(database, "SELECT x FROM a_t") == [(5,)]
+
+
+ID = '("id", models.AutoField(primary_key=True))'
+
+
+@pytest.mark.parametrize(("default", "blocks"), [(", default=1", False), ("", True)])
+def test_nulls_of_a_foreign_key(database: Database, project: Project, default: str, blocks: bool) -> None:
+    key = f'("u", models.ForeignKey("a.U", models.CASCADE{default}))'
+    tables = [("U", ID), ("T", f"{ID}, {key}")]
+    early = ", ".join(f'migrations.CreateModel("{name}", [{fields}])' for name, fields in tables)
+    late = 'migrations.AlterField("T", "u", models.ForeignKey("a.U", models.SET_NULL, null=True))'
+    project(a={"0001_early": early, "0002_late": late})
+    deploy(database.alias, DAY_1, [Key("a", "0001_early")])
+    deploy(database.alias, DAY_2)
+    execute(database, "INSERT INTO a_u (id) VALUES (1)")
+    execute(database, "INSERT INTO a_t (u_id) VALUES (NULL)")
+    assert bool(in_the_way(database)) is blocks
+    said = roll_back(database, DAY_2)
+    assert said.status == (3 if blocks else 0), said.all
+    assert execute(database, "SELECT u_id FROM a_t") == [(None if blocks else 1,)]
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from django.db.utils import OperationalError
 from rollback_app import workflow
 from rollback_app.database import Timeouts
 from rollback_app.executor import Done, NotAsExpected, Progress, Rehearsal, StepFailed
+from rollback_app.history import Key
 from rollback_app.planner import Step
 from rollback_app.safety import Comparison, Refused
 from tests.support.databases import Database
@@ -53,6 +54,19 @@ def test_it_tells_all_and_leaves_no_trace(shop: Database) -> None:
     assert "it''s" in code[0]
     assert 'DROP COLUMN "x"' in column[0]
     assert rehearsal.comparison == Comparison(tables=2)
+
+
+@pytest.mark.databases("sqlite")
+def test_sql_with_a_sign_that_is_none_of_a_parameter(database: Database, project: Project) -> None:
+    """Django's own SQL for the time that it is, on SQLite."""
+    now = 'models.DateTimeField(db_default=__import__("django").db.models.functions.Now())'
+    early = f'migrations.CreateModel("T", [("id", models.AutoField(primary_key=True)), ("at", {now})])'
+    late = 'migrations.AlterField("T", "at", models.DateTimeField(null=True))'
+    project(a={"0001_early": early, "0002_late": late})
+    deploy(database.alias, DAY_1, [Key("a", "0001_early")])
+    deploy(database.alias, DAY_2)
+    ((step,),) = [rehearse(database).steps]
+    assert "STRFTIME('%Y-" in "".join(step.statements)
 
 
 @transactional

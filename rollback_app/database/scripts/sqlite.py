@@ -14,6 +14,7 @@ from typing import Any
 from .base import ANEW, Condition, Dialect, Numbers
 
 _ORPHANS = "SELECT count(*) AS number FROM pragma_foreign_key_check"
+_PLACEHOLDER = re.compile(r"(?<!%)%s")
 _CALLED = re.compile(r"\b([a-z_]\w*)\s*\(", re.IGNORECASE)
 
 
@@ -27,7 +28,10 @@ class SQLiteDialect(Dialect):
             return sql
         if isinstance(params, dict):
             return sql % {name: self._quoted(value) for name, value in params.items()}
-        return sql % tuple(map(self._quoted, params))
+        # As Django's cursor does it, for which a % that stands alone is one.
+        texts = [text.replace("%%", "%") for text in _PLACEHOLDER.split(sql)]
+        values = [*map(self._quoted, params), ""]
+        return "".join(f"{text}{value}" for text, value in zip(texts, values, strict=True))
 
     def _quoted(self, value: Any) -> str:
         """As SQLite itself quotes what the driver hands to it, but for what it has no literal for."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from rollback_app.planner.sql_statements import in_transaction, without_concurrently
+from rollback_app.planner.sql_statements import in_transaction, removes_data, without_concurrently
 
 FUNCTION = """
 CREATE FUNCTION f() RETURNS int LANGUAGE sql BEGIN ATOMIC
@@ -116,3 +116,27 @@ def test_what_refuses_a_transaction(sql: str, words: str) -> None:
 def test_plain_twins(sql: Any, plain: Any, waits: str) -> None:
     assert without_concurrently(sql) == plain
     assert in_transaction(sql).waits == waits
+
+
+@pytest.mark.parametrize(
+    ("sql", "removes"),
+    [
+        ("DROP TABLE a_t", True),
+        ("SELECT 1; drop table if exists a_t;", True),
+        (["SELECT 1", ("DELETE FROM a_t WHERE id = %s", [1])], True),
+        ("WITH old AS (SELECT 1) DELETE FROM a_t USING old", True),
+        ("TRUNCATE a_t", True),
+        ('ALTER TABLE "a_t" DROP "x"', True),
+        ("ALTER TABLE a_t DROP COLUMN x", True),
+        ("ALTER TABLE a_t DROP CONSTRAINT c, DROP COLUMN x", True),
+        ("ALTER TABLE a_t DROP CONSTRAINT c", False),
+        ("ALTER TABLE a_t ALTER COLUMN x DROP NOT NULL", False),
+        ("DROP INDEX i; DROP VIEW v; DROP TRIGGER g ON a_t", False),
+        ("CREATE TABLE u (t int REFERENCES a_t ON DELETE CASCADE)", False),
+        ("-- DROP TABLE a_t\nSELECT 'DROP TABLE a_t'", False),
+        (TRIGGER, False),
+        ("", False),
+    ],
+)
+def test_sql_that_removes_data(sql: Any, removes: bool) -> None:
+    assert removes_data(sql) is removes

@@ -119,6 +119,19 @@ def test_the_summary_tells_other_losses_and_blockers() -> None:
     assert "CONSENT a.2 does something to data. [rollback.W003]" in shown(preview([add("x")], findings=findings))
 
 
+def test_the_summary_tells_of_sql_that_removes_something() -> None:
+    def by_sql(sql: str) -> RunSQL:
+        return RunSQL("SELECT 1", sql)
+
+    assert "Nothing is lost." in summary(preview([by_sql("DROP VIEW v; UPDATE a_t SET x = 1")]))
+    words = "drops or deletes something, which is not kept."
+    assert f"1 app. SQL of 1 migration {words} Nothing blocks." in summary(preview([by_sql("DROP TABLE a_w")]))
+    found = summary(
+        preview([by_sql("DELETE FROM a_w")], [add("z"), by_sql("TRUNCATE a_w")], findings=[lost("a.3", "z", 1)])
+    )
+    assert f"Destroys 1 column (1 row). SQL of 2 migrations {words} Needs your consent." in found
+
+
 # The steps
 
 
