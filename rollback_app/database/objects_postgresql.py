@@ -144,6 +144,7 @@ AND NOT EXISTS (SELECT FROM described o WHERE o.n = described.n AND o.classid = 
 
 
 # All that may hang on a table, with the columns of a constraint or an index. An object keeps its number when it is renamed.
+# Of a partition only what is its own: what hangs on the table that it is a part of comes and goes with that.
 _LISTING = f"""SELECT * FROM (
 WITH {{near}}t AS MATERIALIZED (
     SELECT c.oid, n.nspname, c.relname, c.relkind, quote_ident(n.nspname) || '.' || quote_ident(c.relname) AS name,
@@ -162,7 +163,7 @@ SELECT 'policy ' || p.oid, 'policy', quote_ident(p.polname) || ' on ' || t.name,
 FROM t JOIN {by_index("pg_policy", "p", "polrelid = t.oid")} ON true
 UNION ALL
 SELECT 'trigger ' || g.oid, 'trigger', quote_ident(g.tgname) || ' on ' || t.name, g.tgname, own, '{{}}'::text[], t.name
-FROM t JOIN {by_index("pg_trigger", "g", "tgrelid = t.oid AND NOT tgisinternal")} ON true
+FROM t JOIN {by_index("pg_trigger", "g", "tgrelid = t.oid AND NOT tgisinternal AND tgparentid = 0")} ON true
 UNION ALL
 SELECT 'statistics ' || s.oid, 'statistics',
     s.stxnamespace::regnamespace || '.' || quote_ident(s.stxname), s.stxname, own, '{{}}'::text[], t.name
@@ -175,11 +176,12 @@ UNION ALL
 SELECT 'constraint ' || c.oid, CASE c.contype WHEN 'u' THEN 'unique constraint' WHEN 'c' THEN 'check' WHEN 'f' THEN 'foreign key'
     ELSE 'exclusion constraint' END, quote_ident(c.conname) || ' on ' || t.name, c.conname, own,
     ARRAY(SELECT attname::text FROM pg_attribute WHERE attrelid = t.oid AND attnum = ANY (c.conkey)), t.name
-FROM t JOIN {by_index("pg_constraint", "c", "conrelid = t.oid AND contype IN ('u', 'c', 'f', 'x')")} ON true
+FROM t JOIN {by_index("pg_constraint", "c", "conrelid = t.oid AND contype IN ('u', 'c', 'f', 'x') AND conislocal")} ON true
 UNION ALL
 SELECT 'class ' || c.oid, 'index',
     c.relnamespace::regnamespace || '.' || quote_ident(c.relname), c.relname, own, '{{}}'::text[], t.name
-FROM t JOIN {by_index("pg_index", "i", "indrelid = t.oid")} ON true JOIN {by_index("pg_class", "c", "oid = indexrelid")} ON true
+FROM t JOIN {by_index("pg_index", "i", "indrelid = t.oid")} ON true
+    JOIN {by_index("pg_class", "c", "oid = indexrelid AND NOT relispartition")} ON true
 WHERE NOT EXISTS (SELECT FROM pg_constraint k
     WHERE k.conrelid = t.oid AND k.conindid = i.indexrelid AND k.contype <> 'f' OFFSET 0)
 ) listed

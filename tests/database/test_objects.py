@@ -12,7 +12,7 @@ from django.db.utils import DatabaseError, OperationalError
 
 from rollback_app import workflow
 from rollback_app.executor import StepFailed
-from rollback_app.safety import NOT_KEEPING, Finding, Keeping
+from rollback_app.safety import NOT_KEEPING, Finding, Keeping, Level
 from tests.support.commands import roll_back
 from tests.support.databases import Database
 from tests.support.history import deploy, keys, migrate, set_applied
@@ -209,6 +209,32 @@ TYPES: Mapping[str, tuple[Sequence[str], set[str]]] = {
         {"view public.v"},
     ),
 }
+
+
+PARTITIONED = f"""
+    migrations.SeparateDatabaseAndState(
+        [migrations.RunSQL(
+            "CREATE TABLE a_t (id bigint PRIMARY KEY, x text) PARTITION BY RANGE (id);"
+            "CREATE TABLE a_t_1 PARTITION OF a_t FOR VALUES FROM (0) TO (100)", "DROP TABLE a_t")],
+        [migrations.CreateModel("T", [{ID}, ("x", models.TextField())])]),
+    migrations.RunSQL(
+        "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'", "DROP FUNCTION f()")"""
+ON_PARTITIONS = {
+    "an index": 'migrations.AddIndex("T", models.Index(fields=["x"], name="by_x"))',
+    "a unique constraint": 'migrations.AddConstraint("T", models.UniqueConstraint(fields=["x", "id"], name="once"))',
+    "a check": 'migrations.AddConstraint("T", models.CheckConstraint(condition=models.Q(id__gt=0), name="some"))',
+    "a trigger": """migrations.RunSQL(
+        "CREATE TRIGGER g AFTER INSERT ON a_t FOR EACH ROW EXECUTE FUNCTION f()", "DROP TRIGGER g ON a_t")""",
+}
+
+
+@pytest.mark.databases("postgresql")
+@pytest.mark.parametrize("name", ON_PARTITIONS)
+def test_what_partitions_have_of_their_table_is_nothing_else(database: Database, project: Project, name: str) -> None:
+    deployed(database, project, ON_PARTITIONS[name], early=PARTITIONED)
+    assert not [finding for finding in found(database).values() if finding.level is not Level.REMARK]
+    said = roll_back(database, DAY_2)
+    assert said.status == 0, said.all
 
 
 @pytest.mark.databases("postgresql")
