@@ -18,6 +18,11 @@ _SCALE = re.compile(r"(?:numeric|decimal)\(\d+(?:, ?(\d+))?\)", re.IGNORECASE)
 _TEXT = re.compile(r"(character|varchar|char|text)\b", re.IGNORECASE)
 _DATE = re.compile(r"date\b", re.IGNORECASE)
 _TIME = re.compile(r"(timestamp|datetime)\b", re.IGNORECASE)
+_TIME_OF_DAY = re.compile(r"time\b", re.IGNORECASE)
+_FLOAT = re.compile(r"(real|float|double)\b", re.IGNORECASE)
+# What Django can read in such a column of SQLite, as a pattern of GLOB.
+_A_DAY = "[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]"
+_SHAPES = {"date": _A_DAY, "datetime": f"{_A_DAY}*", "time": "[0-9][0-9]:[0-9][0-9]*"}
 
 
 @dataclass(frozen=True)
@@ -57,18 +62,45 @@ def _refusal(connection: BaseDatabaseWrapper, query: str) -> str:
 
 
 def _lost(vendor: str, value: str, before: str, now: str) -> str:
-    if vendor == "sqlite":  # which takes anything
-        is_text = f"typeof({value}) = 'text' AND (trim({value}) = '' OR {value} GLOB '*[^0-9.eE+-]*')"
-        cut = f" OR typeof({value}) = 'real' AND round({value}) <> {value}" if _WHOLE.match(now) else ""
-        return f"({is_text}{cut})" if _NUMBER.match(now) else ""
-    if _NUMBER.match(before) and (scale := _scale(now)) is not None:
-        return f"round(CAST({value} AS {_EXACT[vendor]}), {scale}) <> {value}"
+    if vendor == "sqlite":
+        return _lost_on_sqlite(value, now)
+    if _NUMBER.match(before):
+        return _lost_of_number(vendor, value, before, now)
+    if (_TIME.match(before) and _TIME_OF_DAY.match(now)) or (_TIME_OF_DAY.match(before) and _TIME.match(now)):
+        return f"{value} IS NOT NULL"  # the day would be gone, or that of the migrate
     if _TIME.match(before) and _DATE.match(now):
         return f"CAST({value} AS date) <> {value}"
     if (
         _TEXT.match(before) and _TEXT.match(now) and vendor == "postgresql"
     ):  # a cast cuts, and what is assigned is refused
         return f"CAST(CAST({value} AS {now}) AS text) <> CAST({value} AS text)"
+    return ""
+
+
+def _lost_on_sqlite(value: str, now: str) -> str:
+    """SQLite takes anything."""
+    if shape := _SHAPES.get(now.lower()):
+        return f"({value} IS NOT NULL AND {value} NOT GLOB '{shape}')"
+    if now.lower() == "bool":
+        return f"({value} IS NOT NULL AND {value} NOT IN (0, 1))"
+    is_text = f"typeof({value}) = 'text' AND (trim({value}) = '' OR {value} GLOB '*[^0-9.eE+-]*')"
+    cut = ""
+    if _WHOLE.match(now):
+        cut = f" OR typeof({value}) = 'real' AND round({value}) <> {value}"
+    elif _FLOAT.match(now):
+        cut = f" OR typeof({value}) = 'integer' AND CAST(CAST({value} AS real) AS integer) <> {value}"
+    return f"({is_text}{cut})" if _NUMBER.match(now) else ""
+
+
+def _lost_of_number(vendor: str, value: str, before: str, now: str) -> str:
+    exact = _EXACT[vendor]
+    if (scale := _scale(now)) is not None:
+        return f"round(CAST({value} AS {exact}), {scale}) <> {value}"
+    if _FLOAT.match(now) and not _FLOAT.match(before):
+        floating = {"mysql": "double"}.get(vendor, now)
+        return f"CAST(CAST({value} AS {floating}) AS {exact}) <> CAST({value} AS {exact})"
+    if _WHOLE.match(before) and now == "boolean":
+        return f"CAST(CAST({value} AS boolean) AS integer) <> {value}"
     return ""
 
 

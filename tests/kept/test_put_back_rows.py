@@ -266,6 +266,39 @@ def test_texts_and_times_that_would_be_cut(database: Database, project: Project)
     assert sum(number for number, _ in why) == 2
 
 
+# (field, value that stays the same in the other, value that would not, the other field)
+OTHER_VALUES = {
+    "a number of 17 digits": ("BigIntegerField", "7", "9007199254740993", "FloatField"),
+    "a number that is no yes and no no": ("IntegerField", "1", "2", "BooleanField"),
+    "a day and a time, as a time": ("DateTimeField", "NULL", "'2024-05-01 10:00:00'", "TimeField"),
+    "a time, as a day and a time": ("TimeField", "NULL", "'10:00:00'", "DateTimeField"),
+    "a day and a time, as a day": ("DateTimeField", "NULL", "'2024-05-01 10:00:00'", "DateField"),
+}
+STAYS_AS_IT_IS = {("mariadb", "a number that is no yes and no no")}  # in a column of the other type
+
+
+@pytest.mark.parametrize("name", OTHER_VALUES)
+def test_values_that_another_type_would_change(name: str, database: Database, project: Project) -> None:
+    before, same, other, now = OTHER_VALUES[name]
+    rows = (f"INSERT INTO a_n (id, x) VALUES (1, {same}), (2, {other})",)
+    late(database, project, model("N", ID, f'("x", models.{before}(null=True))'), rows=rows)
+    forward(database, project, model("N", ID, f'("x", models.{now}(null=True))'))
+    if (database.vendor, name) in STAYS_AS_IT_IS:
+        assert ask(database, "SELECT id, x FROM a_n WHERE id = 2") == [(2, int(other))]
+        return
+    assert ask(database, "SELECT id FROM a_n") == [(1,)]
+    ((_, state, why),) = whys(database)
+    assert (state, sum(number for number, _ in why)) == (KeptState.PARTLY, 1)
+
+
+@pytest.mark.databases("sqlite")
+def test_a_text_that_is_no_day_stays_out_of_a_column_of_days(database: Database, project: Project) -> None:
+    rows = ("INSERT INTO a_n (id, x) VALUES (1, '2024-05-01'), (2, 'soon'), (3, NULL)",)
+    late(database, project, model("N", ID, '("x", models.TextField(null=True))'), rows=rows)
+    forward(database, project, model("N", ID, '("x", models.DateField(null=True))'))
+    assert ask(database, "SELECT id FROM a_n ORDER BY id") == [(1,), (3,)]
+
+
 @pytest.mark.databases("postgresql")
 def test_a_type_that_the_server_does_not_cast(database: Database, project: Project) -> None:
     late(database, project, N, rows=("INSERT INTO a_n (id, x) VALUES (1, NULL), (2, 2)",))
