@@ -223,18 +223,23 @@ def test_other_types_that_hold_all(database: Database, project: Project) -> None
     late(
         database,
         project,
-        model("N", ID, '("x", models.IntegerField())', '("s", models.CharField(max_length=9))'),
+        model(
+            "N",
+            ID,
+            *('("x", models.IntegerField())', '("n", models.IntegerField())', '("s", models.CharField(max_length=9))'),
+        ),
         column.format("IntegerField"),
-        rows=("INSERT INTO a_n (id, x, s) VALUES (1, 1, '5'), (2, 2, '6')", "UPDATE a_t SET x = id"),
+        rows=("INSERT INTO a_n (id, x, n, s) VALUES (1, 1, 1, '5'), (2, 2, 2, '6')", "UPDATE a_t SET x = id"),
     )
     wide = model(
         "N",
         '("id", models.BigAutoField(primary_key=True))',
         '("x", models.BigIntegerField())',
+        '("n", models.TextField())',
         '("s", models.TextField())',
     )
     forward(database, project, wide, column.format("BigIntegerField"))
-    assert ask(database, "SELECT id, x, s FROM a_n ORDER BY id") == [(1, 1, "5"), (2, 2, "6")]
+    assert ask(database, "SELECT id, x, n, s FROM a_n ORDER BY id") == [(1, 1, "1", "5"), (2, 2, "2", "6")]
     assert ask(database, "SELECT id, x FROM a_t ORDER BY id") == [(1, 1), (2, 2)]
 
 
