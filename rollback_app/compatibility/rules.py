@@ -267,14 +267,14 @@ def _field_of(key: ForeignKey, known: Known) -> Wanted | None:
     return next((each for each in fields if (each.column,) == key.columns and each.points_to == key.target), None)
 
 
-BY_DJANGO = frozenset({"CASCADE", "SET NULL", "DJANGO"})
+_BY_DJANGO = frozenset({"CASCADE", "SET NULL", "DJANGO"})
 
 
 def models_that_point_here(place: Place) -> Iterator[Reason]:
     """Tables that Django itself looks through when it deletes a row here."""
     for model, wanted in place.known.pointing.get(place.model.table, ()):
         relation = place.schema.relations.get(model.table)
-        if wanted.on_delete in BY_DJANGO and not _schema_of(model.table):
+        if wanted.on_delete in _BY_DJANGO and not _schema_of(model.table):
             if relation is None or wanted.column not in relation.columns:
                 text = f"To delete a row, this code looks for {wanted.column} in {model.table}, which is not there."
                 yield reason(text, Answer.NO, Does.DELETES)

@@ -131,8 +131,7 @@ class Wanted:
     does the database compute it? db_default: does Django leave its value to the database? points_to: the table of the model
     that it points to; constraint: with a foreign key in the database. on_delete: what becomes of the rows that point to
     one that Django deletes: it deletes them too (CASCADE), empties the column (SET NULL), looks for them (DJANGO), leaves them to
-    the database (DATABASE), or nobody looks (NOBODY). reads: what becomes of values of
-    a type of this family."""
+    the database (DATABASE), or nobody looks (NOBODY). reads: what becomes of values of a type of this family."""
 
     column: str
     type: Type

@@ -107,7 +107,7 @@ def _summary(plan: FleetPlan, every: Sequence[Judged]) -> Iterator[str]:
     if losing:
         yield f"DESTROYS data of {number_of(losing, 'member')}."
     if by_sql or not losing:
-        yield by_sql or "Nothing is lost."
+        yield f"{by_sql}, which is not kept." if by_sql else "Nothing is lost."
     if plan.idle:
         yield f"{number_of(len(plan.idle), 'member has', 'members have')} nothing to undo."
 

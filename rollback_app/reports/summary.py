@@ -69,7 +69,7 @@ def _loses(plan: Plan, losses: Sequence[Finding]) -> Iterator[str]:
     if others:
         yield f"Loses {number_of(others, 'other thing')}, listed below."
     if by_sql := removed_by_sql(plan):
-        yield by_sql
+        yield f"{by_sql}. Only --keep-table NAME keeps that."
     elif not losses:
         yield "Nothing is lost."
 
@@ -77,9 +77,9 @@ def _loses(plan: Plan, losses: Sequence[Finding]) -> Iterator[str]:
 def removed_by_sql(plan: Plan) -> str:
     """That the SQL of migrations drops or deletes something, of which no model tells; empty if none does."""
     steps = [step for step in plan.steps if not step.fake and any(removes_data(effect.sql) for effect in step.effects)]
-    return (
-        f"SQL of {number_of(len(steps), 'migration')} drops or deletes something, which is not kept." if steps else ""
-    )
+    if not steps:
+        return ""
+    return f"SQL of {number_of(len(steps), 'migration')} drops or deletes something"
 
 
 def _dropped(dropped: Sequence[Finding]) -> str:

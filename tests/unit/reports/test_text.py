@@ -124,7 +124,7 @@ def test_the_summary_tells_of_sql_that_removes_something() -> None:
         return RunSQL("SELECT 1", sql)
 
     assert "Nothing is lost." in summary(preview([by_sql("DROP VIEW v; UPDATE a_t SET x = 1")]))
-    words = "drops or deletes something, which is not kept."
+    words = "drops or deletes something. Only --keep-table NAME keeps that."
     assert f"1 app. SQL of 1 migration {words} Nothing blocks." in summary(preview([by_sql("DROP TABLE a_w")]))
     found = summary(
         preview([by_sql("DELETE FROM a_w")], [add("z"), by_sql("TRUNCATE a_w")], findings=[lost("a.3", "z", 1)])
